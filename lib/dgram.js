@@ -1,0 +1,663 @@
+// Owns: DgramSocket, SOCK_DGRAM Unix sockets.
+// May import: errors, validate, fds, handle.
+'use strict';
+
+const { EventEmitter } = require('node:events');
+const { closeSync } = require('node:fs');
+const { constants } = require('node:os');
+const { debuglog } = require('node:util');
+const { codedError, systemError } = require('./errors');
+const { NO_FDS, descriptorOf, descriptorsOf } = require('./fds');
+const handles = require('./handle');
+const check = require('./validate');
+
+const { Callback, Endpoint, flag, kError, kHandle, kMessage, kSenderName, kSettled } = handles;
+
+const SOCK_DGRAM = 2;
+const MAX_INT = 2 ** 31 - 1;
+const DEFAULT_HIGH_WATER_MARK = 64 * 1024;
+const DEFAULT_MAX_PENDING_FDS = 1024;
+/** Destinations remembered by their native number before the table is made anew. */
+const MAX_KNOWN_LANES = 1024;
+/** Messages an iterator holds before it stops the socket from reading more. */
+const ITERATOR_HIGH_WATER_MARK = 64;
+/** The native lane of the connected peer. */
+const PEER = 0;
+const ECANCELED = -constants.errno.ECANCELED;
+const ENOBUFS = -constants.errno.ENOBUFS;
+
+const BIND_STATE_UNBOUND = 0;
+const BIND_STATE_BOUND = 1;
+const CONNECT_STATE_DISCONNECTED = 0;
+const CONNECT_STATE_CONNECTED = 1;
+
+const kState = Symbol('kState');
+const kSend = Symbol('kSend');
+const kLane = Symbol('kLane');
+const kSenderPath = Symbol('kSenderPath');
+const kFinish = Symbol('kFinish');
+const kFail = Symbol('kFail');
+const kOpenHandle = Symbol('kOpenHandle');
+
+const debug = debuglog('afunix');
+
+const NO_MESSAGE_INFO = Object.freeze({ fds: NO_FDS, credentials: undefined });
+
+/** A queued message, until native code settles it. */
+class QueuedSend {
+  constructor(length, path, callback) {
+    this.length = length;
+    this.path = path;
+    this.callback = callback;
+  }
+}
+
+/**
+ * A Unix datagram socket. Messages arrive whole and one at a time; nothing is ever cut.
+ *
+ * Events: `'data'(buffer, path, { fds, credentials })`, `'listening'`, `'connect'`, `'drain'`,
+ * `'error'(error)`, `'close'`. See unix(7).
+ */
+class DgramSocket extends EventEmitter {
+  /**
+   * @param {object} [options]
+   * @param {number | object} [options.fd] - adopt this open Unix datagram socket
+   * @param {boolean} [options.receiveFds=false] - receive descriptors that come with messages
+   * @param {boolean} [options.credentials=false] - receive the sender's credentials (Linux)
+   * @param {number} [options.maxPendingFds=1024] - descriptors that may wait to be taken
+   * @param {number} [options.receiveBufferSize] - SO_RCVBUF, in bytes
+   * @param {number} [options.sendBufferSize] - SO_SNDBUF, in bytes
+   * @param {number} [options.writableHighWaterMark=65536] - bytes queued before send() is false
+   * @param {'utf8' | 'buffer'} [options.pathEncoding='utf8'] - how paths of senders are given
+   * @param {AbortSignal} [options.signal] - closes the socket
+   * @throws {Error} EMFILE and other errors of socket(2); EBADF, ENOTSOCK, EAFNOSUPPORT,
+   *   EPROTOTYPE, EEXIST for an unsuitable `fd`, which then stays open and yours
+   */
+  constructor(options) {
+    super();
+    options = check.optionsObject(options);
+    this[kHandle] = null;
+    this[kState] = {
+      bindState: BIND_STATE_UNBOUND,
+      connectState: CONNECT_STATE_DISCONNECTED,
+      closeEmitted: false,
+      referenced: true,
+      highWaterMark: check.integer(
+        options.writableHighWaterMark ?? DEFAULT_HIGH_WATER_MARK,
+        'options.writableHighWaterMark',
+      ),
+      pathsAsBuffers: pathsAsBuffers(options.pathEncoding),
+      needDrain: false,
+      queuedBytes: 0,
+      /** Ticket → QueuedSend, in the order of acceptance. Made with the first entry. */
+      queued: null,
+      /** Callbacks of sends that are done, waiting for the next tick: [callback, error] pairs. */
+      finished: null,
+      /** Destination path → native lane. Made with the first entry. */
+      lanes: null,
+      lanesMade: 0,
+      stopListening: null,
+    };
+    this[kSenderName] = null;
+    this[kSenderPath] = undefined;
+    const signal = check.optionalSignal(options.signal);
+    if (options[kOpenHandle] !== null) this[kOpenHandle](options);
+    if (signal) this[kState].stopListening = closeOnAbort(this, signal);
+  }
+
+  /** Makes or adopts the descriptor. */
+  [kOpenHandle](options, handle = new Endpoint(SOCK_DGRAM)) {
+    const receiveFds = check.optionalBoolean(options.receiveFds, 'options.receiveFds', false);
+    const credentials = check.optionalBoolean(options.credentials, 'options.credentials', false);
+    const maxPending = check.integer(
+      options.maxPendingFds ?? DEFAULT_MAX_PENDING_FDS,
+      'options.maxPendingFds',
+      0,
+      MAX_INT,
+    );
+    const sizes = [
+      ['receiveBufferSize', 1],
+      ['sendBufferSize', 0],
+    ].filter(([name]) => options[name] !== undefined);
+    for (const [name] of sizes) check.integer(options[name], `options.${name}`, 1, MAX_INT);
+
+    const adopted = options.fd === undefined ? -1 : descriptorOf(options.fd, 'options.fd');
+    if (adopted >= 0) demand(handle.adopt(adopted), 'adopt');
+    else if (handle.fd() < 0) demand(handle.create(), 'socket');
+    try {
+      if (receiveFds || credentials) {
+        demand(handle.receiveBeside(+receiveFds, +credentials, maxPending), 'setsockopt');
+      }
+      for (const [name, receive] of sizes) {
+        demand(handle.bufferSize(receive, options[name]), 'setsockopt');
+      }
+    } catch (error) {
+      handle.close();
+      throw error;
+    }
+    handle.owner = this;
+    this[kHandle] = handle;
+    if (adopted >= 0) this[kState].bindState = bindStateOf(handle);
+    if (typeof handle.peerAddress() !== 'number') {
+      this[kState].connectState = CONNECT_STATE_CONNECTED;
+    }
+    if (isReceiving(this[kState])) demand(handle.setReading(1), 'epoll_ctl');
+  }
+
+  /**
+   * Two sockets connected to each other, socketpair(2).
+   *
+   * @param {object} [options] - for both, as for the constructor, except `fd`
+   * @returns {[DgramSocket, DgramSocket]}
+   */
+  static pair(options) {
+    options = check.optionsObject(options);
+    const handle = [new Endpoint(SOCK_DGRAM), new Endpoint(SOCK_DGRAM)];
+    demand(handle[0].createPair(handle[1]), 'socketpair');
+    try {
+      return handle.map((end) => {
+        const socket = new DgramSocket({ ...options, [kOpenHandle]: null });
+        socket[kOpenHandle]({ ...options, fd: undefined }, end);
+        return socket;
+      });
+    } catch (error) {
+      for (const end of handle) end.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Binds and starts to receive, bind(2). Synchronous; `'listening'` follows in the next tick.
+   *
+   * A dead socket file at `path` is replaced; a living one and any other file give EADDRINUSE.
+   * Without a path the kernel chooses an abstract name (Linux).
+   *
+   * @param {string | Buffer | URL | { path?: string | Buffer | URL, mode?: number }} [path]
+   * @param {{ mode?: number }} [options] - `mode`: permissions of the file, exactly
+   * @returns {this}
+   * @throws {Error} of bind(2); ERR_SOCKET_ALREADY_BOUND; ERR_SOCKET_DGRAM_NOT_RUNNING
+   */
+  bind(path, options) {
+    if (isPlainOptions(path)) [path, options] = [path.path, path];
+    const { mode } = check.optionsObject(options);
+    const name = path === undefined || path === null ? new Uint8Array() : check.pathBytes(path);
+    const bits = mode === undefined ? -1 : check.integer(mode, 'options.mode', 0, 0o7777);
+    const handle = running(this);
+    if (this[kState].bindState === BIND_STATE_BOUND) {
+      throw codedError(Error, 'ERR_SOCKET_ALREADY_BOUND', 'Socket is already bound');
+    }
+    demand(handle.bind(name, bits), 'bind', path);
+    this[kState].bindState = BIND_STATE_BOUND;
+    demand(handle.setReading(1), 'epoll_ctl');
+    debug('dgram fd %d bound to %j', handle.fd(), path);
+    process.nextTick(emitIfOpen, this, 'listening');
+    return this;
+  }
+
+  /**
+   * Sets the peer, connect(2): messages go to it with send(), and come from it alone. Synchronous;
+   * `'connect'` follows in the next tick. Messages queued for the peer before still go there.
+   *
+   * @param {string | Buffer | URL} path
+   * @param {(error?: Error) => void} [callback] - gets an error that would otherwise be thrown
+   * @returns {this}
+   * @throws {Error} ECONNREFUSED, ENOENT, EPERM (the peer is connected to another), EPROTOTYPE …
+   */
+  connect(path, callback) {
+    const name = check.pathBytes(path);
+    check.optionalCallback(callback);
+    const status = running(this).connect(name);
+    if (status < 0) {
+      const error = systemError(status, 'connect', path);
+      if (!callback) throw error;
+      this[kFinish](new Callback(callback), error);
+      return this;
+    }
+    this[kState].connectState = CONNECT_STATE_CONNECTED;
+    demand(this[kHandle].setReading(1), 'epoll_ctl');
+    if (callback) this.once('connect', callback);
+    process.nextTick(emitIfOpen, this, 'connect');
+    return this;
+  }
+
+  /**
+   * Dissolves the connection: the socket receives from everybody again.
+   *
+   * @returns {this}
+   * @throws {Error} ERR_SOCKET_DGRAM_NOT_CONNECTED
+   */
+  disconnect() {
+    const handle = running(this);
+    if (this[kState].connectState !== CONNECT_STATE_CONNECTED) {
+      throw codedError(Error, 'ERR_SOCKET_DGRAM_NOT_CONNECTED', 'Not connected');
+    }
+    demand(handle.disconnect(), 'connect');
+    this[kState].connectState = CONNECT_STATE_DISCONNECTED;
+    if (!isReceiving(this[kState])) demand(handle.setReading(0), 'epoll_ctl');
+    return this;
+  }
+
+  /**
+   * Sends one message to `destPath`. Sent at once if there is room; else it waits, in order with
+   * the others for that destination and without delaying any other destination.
+   *
+   * sendTo(buffer, offset, length, destPath[, callback])
+   * sendTo(message, destPath[, { fds }][, callback])
+   *
+   * @param {Buffer | TypedArray | DataView | string} message
+   * @param {(error?: Error) => void} [callback] - exactly once, never before sendTo returns.
+   *   Without it a failure is an `'error'` event. ECONNREFUSED, ENOENT: nobody there;
+   *   EMSGSIZE: larger than the send buffer allows; ECANCELED: the socket was closed.
+   * @returns {boolean} false: `writableHighWaterMark` is reached, wait for `'drain'`
+   */
+  sendTo(message, offset, length, destPath, callback) {
+    if (typeof offset !== 'number') return sendToShort(this, message, offset, length, destPath);
+    const view = check.messageBytes(message, 'buffer');
+    checkRange(view, offset, length);
+    check.optionalCallback(callback);
+    return this[kSend](this[kLane](destPath), view, offset, length, destPath, undefined, callback);
+  }
+
+  /**
+   * Sends one message to the connected peer.
+   *
+   * @param {Buffer | TypedArray | DataView | string | { data, fds }} message - `fds`: descriptors
+   *   or objects that hold one, at most 253; yours to close as soon as send returns
+   * @param {(error?: Error) => void} [callback] - as for sendTo; ENOTCONN without a peer
+   * @returns {boolean} as for sendTo
+   */
+  send(message, callback) {
+    let fds;
+    if (message !== null && typeof message === 'object' && !ArrayBuffer.isView(message)) {
+      ({ data: message = '', fds } = message);
+      fds = descriptorsOf(fds);
+    }
+    const view = check.messageBytes(message);
+    check.optionalCallback(callback);
+    return this[kSend](PEER, view, 0, view.byteLength, undefined, fds, callback);
+  }
+
+  /** The native lane for a destination, or a negative errno. */
+  [kLane](path) {
+    const state = this[kState];
+    const known = state.lanes?.get(path);
+    if (known !== undefined) return known;
+    const name = check.pathBytes(path, 'destPath');
+    const handle = running(this);
+    if (++state.lanesMade > MAX_KNOWN_LANES) {
+      handle.sweepLanes();
+      state.lanes?.clear();
+      state.lanesMade = 1;
+    }
+    const lane = handle.lane(name);
+    if (lane >= 0 && typeof path === 'string') {
+      state.lanes ??= new Map();
+      state.lanes.set(path, lane);
+    }
+    return lane;
+  }
+
+  [kSend](lane, view, offset, length, path, fds, callback) {
+    const state = this[kState];
+    const handle = running(this);
+    let result = lane;
+    if (lane >= 0) {
+      result =
+        fds === undefined
+          ? handle.send(lane, view, offset, length)
+          : handle.send(lane, view, offset, length, fds);
+    }
+    const request = callback === undefined ? undefined : new Callback(callback);
+    if (result > 0) {
+      state.queued ??= new Map();
+      state.queued.set(result, new QueuedSend(length, path, request));
+      state.queuedBytes += length;
+    } else if (result === 0) {
+      if (request !== undefined) this[kFinish](request, undefined);
+    } else {
+      this[kFail](request, systemError(result, 'sendmsg', path));
+    }
+    if (state.queuedBytes < state.highWaterMark) return true;
+    state.needDrain = true;
+    return false;
+  }
+
+  /** Calls back in the next tick, in order: never inside the call that brought the callback. */
+  [kFinish](callback, error) {
+    const state = this[kState];
+    if (state.finished === null) {
+      state.finished = [];
+      process.nextTick(runFinished, this);
+    }
+    state.finished.push(callback, error);
+  }
+
+  /** An error reaches the callback if there is one, else `'error'`. */
+  [kFail](callback, error) {
+    this[kFinish](callback ?? new Callback((failure) => this.emit('error', failure)), error);
+  }
+
+  [kSettled](ticket, status) {
+    const state = this[kState];
+    const send = state.queued?.get(ticket);
+    // Closed by a callback before this one: close() has taken care of it.
+    if (send === undefined) return;
+    state.queued.delete(ticket);
+    state.queuedBytes -= send.length;
+    if (state.needDrain && state.queuedBytes <= state.highWaterMark >>> 1) {
+      state.needDrain = false;
+      process.nextTick(emitIfOpen, this, 'drain');
+    }
+    const error = status === 0 ? undefined : systemError(status, 'sendmsg', send.path);
+    if (send.callback !== undefined) send.callback.run(error);
+    else if (error !== undefined) this.emit('error', error);
+  }
+
+  [kMessage](data, flags, words, at) {
+    if (flags & flag.NAME) this[kSenderPath] = senderPath(this);
+    if ((flags & ~flag.NAME) === 0) {
+      this.emit('data', data, this[kSenderPath], NO_MESSAGE_INFO);
+      return;
+    }
+    const credentials = flags & flag.CREDENTIALS ? handles.credentialsAt(words, at) : undefined;
+    const fds = flags & flag.FDS ? this[kHandle].takeFds(handles.fdsToken(words, at)) : NO_FDS;
+    if (flags & (flag.TRUNCATED | flag.FDS_LOST | flag.FDS_REFUSED)) {
+      if (flags & flag.TRUNCATED) closeAll(fds);
+      this.emit('error', receiveError(flags, this[kSenderPath]));
+      if (flags & flag.TRUNCATED) return;
+    }
+    // Without a listener nobody can close what has come.
+    if (!this.emit('data', data, this[kSenderPath], { fds, credentials })) closeAll(fds);
+  }
+
+  [kError](errno) {
+    this.emit('error', systemError(errno, 'recvmsg'));
+  }
+
+  /** Bytes that wait to be sent. */
+  get writableLength() {
+    return this[kState].queuedBytes;
+  }
+
+  /** From this many waiting bytes on, send() and sendTo() return false. */
+  get writableHighWaterMark() {
+    return this[kState].highWaterMark;
+  }
+
+  /** True while a `'drain'` event is due. */
+  get writableNeedDrain() {
+    return this[kState].needDrain;
+  }
+
+  /** The descriptor's number; -1 once closed. */
+  get fd() {
+    return this[kHandle] === null ? -1 : this[kHandle].fd();
+  }
+
+  /** SO_RCVBUF in bytes, as the kernel counts (Linux doubles what was set). */
+  getRecvBufferSize() {
+    return demand(running(this).bufferSize(1, -1), 'getsockopt');
+  }
+
+  /** Sets SO_RCVBUF, in bytes. */
+  setRecvBufferSize(size) {
+    demand(running(this).bufferSize(1, check.integer(size, 'size', 1, MAX_INT)), 'setsockopt');
+  }
+
+  /** SO_SNDBUF in bytes, as the kernel counts (Linux doubles what was set). */
+  getSendBufferSize() {
+    return demand(running(this).bufferSize(0, -1), 'getsockopt');
+  }
+
+  /** Sets SO_SNDBUF, in bytes: what bounds a message's size. */
+  setSendBufferSize(size) {
+    demand(running(this).bufferSize(0, check.integer(size, 'size', 1, MAX_INT)), 'setsockopt');
+  }
+
+  /** The name the socket is bound to; '' while it has none. */
+  address() {
+    return decodePath(demand(running(this).localAddress(), 'getsockname'), this);
+  }
+
+  /** The connected peer's name ('' if it has none), undefined while there is no peer. */
+  get remoteAddress() {
+    const name = this[kHandle]?.peerAddress();
+    return name === undefined || typeof name === 'number' ? undefined : decodePath(name, this);
+  }
+
+  /** `{ pid, uid, gid }` of whoever made the other end of a pair (SO_PEERCRED), else undefined. */
+  get peerCredentials() {
+    const found = this[kHandle]?.peerCredentials();
+    if (!Array.isArray(found)) return undefined;
+    const [pid, uid, gid] = found;
+    return { pid, uid, gid };
+  }
+
+  /** Lets the open socket keep the process alive: the default. @returns {this} */
+  ref() {
+    this[kState].referenced = true;
+    this[kHandle]?.setRef(1);
+    return this;
+  }
+
+  /** Lets the process end although the socket is open. @returns {this} */
+  unref() {
+    this[kState].referenced = false;
+    this[kHandle]?.setRef(0);
+    return this;
+  }
+
+  /** Whether the open socket keeps the process alive. */
+  hasRef() {
+    return this[kHandle] !== null && this[kState].referenced;
+  }
+
+  /**
+   * Closes at once: no more `'data'`; queued sends fail with ECANCELED; then `'close'`. The socket
+   * file is removed if it is still the one bound here. Idempotent.
+   *
+   * @param {() => void} [callback] - after `'close'`
+   * @returns {this}
+   */
+  close(callback) {
+    check.optionalCallback(callback);
+    const state = this[kState];
+    if (callback) {
+      if (state.closeEmitted) process.nextTick(callback);
+      else this.once('close', callback);
+    }
+    const handle = this[kHandle];
+    if (handle === null) return this;
+    debug('dgram fd %d closes', handle.fd());
+    this[kHandle] = null;
+    handle.close();
+    state.stopListening?.();
+    for (const { path, callback: request } of state.queued?.values() ?? []) {
+      // Nobody asked to be told of these, and the socket is closed on purpose.
+      if (request) this[kFinish](request, systemError(ECANCELED, 'sendmsg', path));
+    }
+    state.queued = null;
+    state.queuedBytes = 0;
+    process.nextTick(emitClose, this);
+    return this;
+  }
+
+  /** close(), as a promise of `'close'`. */
+  [Symbol.asyncDispose]() {
+    return new Promise((resolve) => {
+      this.close(resolve);
+    });
+  }
+
+  /**
+   * Messages as `{ data, path, fds, credentials }`, until the socket is closed; throws what would
+   * be an `'error'` event. While the loop body is busy the kernel holds the sender back. Breaking
+   * off leaves the socket open.
+   */
+  [Symbol.asyncIterator]() {
+    return messagesOf(this);
+  }
+}
+
+/** The handle, unless the socket is closed. */
+function running(socket) {
+  const handle = socket[kHandle];
+  if (handle !== null) return handle;
+  throw codedError(Error, 'ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
+}
+
+/** A result that is not a negative errno, or throws the Error for that. */
+function demand(result, syscall, path) {
+  if (typeof result === 'number' && result < 0) throw systemError(result, syscall, path);
+  return result;
+}
+
+function isReceiving({ bindState, connectState }) {
+  return bindState === BIND_STATE_BOUND || connectState === CONNECT_STATE_CONNECTED;
+}
+
+function bindStateOf(handle) {
+  const name = handle.localAddress();
+  return typeof name !== 'number' && name.length > 0 ? BIND_STATE_BOUND : BIND_STATE_UNBOUND;
+}
+
+function isPlainOptions(value) {
+  return (
+    value !== null &&
+    typeof value === 'object' &&
+    !(value instanceof Uint8Array) &&
+    !(value instanceof URL)
+  );
+}
+
+/** sendTo(message, destPath[, { fds }][, callback]) */
+function sendToShort(socket, message, destPath, options, callback) {
+  if (typeof options === 'function') [options, callback] = [undefined, options];
+  const view = check.messageBytes(message);
+  const { fds } = check.optionsObject(options);
+  const numbers = fds === undefined ? undefined : descriptorsOf(fds, 'options.fds');
+  check.optionalCallback(callback);
+  const lane = socket[kLane](destPath);
+  return socket[kSend](lane, view, 0, view.byteLength, destPath, numbers, callback);
+}
+
+function checkRange(view, offset, length) {
+  check.integer(offset, 'offset');
+  check.integer(length, 'length');
+  if (offset > view.byteLength || length > view.byteLength - offset) {
+    const name = offset > view.byteLength ? 'offset' : 'length';
+    const message = `"${name}" is outside of buffer bounds`;
+    throw codedError(RangeError, 'ERR_BUFFER_OUT_OF_BOUNDS', message);
+  }
+}
+
+function pathsAsBuffers(encoding) {
+  if (encoding === undefined || encoding === 'utf8') return false;
+  if (encoding === 'buffer') return true;
+  const { invalidValue } = require('./errors');
+  throw invalidValue('options.pathEncoding', encoding, "must be 'utf8' or 'buffer'");
+}
+
+function decodePath(bytes, socket) {
+  return socket[kState].pathsAsBuffers ? bytes : bytes.toString();
+}
+
+function senderPath(socket) {
+  return decodePath(socket[kSenderName], socket);
+}
+
+function receiveError(flags, path) {
+  if (flags & flag.TRUNCATED) return systemError(ENOBUFS, 'recvmsg', path);
+  if (flags & flag.FDS_LOST) {
+    const message = 'Descriptors of a message were lost: the process may not open any more';
+    return codedError(Error, 'ERR_AFUNIX_FDS_LOST', message);
+  }
+  const message = 'More descriptors arrived than maxPendingFds allows; they were closed';
+  return codedError(Error, 'ERR_AFUNIX_TOO_MANY_FDS', message);
+}
+
+function closeAll(fds) {
+  for (const fd of fds) closeSync(fd);
+}
+
+function closeOnAbort(socket, signal) {
+  const onAbort = () => socket.close();
+  if (signal.aborted) {
+    process.nextTick(onAbort);
+    return null;
+  }
+  signal.addEventListener('abort', onAbort, { once: true });
+  return () => signal.removeEventListener('abort', onAbort);
+}
+
+function runFinished(socket) {
+  const { finished } = socket[kState];
+  socket[kState].finished = null;
+  let index = 0;
+  try {
+    while (index < finished.length) {
+      index += 2;
+      finished[index - 2].run(finished[index - 1]);
+    }
+  } finally {
+    // A callback threw: the others still have their turn, before any that came meanwhile.
+    if (index < finished.length) {
+      const rest = finished.slice(index).concat(socket[kState].finished ?? []);
+      if (socket[kState].finished === null) process.nextTick(runFinished, socket);
+      socket[kState].finished = rest;
+    }
+  }
+}
+
+function emitIfOpen(socket, event) {
+  if (socket[kHandle] !== null) socket.emit(event);
+}
+
+function emitClose(socket) {
+  // Callbacks of failed sends that were not run yet come first.
+  if (socket[kState].finished !== null) {
+    process.nextTick(emitClose, socket);
+    return;
+  }
+  socket[kState].closeEmitted = true;
+  socket.emit('close');
+}
+
+async function* messagesOf(socket) {
+  const waiting = [];
+  let failure = null;
+  let wake = () => {};
+  const onData = (data, path, { fds, credentials }) => {
+    waiting.push({ data, path, fds, credentials });
+    if (waiting.length === ITERATOR_HIGH_WATER_MARK) socket[kHandle]?.setReading(0);
+    wake();
+  };
+  const onError = (error) => {
+    failure ??= error;
+    wake();
+  };
+  const onClose = () => wake();
+  socket.on('data', onData).on('error', onError).on('close', onClose);
+  try {
+    for (;;) {
+      if (waiting.length > 0) {
+        yield waiting.shift();
+        if (waiting.length === 0 && isReceiving(socket[kState])) socket[kHandle]?.setReading(1);
+      } else if (failure !== null) {
+        throw failure;
+      } else if (socket[kHandle] === null) {
+        return;
+      } else {
+        await new Promise((resolve) => {
+          wake = resolve;
+        });
+      }
+    }
+  } finally {
+    socket.off('data', onData).off('error', onError).off('close', onClose);
+    for (const { fds } of waiting) closeAll(fds);
+    if (isReceiving(socket[kState])) socket[kHandle]?.setReading(1);
+  }
+}
+
+module.exports = { DgramSocket };

@@ -1,0 +1,82 @@
+// Owns: every Error object of the package.
+// May import: nothing of lib/.
+//
+// Argument faults are TypeErrors and RangeErrors with Node's own ERR_* codes, thrown at once.
+// Faults of the system carry `code`, `errno` (negative), `syscall` and, where it helps, `path`.
+'use strict';
+
+const { inspect, getSystemErrorMap } = require('node:util');
+const { constants } = require('node:os');
+
+const names = new Map();
+for (const [name, errno] of Object.entries(constants.errno)) {
+  // The first name of a number is the usual one: EAGAIN, not EWOULDBLOCK.
+  if (!names.has(-errno)) names.set(-errno, name);
+}
+// libuv has no name of its own for this one.
+if (process.platform === 'linux') names.set(-109, 'ETOOMANYREFS');
+
+/**
+ * The Error for a system call that failed.
+ *
+ * @param {number} errno - negative, as native code returns it
+ * @param {string} syscall - the call's name, `sendmsg(2)` without the section
+ * @param {string | Buffer} [path] - the socket path or abstract name concerned
+ * @returns {NodeJS.ErrnoException}
+ */
+function systemError(errno, syscall, path) {
+  const known = getSystemErrorMap().get(errno);
+  const code = known?.[0] ?? names.get(errno) ?? `E${-errno}`;
+  const description = known?.[1] ?? 'system error';
+  const shown = path === undefined || path.length === 0 ? '' : ` ${printable(path)}`;
+  const error = new Error(`${code}: ${description}, ${syscall}${shown}`);
+  error.errno = errno;
+  error.code = code;
+  error.syscall = syscall;
+  if (shown !== '') error.path = String(path);
+  return error;
+}
+
+/** An abstract name with the `@` that ss(8) and systemd print for its NUL. */
+function printable(path) {
+  return String(path).replace(/^\0/, '@');
+}
+
+/** An Error with a code of our own or one of Node's. */
+function codedError(Base, code, message) {
+  const error = new Base(message);
+  error.code = code;
+  return error;
+}
+
+/** ERR_INVALID_ARG_TYPE */
+function invalidType(name, expected, actual) {
+  const received = actual === null || actual === undefined ? String(actual) : describe(actual);
+  const message = `The "${name}" argument must be ${expected}. Received ${received}`;
+  return codedError(TypeError, 'ERR_INVALID_ARG_TYPE', message);
+}
+
+/** ERR_INVALID_ARG_VALUE */
+function invalidValue(name, value, reason) {
+  const message = `The argument '${name}' ${reason}. Received ${inspect(value)}`;
+  return codedError(TypeError, 'ERR_INVALID_ARG_VALUE', message);
+}
+
+/** ERR_OUT_OF_RANGE */
+function outOfRange(name, range, actual) {
+  const message = `The value of "${name}" is out of range. It must be ${range}. Received ${inspect(actual)}`;
+  return codedError(RangeError, 'ERR_OUT_OF_RANGE', message);
+}
+
+/** ERR_SOCKET_CLOSED: a method of a socket after close(). */
+function socketClosed() {
+  return codedError(Error, 'ERR_SOCKET_CLOSED', 'The socket is closed');
+}
+
+function describe(value) {
+  if (typeof value === 'object') return `an instance of ${value.constructor?.name ?? 'Object'}`;
+  if (typeof value === 'function') return `function ${value.name}`;
+  return `type ${typeof value} (${inspect(value)})`;
+}
+
+module.exports = { codedError, invalidType, invalidValue, outOfRange, socketClosed, systemError };

@@ -1,0 +1,50 @@
+// Owns: descriptors as users give them: numbers, or objects that hold one.
+// May import: errors, validate.
+'use strict';
+
+const dgram = require('node:dgram');
+const { invalidType, outOfRange } = require('./errors');
+const { integer } = require('./validate');
+
+/** The kernel's limit of one message, SCM_MAX_FD. */
+const MAX_FDS = 253;
+const MAX_INT = 2 ** 31 - 1;
+
+const NO_FDS = Object.freeze([]);
+
+/**
+ * The descriptor of a number, a net.Socket, net.Server, dgram.Socket, FileHandle or a socket of
+ * this package.
+ *
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE where there is none
+ * @returns {number}
+ */
+function descriptorOf(holder, name = 'fd') {
+  if (typeof holder === 'number') return integer(holder, name, 0, MAX_INT);
+  const fd =
+    holder instanceof dgram.Socket ? datagramDescriptor(holder) : (holder?._handle?.fd ?? holder?.fd);
+  if (typeof fd === 'number' && fd >= 0) return fd;
+  throw invalidType(name, 'a descriptor or an object that holds an open one', holder);
+}
+
+/** dgram.Socket keeps its handle under a symbol; its `_handle` is deprecated and warns. */
+function datagramDescriptor(socket) {
+  const isState = (symbol) => symbol.description === 'state symbol';
+  const symbol = Object.getOwnPropertySymbols(socket).find(isState);
+  return symbol && socket[symbol].handle?.fd;
+}
+
+/**
+ * The numbers of a message's descriptors.
+ *
+ * @throws {TypeError | RangeError} ERR_INVALID_ARG_TYPE; ERR_OUT_OF_RANGE beyond 253
+ * @returns {readonly number[]}
+ */
+function descriptorsOf(fds, name = 'fds') {
+  if (fds === undefined || fds === null) return NO_FDS;
+  if (!Array.isArray(fds)) throw invalidType(name, 'an instance of Array', fds);
+  if (fds.length > MAX_FDS) throw outOfRange(`${name}.length`, `<= ${MAX_FDS}`, fds.length);
+  return fds.map((fd, index) => descriptorOf(fd, `${name}[${index}]`));
+}
+
+module.exports = { MAX_FDS, NO_FDS, descriptorOf, descriptorsOf };

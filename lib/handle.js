@@ -1,0 +1,133 @@
+// Owns: the glue between native handles and their owners: how batches of messages and settled
+// sends, as native/batch.rs lays them out, become calls on the owner.
+// May import: binding.
+//
+// A native `Endpoint` has an `owner`, which has these methods:
+//   [kMessage](data, flags, words, at)   one message; `at` is its entry, see below
+//   [kSettled](ticket, status)           a queued send is done: 0 or a negative errno
+//   [kError](errno)                      an error of the socket itself
+'use strict';
+
+const { AsyncResource } = require('node:async_hooks');
+const { Buffer } = require('node:buffer');
+const { Endpoint, setHooks } = require('./binding');
+
+const kHandle = Symbol('kHandle');
+const kMessage = Symbol('kMessage');
+const kSettled = Symbol('kSettled');
+const kError = Symbol('kError');
+const kSenderName = Symbol('kSenderName');
+
+/** What an entry's flags say, as in native/batch.rs. */
+const flag = Object.freeze({
+  NAME: 1,
+  FDS: 2,
+  CREDENTIALS: 4,
+  TRUNCATED: 8,
+  FDS_LOST: 16,
+  FDS_REFUSED: 32,
+});
+
+// Words of an entry: offset, length, flags, buffer | token << 8, pid, uid, gid, length of the name.
+const ENTRY = 8;
+const RECEIVE_BATCH = 32;
+const NAMES = ENTRY * (RECEIVE_BATCH + 1);
+const NAME_BYTES = process.platform === 'linux' ? 108 : 104;
+
+/** Buffer's own class for views: a fraction of the cost of Buffer.from(). */
+const FastBuffer = Buffer[Symbol.species];
+
+/** The bytes of the number array a name is in; one view for the life of the array. */
+const nameBytes = new WeakMap();
+
+function senderName(words, index, length) {
+  let bytes = nameBytes.get(words);
+  if (bytes === undefined) {
+    bytes = Buffer.from(words.buffer, NAMES * 4);
+    nameBytes.set(words, bytes);
+  }
+  const start = NAME_BYTES * index;
+  return Buffer.from(bytes.subarray(start, start + length));
+}
+
+/**
+ * Hands the messages `from` … `count - 1` of a batch to the owner, noting in `words[0]` how far it
+ * came: after an exception native code reports that and calls again for the rest.
+ */
+function onMessages(words, from, count, buffers) {
+  const { owner } = this;
+  const several = Array.isArray(buffers);
+  let buffer = several ? undefined : buffers;
+  for (let index = from; index < count; index++) {
+    words[0] = index + 1;
+    // Closed by the handler of a message before.
+    if (owner[kHandle] === null) return;
+    const at = ENTRY * (index + 1);
+    const length = words[at + 1];
+    const flags = words[at + 2];
+    if (flags & flag.NAME) owner[kSenderName] = senderName(words, index, words[at + 7]);
+    if (several) buffer = buffers[words[at + 3] & 0xff];
+    const data =
+      length === 0 || flags & flag.TRUNCATED
+        ? new FastBuffer(0)
+        : new FastBuffer(buffer.buffer, buffer.byteOffset + words[at], length);
+    owner[kMessage](data, flags, words, at);
+  }
+}
+
+/** Tells the owner of settled sends; `words[0]` as above. */
+function onSettled(words, from, count) {
+  const { owner } = this;
+  for (let index = from; index < count; index++) {
+    words[0] = index + 1;
+    owner[kSettled](words[2 + 2 * index], words[3 + 2 * index] | 0);
+  }
+}
+
+function onEvent(kind, value) {
+  this.owner[kError](value);
+}
+
+setHooks(onMessages, onSettled, onEvent);
+
+/** The token to take a message's descriptors with. */
+function fdsToken(words, at) {
+  return words[at + 3] >>> 8;
+}
+
+/** The sender's credentials. */
+function credentialsAt(words, at) {
+  return { pid: words[at + 4] | 0, uid: words[at + 5], gid: words[at + 6] };
+}
+
+/** A callback waiting for its outcome, with the async context of the call that brought it. */
+class Callback extends AsyncResource {
+  constructor(callback) {
+    super('AFUNIXSENDREQ', { requireManualDestroy: true });
+    this.callback = callback;
+  }
+
+  /** Calls back, once. */
+  run(error) {
+    const { callback } = this;
+    this.callback = null;
+    try {
+      this.runInAsyncScope(callback, undefined, error);
+    } finally {
+      this.emitDestroy();
+    }
+  }
+}
+
+module.exports = {
+  Callback,
+  Endpoint,
+  credentialsAt,
+  fdsToken,
+  flag,
+  kError,
+  kHandle,
+  kMessage,
+  kSenderName,
+  kSettled,
+};

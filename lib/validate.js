@@ -1,0 +1,91 @@
+// Owns: argument checks. Each returns the checked value in the form native code takes.
+// May import: errors.
+'use strict';
+
+const { Buffer } = require('node:buffer');
+const { fileURLToPath } = require('node:url');
+const { invalidType, invalidValue, outOfRange } = require('./errors');
+
+/**
+ * The bytes of a socket path: a string, Buffer or `file:` URL; a leading NUL makes an abstract
+ * name. Lengths are the kernel's affair (ENAMETOOLONG).
+ *
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE (empty, or a NUL inside a path)
+ * @returns {Uint8Array}
+ */
+function pathBytes(path, name = 'path') {
+  let bytes;
+  if (typeof path === 'string') bytes = Buffer.from(path);
+  else if (path instanceof Uint8Array) bytes = path;
+  else if (path instanceof URL) bytes = Buffer.from(fileURLToPath(path));
+  else throw invalidType(name, 'of type string or an instance of Buffer or URL', path);
+  if (bytes.length === 0) throw invalidValue(name, path, 'must not be empty');
+  if (bytes[0] !== 0 && bytes.includes(0)) {
+    throw invalidValue(name, path, 'must be a path without null bytes, or start with one');
+  }
+  if (bytes[0] === 0 && process.platform !== 'linux') {
+    throw invalidValue(name, path, 'must not be an abstract name: only Linux has them');
+  }
+  return bytes;
+}
+
+/** A message: a view is taken as it is, a string becomes UTF-8. */
+function messageBytes(message, name = 'message') {
+  if (ArrayBuffer.isView(message)) return message;
+  if (typeof message === 'string') return Buffer.from(message);
+  throw invalidType(
+    name,
+    'of type string or an instance of Buffer, TypedArray, or DataView',
+    message,
+  );
+}
+
+/** An integer from `min` to `max`. */
+function integer(value, name, min = 0, max = Number.MAX_SAFE_INTEGER) {
+  if (typeof value !== 'number') throw invalidType(name, 'of type number', value);
+  if (!Number.isInteger(value)) throw outOfRange(name, 'an integer', value);
+  if (value < min || value > max) throw outOfRange(name, `>= ${min} and <= ${max}`, value);
+  return value;
+}
+
+/** A function or nothing. */
+function optionalCallback(callback, name = 'callback') {
+  if (callback !== undefined && typeof callback !== 'function') {
+    throw invalidType(name, 'of type function', callback);
+  }
+  return callback;
+}
+
+/** An object or nothing: nothing becomes an empty one. */
+function optionsObject(options, name = 'options') {
+  if (options === undefined) return {};
+  if (options === null || typeof options !== 'object' || ArrayBuffer.isView(options)) {
+    throw invalidType(name, 'of type object', options);
+  }
+  return options;
+}
+
+/** A boolean or nothing. */
+function optionalBoolean(value, name, otherwise) {
+  if (value === undefined) return otherwise;
+  if (typeof value !== 'boolean') throw invalidType(name, 'of type boolean', value);
+  return value;
+}
+
+/** An AbortSignal or nothing. */
+function optionalSignal(signal, name = 'options.signal') {
+  if (signal !== undefined && (typeof signal !== 'object' || !('aborted' in Object(signal)))) {
+    throw invalidType(name, 'an instance of AbortSignal', signal);
+  }
+  return signal;
+}
+
+module.exports = {
+  integer,
+  messageBytes,
+  optionalBoolean,
+  optionalCallback,
+  optionalSignal,
+  optionsObject,
+  pathBytes,
+};

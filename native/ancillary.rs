@@ -1,0 +1,219 @@
+//! Owns: control messages, `cmsg(3)`: descriptors (SCM_RIGHTS) and credentials (SCM_CREDENTIALS).
+//! May import: errno.
+//!
+//! Received descriptors are [`OwnedFd`]s from the first moment: whoever does not take them closes
+//! them by dropping.
+#![allow(unsafe_code)]
+
+use std::mem::size_of;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use crate::errno::{Errno, Result};
+
+/// The kernel's SCM_MAX_FD: one message carries no more.
+pub const MAX_FDS: usize = 253;
+
+const ALIGN: usize = size_of::<usize>();
+/// Bytes of a control message's header, padded to where its data starts.
+const HEADER: usize = align(size_of::<libc::cmsghdr>());
+
+const fn align(len: usize) -> usize {
+    (len + ALIGN - 1) & !(ALIGN - 1)
+}
+
+/// Room for whatever one message can bring: the most descriptors, credentials and a timestamp.
+pub const RECEIVE_CAPACITY: usize = HEADER
+    + align(MAX_FDS * size_of::<RawFd>())
+    + HEADER
+    + align(size_of::<Credentials>())
+    + HEADER
+    + align(size_of::<libc::timeval>());
+
+/// Who sent a message, as the kernel vouches for it: `struct ucred`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Process id, in our namespace.
+    pub pid: i32,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// What came beside the bytes of one message.
+#[derive(Default, Debug)]
+pub struct Received {
+    /// Descriptors, in the order they were sent.
+    pub fds: Vec<OwnedFd>,
+    /// The sender, if SO_PASSCRED is on.
+    pub credentials: Option<Credentials>,
+}
+
+impl Received {
+    /// Decodes a control buffer that `recvmsg(2)` filled, taking over every descriptor in it.
+    ///
+    /// # Safety
+    /// `control` is what the kernel wrote for one message, and is decoded once: the descriptor
+    /// numbers in it become owned.
+    pub unsafe fn decode(control: &[u8]) -> Received {
+        let mut received = Received::default();
+        for (kind, data) in Messages(control) {
+            match kind {
+                (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
+                    let fds = data.chunks_exact(size_of::<RawFd>()).map(|raw| {
+                        let raw = RawFd::from_ne_bytes([raw[0], raw[1], raw[2], raw[3]]);
+                        // SAFETY: the kernel installed this descriptor for us; nobody owns it yet.
+                        unsafe { OwnedFd::from_raw_fd(raw) }
+                    });
+                    received.fds.extend(fds);
+                }
+                #[cfg(target_os = "linux")]
+                (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) => {
+                    received.credentials = credentials(data);
+                }
+                _ => {}
+            }
+        }
+        received
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn credentials(data: &[u8]) -> Option<Credentials> {
+    let word = |at: usize| Some(u32::from_ne_bytes(data.get(at..at + 4)?.try_into().ok()?));
+    Some(Credentials { pid: word(0)? as i32, uid: word(4)?, gid: word(8)? })
+}
+
+/// Walks control messages without trusting their lengths: `((level, type), data)`.
+struct Messages<'a>(&'a [u8]);
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = ((i32, i32), &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (header, rest) = self.0.split_at_checked(HEADER)?;
+        // SAFETY: HEADER bytes are enough for a cmsghdr, which is plain integers.
+        let header =
+            unsafe { header.as_ptr().cast::<libc::cmsghdr>().read_unaligned() };
+        let len = (header.cmsg_len as usize).checked_sub(HEADER)?;
+        let data = rest.get(..len)?;
+        self.0 = rest.get(align(len)..).unwrap_or(&[]);
+        Some(((header.cmsg_level, header.cmsg_type), data))
+    }
+}
+
+/// A control buffer that carries descriptors, ready for `msg_control`. Aligned for cmsghdr.
+pub struct Rights(Vec<usize>);
+
+impl Rights {
+    /// Encodes `fds`, which the message only borrows. EINVAL beyond [`MAX_FDS`].
+    pub fn new(fds: &[RawFd]) -> Result<Rights> {
+        if fds.len() > MAX_FDS {
+            return Err(Errno::INVAL);
+        }
+        let data = size_of_val(fds);
+        let mut words = vec![0usize; (HEADER + align(data)) / size_of::<usize>()];
+        let start = words.as_mut_ptr().cast::<u8>();
+        // SAFETY: the vector has room for the header and, behind it, the numbers; it is aligned
+        // for usize, which is cmsghdr's alignment.
+        unsafe {
+            let header = start.cast::<libc::cmsghdr>();
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = (HEADER + data) as _;
+            start.add(HEADER).copy_from_nonoverlapping(fds.as_ptr().cast(), data);
+        }
+        Ok(Rights(words))
+    }
+
+    /// For `msg_control`.
+    pub fn as_ptr(&self) -> *const u8 {
+        self.0.as_ptr().cast()
+    }
+
+    /// For `msg_controllen`.
+    pub fn len(&self) -> usize {
+        size_of_val(self.0.as_slice())
+    }
+}
+
+/// Duplicates of descriptors that have to wait: the caller may close his own at once.
+///
+/// EBADF for one that is not open, EMFILE where there is no room; nothing is kept then.
+pub fn duplicate(fds: &[RawFd]) -> Result<Vec<OwnedFd>> {
+    fds.iter()
+        .map(|fd| {
+            if *fd < 0 {
+                return Err(Errno::BADF);
+            }
+            // SAFETY: not -1; try_clone only hands the number to fcntl, which checks it.
+            Ok(unsafe { BorrowedFd::borrow_raw(*fd) }.try_clone_to_owned()?)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::{AsRawFd, IntoRawFd};
+
+    fn bytes(rights: &Rights) -> Vec<u8> {
+        // SAFETY: pointer and length describe the vector inside.
+        unsafe { std::slice::from_raw_parts(rights.as_ptr(), rights.len()) }.to_vec()
+    }
+
+    fn open() -> RawFd {
+        std::fs::File::open("/dev/null").unwrap().into_raw_fd()
+    }
+
+    fn is_open(fd: RawFd) -> bool {
+        // SAFETY: F_GETFD on any number is harmless.
+        unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded_and_owned() {
+        let sent: Vec<RawFd> = (0..MAX_FDS).map(|_| open()).collect();
+        let encoded = bytes(&Rights::new(&sent).unwrap());
+        assert!(encoded.len() <= RECEIVE_CAPACITY);
+        // SAFETY: the descriptors are ours and nobody else closes them.
+        let received = unsafe { Received::decode(&encoded) };
+        assert_eq!(received.fds.iter().map(|fd| fd.as_raw_fd()).collect::<Vec<_>>(), sent);
+        let (first, last) = (sent[0], sent[MAX_FDS - 1]);
+        assert!(is_open(first) && is_open(last));
+        drop(received);
+        assert!(!is_open(first) && !is_open(last));
+    }
+
+    #[test]
+    fn more_than_the_kernel_takes_is_refused() {
+        assert_eq!(Rights::new(&[0; MAX_FDS + 1]).err(), Some(Errno::INVAL));
+    }
+
+    #[test]
+    fn broken_lengths_end_the_walk() {
+        let fd = open();
+        let whole = bytes(&Rights::new(&[fd]).unwrap());
+        for cut in 0..HEADER + size_of::<RawFd>() {
+            // SAFETY: too short to hold the descriptor, so none is taken over.
+            assert!(unsafe { Received::decode(&whole[..cut]) }.fds.is_empty());
+        }
+        for lie in [0usize, 1, HEADER - 1, whole.len() + 1, usize::MAX] {
+            let mut lying = whole.clone();
+            lying[..size_of::<usize>()].copy_from_slice(&lie.to_ne_bytes());
+            // SAFETY: the length is wrong, so nothing is taken over.
+            assert!(unsafe { Received::decode(&lying) }.fds.is_empty());
+        }
+        assert!(is_open(fd));
+    }
+
+    #[test]
+    fn duplicates_are_all_or_nothing() {
+        let fd = open();
+        assert_eq!(duplicate(&[fd, -1]).err(), Some(Errno::BADF));
+        assert_eq!(duplicate(&[fd, 1 << 29]).err(), Some(Errno::BADF));
+        let copy = duplicate(&[fd]).unwrap();
+        assert_ne!(copy[0].as_raw_fd(), fd);
+    }
+}

@@ -1,0 +1,216 @@
+//! Owns: how a batch crosses to JavaScript: the shared number arrays that describe it and the
+//! slabs that hold its bytes.
+//! May import: errno, addr, ancillary, message, js.
+//!
+//! lib/handle.js reads these layouts; change both together.
+
+use crate::addr::{PATH_CAPACITY, UnixAddr};
+use crate::ancillary::Credentials;
+use crate::errno::{Errno, Result};
+use crate::js::{Js, Reference, Value, Words};
+use crate::message::{RECEIVE_BATCH, Receiver};
+
+/// Word 0 of every shared array: the item JavaScript has got to.
+const CURSOR: usize = 0;
+/// Words of one message's entry; the first entry's place is taken by the cursor.
+const ENTRY: usize = 8;
+/// Words in which one sender's name is passed.
+const NAME: usize = PATH_CAPACITY.div_ceil(4);
+const NAMES: usize = ENTRY * (RECEIVE_BATCH + 1);
+
+/// What an entry says of its message, beside its length and place.
+pub mod flag {
+    /// The sender is not the one of the message before; its name is in the names area.
+    pub const NAME: u32 = 1;
+    /// Descriptors wait under the entry's token.
+    pub const FDS: u32 = 2;
+    /// The sender's pid, uid and gid are in the entry.
+    pub const CREDENTIALS: u32 = 4;
+    /// The message was too large and is cut.
+    pub const TRUNCATED: u32 = 8;
+    /// Descriptors were lost: the process had no room for them.
+    pub const FDS_LOST: u32 = 16;
+    /// More descriptors wait than the socket allows; this message's were closed.
+    pub const FDS_REFUSED: u32 = 32;
+}
+
+/// One received message as JavaScript will see it.
+pub struct Entry {
+    /// Which of the batch's buffers, and where in it.
+    pub place: Place,
+    /// Bytes.
+    pub len: usize,
+    /// See [`flag`].
+    pub flags: u32,
+    /// What to ask for the descriptors with.
+    pub token: u32,
+    /// The sender, where known.
+    pub credentials: Option<Credentials>,
+}
+
+/// Receive memory and the description of what is in it.
+pub struct Batch {
+    /// Where messages arrive.
+    pub receiver: Box<Receiver>,
+    words: Words,
+}
+
+impl Batch {
+    /// ENOMEM where memory or address space is short.
+    pub fn new(js: Js) -> Result<Batch> {
+        let words = Words::new(js, NAMES + NAME * RECEIVE_BATCH).ok_or(Errno::NOMEM)?;
+        Ok(Batch { receiver: Receiver::new()?, words })
+    }
+
+    /// Describes message `index`.
+    pub fn describe(&self, index: usize, entry: &Entry) {
+        let at = ENTRY * (index + 1);
+        let flags = entry.flags;
+        self.words.set(at, entry.place.offset as u32);
+        self.words.set(at + 1, entry.len as u32);
+        self.words.set(at + 3, (entry.place.buffer as u32) | (entry.token << 8));
+        if let Some(credentials) = entry.credentials {
+            self.words.set(at + 2, flags | flag::CREDENTIALS);
+            self.words.set(at + 4, credentials.pid as u32);
+            self.words.set(at + 5, credentials.uid);
+            self.words.set(at + 6, credentials.gid);
+        } else {
+            self.words.set(at + 2, flags);
+        }
+    }
+
+    /// Passes the sender's name of message `index`.
+    pub fn set_name(&self, index: usize, name: &UnixAddr) {
+        self.words.set(ENTRY * (index + 1) + 7, name.name_len() as u32);
+        self.words.set_bytes(NAMES + NAME * index, name.name());
+    }
+
+    /// The array.
+    pub fn words(&self) -> Value {
+        self.words.value()
+    }
+
+    /// How far JavaScript got.
+    pub fn cursor(&self) -> usize {
+        self.words.get(CURSOR) as usize
+    }
+}
+
+/// Settled sends: pairs of ticket and status (0 or an errno, negated).
+pub struct Ledger {
+    words: Words,
+}
+
+impl Ledger {
+    /// Pairs in one call.
+    pub const CAPACITY: usize = 128;
+
+    /// None when memory is short.
+    pub fn new(js: Js) -> Option<Ledger> {
+        Some(Ledger { words: Words::new(js, 2 + 2 * Ledger::CAPACITY)? })
+    }
+
+    /// Writes pair `index`.
+    pub fn set(&self, index: usize, ticket: u32, status: i32) {
+        self.words.set(2 + 2 * index, ticket);
+        self.words.set(3 + 2 * index, status as u32);
+    }
+
+    /// The array.
+    pub fn words(&self) -> Value {
+        self.words.value()
+    }
+
+    /// How far JavaScript got.
+    pub fn cursor(&self) -> usize {
+        self.words.get(CURSOR) as usize
+    }
+}
+
+/// Bytes of a slab: what one small message that is kept can hold back from the collector.
+const SLAB: usize = 32 << 10;
+/// A message larger than this gets a Buffer of its own.
+const SLAB_MESSAGE: usize = 8 << 10;
+
+/// Memory for small messages, used up from its beginning: several batches share one Buffer.
+#[derive(Default)]
+pub struct Slab {
+    current: Option<Reference>,
+    used: usize,
+}
+
+/// Where a message's bytes went: buffer `buffer` of the batch, from `offset`.
+#[derive(Clone, Copy, Default)]
+pub struct Place {
+    buffer: usize,
+    offset: usize,
+}
+
+/// The buffers of one batch, in the making. No JavaScript may run while it lives.
+pub struct Placement<'a> {
+    js: Js,
+    slab: &'a mut Slab,
+    buffers: Vec<Value>,
+    /// Which of `buffers` is the current slab.
+    slab_index: Option<usize>,
+}
+
+impl<'a> Placement<'a> {
+    /// Starts a batch.
+    pub fn new(js: Js, slab: &'a mut Slab) -> Placement<'a> {
+        Placement { js, slab, buffers: Vec::new(), slab_index: None }
+    }
+
+    /// Copies one message out of receive memory; None when memory is short.
+    pub fn place(&mut self, bytes: &[u8]) -> Option<Place> {
+        if bytes.is_empty() {
+            return Some(Place::default());
+        }
+        if bytes.len() > SLAB_MESSAGE {
+            let (value, room) = self.js.buffer(bytes.len())?;
+            room.write(0, bytes);
+            self.buffers.push(value);
+            return Some(Place { buffer: self.buffers.len() - 1, offset: 0 });
+        }
+        let buffer = match self.slab_index {
+            Some(index) if self.slab.used + bytes.len() <= SLAB => index,
+            Some(_) => self.open_slab(bytes.len(), true)?,
+            None => self.open_slab(bytes.len(), false)?,
+        };
+        // A slab whose memory was transferred away in the meantime is empty here.
+        let room = self.js.as_room(self.buffers[buffer]).filter(|room| room.len() == SLAB)?;
+        let offset = self.slab.used;
+        room.write(offset, bytes);
+        // Views that start on a word are what V8's copies are quick with.
+        self.slab.used = (offset + bytes.len() + 7) & !7;
+        Some(Place { buffer, offset })
+    }
+
+    fn open_slab(&mut self, needed: usize, fresh: bool) -> Option<usize> {
+        let kept = self.slab.current.as_ref().map(Reference::get).filter(|value| {
+            let usable = self.js.as_room(*value).is_some_and(|room| room.len() == SLAB);
+            usable && !fresh && self.slab.used + needed <= SLAB
+        });
+        let value = match kept {
+            Some(value) => value,
+            None => {
+                let (value, _) = self.js.buffer(SLAB)?;
+                self.slab.current = Some(Reference::new(self.js, value)?);
+                self.slab.used = 0;
+                value
+            }
+        };
+        self.buffers.push(value);
+        self.slab_index = Some(self.buffers.len() - 1);
+        self.slab_index
+    }
+
+    /// The buffers: undefined, the only one, or an array of them.
+    pub fn finish(self) -> Value {
+        match self.buffers.as_slice() {
+            [] => self.js.undefined(),
+            [only] => *only,
+            several => self.js.array(several),
+        }
+    }
+}

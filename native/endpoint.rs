@@ -1,0 +1,665 @@
+//! Owns: the engine of every socket: read pump, sending and waiting to send, life and end.
+//! May import: everything but the classes that JavaScript sees (handles).
+//!
+//! A socket kind is a [`Kind`] here and nothing more. The rule of the file: no `RefCell` borrow is
+//! alive while JavaScript runs, and whatever was read before is read again afterwards.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::rc::{Rc, Weak};
+
+use socket2::{SockRef, Type};
+
+use crate::addr::UnixAddr;
+use crate::ancillary::{Credentials, Received};
+use crate::batch::{Batch, Entry, Ledger, Place, Placement, flag};
+use crate::env::{Environment, Resource};
+use crate::errno::{Errno, Result};
+use crate::js::{AsyncContext, Wrapper};
+use crate::message::{Message, RECEIVE_BATCH};
+use crate::outbox::{Flushed, Offer, Outbox, PEER, Watch, is_temporary};
+use crate::socket::{self, SocketFile};
+use crate::uv::{Poll, READABLE, Timer, WRITABLE};
+
+/// Messages read in one wake-up at most, so that a flooding peer starves nobody.
+const READ_BUDGET: usize = 128;
+/// Messages of one lane sent in one wake-up at most.
+const SEND_BUDGET: usize = 256;
+/// The longest pause between attempts for which the kernel offers no event.
+const MAX_RETRY_DELAY: u64 = 32;
+
+/// What `event` tells JavaScript, see lib/handle.js.
+#[derive(Clone, Copy)]
+enum Event {
+    /// An error of the socket itself, as an errno, negated.
+    Error = 0,
+}
+
+/// The socket's kind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// SOCK_DGRAM
+    Datagram,
+}
+
+impl Kind {
+    /// The kind JavaScript names by this number.
+    pub fn from_js(kind: i32) -> Option<Kind> {
+        (kind == libc::SOCK_DGRAM).then_some(Kind::Datagram)
+    }
+
+    fn socket_type(self) -> Type {
+        match self {
+            Kind::Datagram => Type::DGRAM,
+        }
+    }
+}
+
+/// An open descriptor with what belongs to it. Field order is the order of closing: the poll
+/// first, then the file (while the inode is still ours), then the descriptor.
+struct Open {
+    poll: Option<Poll>,
+    file: Option<SocketFile>,
+    fd: OwnedFd,
+}
+
+/// What to ask for beside the bytes of a message.
+#[derive(Clone, Copy, Default)]
+struct Beside {
+    fds: bool,
+    credentials: bool,
+    max_pending: usize,
+}
+
+/// Received descriptors that JavaScript has not taken yet. Dropping closes them.
+#[derive(Default)]
+struct Pending {
+    by_token: HashMap<u32, Vec<OwnedFd>>,
+    count: usize,
+    last_token: u32,
+}
+
+impl Pending {
+    fn put(&mut self, fds: Vec<OwnedFd>) -> u32 {
+        // 24 bits cross to JavaScript. Skip what a patient reader still has.
+        loop {
+            self.last_token = (self.last_token + 1) & 0x00ff_ffff;
+            if !self.by_token.contains_key(&self.last_token) {
+                break;
+            }
+        }
+        self.count += fds.len();
+        self.by_token.insert(self.last_token, fds);
+        self.last_token
+    }
+
+    fn take(&mut self, token: u32) -> Vec<OwnedFd> {
+        let fds = self.by_token.remove(&token).unwrap_or_default();
+        self.count -= fds.len();
+        fds
+    }
+}
+
+/// One socket.
+pub struct Endpoint {
+    env: Rc<Environment>,
+    kind: Kind,
+    me: Weak<Endpoint>,
+    /// For [`Environment::forget`].
+    id: usize,
+    wrapper: RefCell<Option<Rc<Wrapper>>>,
+    context: RefCell<Option<Rc<AsyncContext>>>,
+    open: RefCell<Option<Open>>,
+    reading: Cell<bool>,
+    keeps_alive: Cell<bool>,
+    beside: Cell<Beside>,
+    pending: RefCell<Pending>,
+    outbox: RefCell<Outbox>,
+    /// Lanes wait for this socket's own descriptor to become writable.
+    waits_for_self: Cell<bool>,
+    retry: RefCell<Option<Timer>>,
+    retry_delay: Cell<u64>,
+    /// The sender of the message before, so that its name crosses once.
+    last_from: Cell<UnixAddr>,
+}
+
+impl Endpoint {
+    /// A socket object without a descriptor yet.
+    pub fn new(env: &Rc<Environment>, kind: Kind) -> Rc<Endpoint> {
+        Rc::new_cyclic(|me: &Weak<Endpoint>| Endpoint {
+            env: env.clone(),
+            kind,
+            me: me.clone(),
+            id: env.remember(me.clone() as Weak<dyn Resource>),
+            wrapper: RefCell::new(None),
+            context: RefCell::new(None),
+            open: RefCell::new(None),
+            reading: Cell::new(false),
+            keeps_alive: Cell::new(true),
+            beside: Cell::new(Beside::default()),
+            pending: RefCell::new(Pending::default()),
+            outbox: RefCell::new(Outbox::new()),
+            waits_for_self: Cell::new(false),
+            retry: RefCell::new(None),
+            retry_delay: Cell::new(1),
+            last_from: Cell::new(UnixAddr::unnamed()),
+        })
+    }
+
+    /// Its JavaScript object exists.
+    pub fn attach(&self, wrapper: Wrapper, context: Option<AsyncContext>) {
+        *self.wrapper.borrow_mut() = Some(Rc::new(wrapper));
+        *self.context.borrow_mut() = context.map(Rc::new);
+    }
+
+    /// Its JavaScript object is gone.
+    pub fn detach(&self) {
+        self.shut_down();
+        self.wrapper.borrow_mut().take();
+    }
+
+    fn install(&self, fd: OwnedFd) {
+        *self.open.borrow_mut() = Some(Open { poll: None, file: None, fd });
+    }
+
+    /// Runs `body` with the descriptor; EBADF once it is closed.
+    fn with_fd<T>(&self, body: impl FnOnce(BorrowedFd<'_>) -> Result<T>) -> Result<T> {
+        match self.open.borrow().as_ref() {
+            Some(open) => body(open.fd.as_fd()),
+            None => Err(Errno::BADF),
+        }
+    }
+
+    /// Makes the descriptor.
+    pub fn create(&self) -> Result<()> {
+        self.install(socket::create(self.kind.socket_type())?);
+        Ok(())
+    }
+
+    /// Makes the descriptors of two connected sockets.
+    pub fn create_pair(&self, other: &Endpoint) -> Result<()> {
+        let (left, right) = socket::pair(self.kind.socket_type())?;
+        self.install(left);
+        other.install(right);
+        Ok(())
+    }
+
+    /// Takes over a descriptor that somebody else opened. On Err it is still the caller's.
+    pub fn adopt(&self, fd: RawFd) -> Result<()> {
+        let owned = socket::adopt(fd, self.kind.socket_type())?;
+        // Watched from the start: this is where EEXIST shows that another handle watches it.
+        match self.watch_own(fd) {
+            Ok(poll) => {
+                *self.open.borrow_mut() = Some(Open { poll: Some(poll), file: None, fd: owned });
+                Ok(())
+            }
+            Err(errno) => {
+                let _ = owned.into_raw_fd();
+                Err(errno)
+            }
+        }
+    }
+
+    fn watch_own(&self, fd: RawFd) -> Result<Poll> {
+        let me = self.me.clone();
+        let poll = Poll::new(
+            &self.env.event_loop,
+            fd,
+            Box::new(move |event| {
+                if let Some(endpoint) = me.upgrade() {
+                    endpoint.env.js.scope(|| endpoint.on_ready(event));
+                }
+            }),
+        )?;
+        poll.set_ref(self.keeps_alive.get());
+        Ok(poll)
+    }
+
+    /// Binds; see [`socket::bind`].
+    pub fn bind(&self, to: &UnixAddr, mode: Option<u32>) -> Result<()> {
+        let kind = self.kind.socket_type();
+        let file = self.with_fd(|fd| socket::bind(fd, to, kind, mode))?;
+        if let Some(open) = self.open.borrow_mut().as_mut() {
+            open.file = file;
+        }
+        Ok(())
+    }
+
+    /// Connects.
+    pub fn connect(&self, to: &UnixAddr) -> Result<()> {
+        self.with_fd(|fd| socket::connect(fd, to))
+    }
+
+    /// Dissolves a datagram connection.
+    pub fn disconnect(&self) -> Result<()> {
+        self.with_fd(socket::disconnect)
+    }
+
+    /// The descriptor's number.
+    pub fn fd(&self) -> Result<RawFd> {
+        self.with_fd(|fd| Ok(fd.as_raw_fd()))
+    }
+
+    /// The own name.
+    pub fn local_address(&self) -> Result<UnixAddr> {
+        self.with_fd(socket::local_address)
+    }
+
+    /// The peer's name.
+    pub fn peer_address(&self) -> Result<UnixAddr> {
+        self.with_fd(socket::peer_address)
+    }
+
+    /// Who the peer is.
+    pub fn peer_credentials(&self) -> Result<Credentials> {
+        self.with_fd(socket::peer_credentials)
+    }
+
+    /// SO_RCVBUF or SO_SNDBUF; sets it first where `size` is given.
+    pub fn buffer_size(&self, receive: bool, size: Option<usize>) -> Result<usize> {
+        self.with_fd(|fd| {
+            let socket = SockRef::from(&fd);
+            match (receive, size) {
+                (true, Some(size)) => socket.set_recv_buffer_size(size)?,
+                (false, Some(size)) => socket.set_send_buffer_size(size)?,
+                _ => {}
+            }
+            let size =
+                if receive { socket.recv_buffer_size() } else { socket.send_buffer_size() };
+            Ok(size?)
+        })
+    }
+
+    /// What to receive beside bytes. `max_pending` descriptors may wait to be taken.
+    pub fn receive_beside(&self, fds: bool, credentials: bool, max_pending: usize) -> Result<()> {
+        if credentials {
+            self.with_fd(socket::pass_credentials)?;
+        }
+        self.beside.set(Beside { fds, credentials, max_pending });
+        Ok(())
+    }
+
+    /// Starts or stops taking messages.
+    pub fn set_reading(&self, reading: bool) -> Result<()> {
+        self.with_fd(|_| Ok(()))?;
+        self.reading.set(reading);
+        self.rearm()
+    }
+
+    /// Whether the open socket keeps the process alive.
+    pub fn set_ref(&self, keeps_alive: bool) {
+        self.keeps_alive.set(keeps_alive);
+        if let Some(poll) = self.open.borrow().as_ref().and_then(|open| open.poll.as_ref()) {
+            poll.set_ref(keeps_alive);
+        }
+        for watch in self.outbox.borrow().watches() {
+            watch.poll.set_ref(keeps_alive);
+        }
+        if let Some(timer) = self.retry.borrow().as_ref() {
+            timer.set_ref(keeps_alive);
+        }
+    }
+
+    /// Received descriptors, which are JavaScript's to close from here on.
+    pub fn take_fds(&self, token: u32) -> Vec<OwnedFd> {
+        self.pending.borrow_mut().take(token)
+    }
+
+    /// The lane in which messages to `to` wait.
+    pub fn lane_of(&self, to: UnixAddr) -> usize {
+        self.outbox.borrow_mut().lane_of(to)
+    }
+
+    /// Forgets idle lanes.
+    pub fn sweep_lanes(&self) {
+        self.outbox.borrow_mut().sweep();
+    }
+
+    /// Sends now or, where there is no room, later. Returns 0 or the ticket under which the
+    /// outcome will be told. Err: nothing was and will be sent.
+    pub fn send(&self, lane: usize, offer: &Offer<'_>) -> Result<u32> {
+        let sent = self.with_fd(|fd| match self.outbox.borrow_mut().lane(lane) {
+            Some(lane) => lane.try_send(fd, offer).map_err(|errno| (errno, lane.is_empty())),
+            None => Err((Errno::INVAL, false)),
+        }
+        .map_or_else(|failure| Ok(Some(failure)), |()| Ok(None)));
+        match sent? {
+            None => Ok(0),
+            Some((errno, was_empty)) if is_temporary(errno) => {
+                let ticket = self.outbox.borrow_mut().enqueue(self.env.js, lane, offer)?;
+                if was_empty {
+                    self.wait_for_room(lane, errno);
+                }
+                self.rearm()?;
+                Ok(ticket)
+            }
+            Some((errno, _)) => Err(errno),
+        }
+    }
+
+    /// Arranges to be told when `lane` can go on.
+    fn wait_for_room(&self, lane: usize, errno: Errno) {
+        let own_fault = errno == Errno::TOOMANYREFS
+            || self.with_fd(|fd| Ok(socket::send_buffer_is_full(fd))) == Ok(true);
+        if lane == PEER {
+            // On a connected socket POLLOUT speaks of the peer's queue.
+            self.waits_for_self.set(true);
+        } else if !own_fault && self.watch_destination(lane).is_ok() {
+            return;
+        } else if errno == Errno::AGAIN {
+            self.waits_for_self.set(own_fault);
+        }
+        if own_fault || lane != PEER {
+            // Nothing tells when descriptors in flight become fewer; and when our own send buffer
+            // is full, POLLOUT comes only at a quarter of it, which a stalled receiver can hold.
+            self.retry_later();
+        }
+    }
+
+    /// Arms the helper socket that polls as writable once the lane's destination has room.
+    fn watch_destination(&self, id: usize) -> Result<()> {
+        let mut outbox = self.outbox.borrow_mut();
+        let lane = outbox.lane(id).ok_or(Errno::INVAL)?;
+        if lane.watch.is_none() {
+            let to = lane.to().ok_or(Errno::NOTCONN)?;
+            let helper = socket::create(Type::DGRAM)?;
+            socket::connect(helper.as_fd(), to)?;
+            let me = self.me.clone();
+            let poll = Poll::new(
+                &self.env.event_loop,
+                helper.as_raw_fd(),
+                Box::new(move |_| {
+                    if let Some(endpoint) = me.upgrade() {
+                        endpoint.env.js.scope(|| endpoint.on_room(id));
+                    }
+                }),
+            )?;
+            poll.set_ref(self.keeps_alive.get());
+            lane.watch = Some(Watch { poll, _socket: helper });
+        }
+        match &lane.watch {
+            Some(watch) => watch.poll.arm(WRITABLE),
+            None => Ok(()),
+        }
+    }
+
+    fn retry_later(&self) {
+        let mut retry = self.retry.borrow_mut();
+        if retry.is_none() {
+            let me = self.me.clone();
+            let timer = Timer::new(&self.env.event_loop, move || {
+                if let Some(endpoint) = me.upgrade() {
+                    endpoint.env.js.scope(|| endpoint.on_retry());
+                }
+            });
+            let Ok(timer) = timer else { return };
+            timer.set_ref(self.keeps_alive.get());
+            *retry = Some(timer);
+        }
+        if let Some(timer) = retry.as_ref() {
+            timer.start(self.retry_delay.get());
+            self.retry_delay.set((self.retry_delay.get() * 2).min(MAX_RETRY_DELAY));
+        }
+    }
+
+    /// Arms what is waited for and disarms the rest; decides whether the object may be collected.
+    fn rearm(&self) -> Result<()> {
+        let waiting = self.outbox.borrow().waiting() > 0;
+        if !waiting {
+            self.waits_for_self.set(false);
+            if let Some(timer) = self.retry.borrow().as_ref() {
+                timer.stop();
+            }
+        }
+        let mut mask = 0;
+        if self.reading.get() {
+            mask |= READABLE;
+        }
+        if self.waits_for_self.get() {
+            mask |= WRITABLE;
+        }
+        let mut armed = Ok(());
+        let missing = match self.open.borrow().as_ref() {
+            None => None,
+            Some(Open { poll: None, fd, .. }) => (mask != 0).then(|| fd.as_raw_fd()),
+            Some(Open { poll: Some(poll), .. }) => {
+                armed = poll.arm(mask);
+                None
+            }
+        };
+        if let Some(fd) = missing {
+            let poll = self.watch_own(fd)?;
+            armed = poll.arm(mask);
+            if let Some(open) = self.open.borrow_mut().as_mut() {
+                open.poll = Some(poll);
+            }
+        }
+        if let Some(wrapper) = self.wrapper.borrow().as_ref() {
+            wrapper.hold(mask != 0 || waiting);
+        }
+        armed
+    }
+
+    /// The own descriptor is ready. Err: libuv saw POLLERR and stopped watching.
+    fn on_ready(&self, event: Result<i32>) {
+        let events = event.unwrap_or(READABLE | WRITABLE);
+        if events & READABLE != 0 {
+            self.pump();
+        }
+        if event.is_err()
+            && let Ok(Some(errno)) = self.with_fd(|fd| Ok(socket::take_error(fd)))
+        {
+            self.tell(Event::Error, errno.to_js());
+        }
+        if events & WRITABLE != 0 && self.waits_for_self.replace(false) {
+            self.flush_all();
+        }
+        self.rearm_or_tell();
+    }
+
+    /// A lane's helper socket says that the destination has room, or is gone.
+    fn on_room(&self, lane: usize) {
+        self.flush(lane);
+        self.rearm_or_tell();
+        if let Some(lane) = self.outbox.borrow_mut().lane(lane)
+            && let Some(watch) = &lane.watch
+            && lane.is_empty()
+        {
+            // Only now: JavaScript usually sent more in the meantime, and each change of the mask
+            // costs two system calls.
+            let _ = watch.poll.arm(0);
+        }
+    }
+
+    fn on_retry(&self) {
+        self.flush_all();
+        self.rearm_or_tell();
+    }
+
+    fn rearm_or_tell(&self) {
+        if let Err(errno) = self.rearm() {
+            self.tell(Event::Error, errno.to_js());
+        }
+    }
+
+    /// Tries every lane that waits for the socket itself. A lane with a watch waits for that.
+    fn flush_all(&self) {
+        let busy = self.outbox.borrow().busy();
+        for lane in busy {
+            self.flush(lane);
+        }
+    }
+
+    fn flush(&self, id: usize) {
+        let mut settled = Vec::new();
+        let flushed = self.with_fd(|fd| {
+            let mut outbox = self.outbox.borrow_mut();
+            let Some(lane) = outbox.lane(id) else { return Err(Errno::INVAL) };
+            let note = |ticket, outcome| settled.push((ticket, outcome));
+            let flushed = lane.flush(self.env.js, fd, SEND_BUDGET, note);
+            outbox.settle(settled.len());
+            Ok(flushed)
+        });
+        if !settled.is_empty() {
+            self.retry_delay.set(1);
+        }
+        match flushed {
+            Ok(Flushed::Blocked(errno)) => self.wait_for_room(id, errno),
+            // The poll or the helper is level-triggered and stays armed.
+            Ok(Flushed::More) if id == PEER => self.waits_for_self.set(true),
+            Ok(Flushed::More) => {
+                if self.watch_destination(id).is_err() {
+                    self.retry_later();
+                }
+            }
+            Ok(Flushed::Empty) | Err(_) => {}
+        }
+        self.tell_settled(&settled);
+    }
+
+    /// The JavaScript side of a call: None once closed or collected.
+    fn callee(&self) -> Option<(Rc<AsyncContext>, crate::js::Value)> {
+        let context = self.context.borrow().clone()?;
+        let object = self.wrapper.borrow().as_ref()?.get()?;
+        Some((context, object))
+    }
+
+    fn tell_settled(&self, settled: &[(u32, Result<()>)]) {
+        for part in settled.chunks(Ledger::CAPACITY) {
+            let Some((context, object)) = self.callee() else { return };
+            let Some(hooks) = self.env.hooks() else { return };
+            let Ok(ledger) = self.env.take_ledger() else { return };
+            for (index, (ticket, outcome)) in part.iter().enumerate() {
+                ledger.set(index, *ticket, outcome.map_or_else(Errno::to_js, |()| 0));
+            }
+            let js = self.env.js;
+            Environment::call_for_each(
+                &context,
+                object,
+                hooks.settled.get(),
+                part.len(),
+                || ledger.cursor(),
+                |from| vec![ledger.words(), js.int(from as i32), js.int(part.len() as i32)],
+            );
+            self.env.return_ledger(ledger);
+        }
+    }
+
+    fn tell(&self, event: Event, value: i32) {
+        let Some((context, object)) = self.callee() else { return };
+        let Some(hooks) = self.env.hooks() else { return };
+        let js = self.env.js;
+        context.call(object, hooks.event.get(), &[js.int(event as i32), js.int(value)]);
+    }
+
+    /// Takes waiting messages, a batch at a time, and hands each batch to JavaScript.
+    fn pump(&self) {
+        let mut budget = READ_BUDGET;
+        while budget > 0 && self.reading.get() {
+            let mut batch = match self.env.take_batch() {
+                Ok(batch) => batch,
+                Err(errno) => return self.tell(Event::Error, errno.to_js()),
+            };
+            let beside = self.beside.get();
+            let control = beside.fds || beside.credentials;
+            let limit = budget.min(RECEIVE_BATCH);
+            let received = self.with_fd(|fd| batch.receiver.receive(fd, limit, control));
+            match received {
+                Ok(count) => self.deliver(batch, count),
+                Err(errno) => {
+                    self.env.return_batch(batch);
+                    if errno != Errno::AGAIN && errno != Errno::BADF {
+                        self.tell(Event::Error, errno.to_js());
+                    }
+                    return;
+                }
+            }
+            let count = received.unwrap_or(0);
+            if count < limit {
+                return;
+            }
+            budget -= count;
+        }
+    }
+
+    fn deliver(&self, mut batch: Batch, count: usize) {
+        let js = self.env.js;
+        let buffers = {
+            let mut slab = self.env.slab.borrow_mut();
+            let mut placement = Placement::new(js, &mut slab);
+            for index in 0..count {
+                let message = batch.receiver.message(index);
+                let renamed = (*message.from != self.last_from.get()).then_some(*message.from);
+                let place = placement.place(message.bytes);
+                let entry = self.entry_for(message, place, renamed.is_some());
+                batch.describe(index, &entry);
+                if let Some(name) = renamed {
+                    batch.set_name(index, &name);
+                    self.last_from.set(name);
+                }
+            }
+            placement.finish()
+        };
+        batch.receiver.trim();
+        if let (Some((context, object)), Some(hooks)) = (self.callee(), self.env.hooks()) {
+            Environment::call_for_each(
+                &context,
+                object,
+                hooks.messages.get(),
+                count,
+                || batch.cursor(),
+                |from| vec![batch.words(), js.int(from as i32), js.int(count as i32), buffers],
+            );
+        }
+        self.env.return_batch(batch);
+    }
+
+    fn entry_for(&self, message: Message<'_>, place: Option<Place>, renamed: bool) -> Entry {
+        let mut flags = if renamed { flag::NAME } else { 0 };
+        if message.truncated || place.is_none() {
+            flags |= flag::TRUNCATED;
+        }
+        let Received { fds, credentials } = message.beside;
+        let beside = self.beside.get();
+        let mut token = 0;
+        if beside.fds {
+            if message.control_truncated {
+                flags |= flag::FDS_LOST;
+            }
+            let mut pending = self.pending.borrow_mut();
+            if fds.is_empty() {
+            } else if pending.count + fds.len() > beside.max_pending {
+                flags |= flag::FDS_REFUSED;
+            } else {
+                flags |= flag::FDS;
+                token = pending.put(fds);
+            }
+        }
+        let credentials = credentials.filter(|_| beside.credentials);
+        Entry { place: place.unwrap_or_default(), len: message.bytes.len(), flags, token, credentials }
+    }
+}
+
+impl Resource for Endpoint {
+    fn shut_down(&self) {
+        self.reading.set(false);
+        self.waits_for_self.set(false);
+        // Taken out first, dropped after the borrow: watches before the descriptor they serve.
+        let outbox = self.outbox.replace(Outbox::new());
+        drop(outbox);
+        drop(self.retry.take());
+        drop(self.open.take());
+        drop(self.pending.take());
+        drop(self.context.take());
+        if let Some(wrapper) = self.wrapper.borrow().as_ref() {
+            wrapper.hold(false);
+        }
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.env.forget(self.id);
+    }
+}

@@ -1,0 +1,184 @@
+//! Owns: what belongs to one JavaScript environment (the main thread or a worker): its loop, the
+//! functions events go to, the memory messages arrive in, and the list of what must be closed
+//! when it ends.
+//! May import: errno, uv, js, batch.
+#![allow(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::rc::{Rc, Weak};
+
+use napi::sys;
+
+use crate::batch::{Batch, Ledger, Slab};
+use crate::errno::{Errno, Result};
+use crate::js::{AsyncContext, Js, Reference, Value};
+use crate::uv::Loop;
+
+/// Something that must be closed before its environment ends.
+pub trait Resource {
+    /// Releases handles and descriptors, without running JavaScript. Idempotent.
+    fn shut_down(&self);
+}
+
+/// The JavaScript functions that events go to. `this` is the handle concerned.
+pub struct Hooks {
+    /// `(words, from, count, buffers)`: messages of a [`Batch`].
+    pub messages: Reference,
+    /// `(words, from, count)`: settled sends of a [`Ledger`].
+    pub settled: Reference,
+    /// `(kind, value)`: anything else.
+    pub event: Reference,
+}
+
+/// One environment's state. Nothing of ours is global and mutable.
+pub struct Environment {
+    /// Node-API of this environment.
+    pub js: Js,
+    /// Its event loop.
+    pub event_loop: Rc<Loop>,
+    /// Set by `setup`, before the first handle exists.
+    hooks: RefCell<Option<Rc<Hooks>>>,
+    /// Lent to one batch at a time; a nested turn of the loop makes another.
+    batch: RefCell<Option<Batch>>,
+    ledger: RefCell<Option<Ledger>>,
+    /// Where received messages live until nobody refers to them.
+    pub slab: RefCell<Slab>,
+    resources: RefCell<HashMap<usize, Weak<dyn Resource>>>,
+    next_resource: Cell<usize>,
+    ended: Cell<bool>,
+}
+
+impl Environment {
+    /// The state for the environment `js`, closed by an async cleanup hook when that ends.
+    pub fn new(js: Js) -> Option<Rc<Environment>> {
+        // SAFETY: the loop Node-API names, used on this environment's thread.
+        let event_loop = unsafe { Loop::from_raw(js.event_loop()?) };
+        let env = Rc::new(Environment {
+            js,
+            event_loop,
+            hooks: RefCell::new(None),
+            batch: RefCell::new(None),
+            ledger: RefCell::new(None),
+            slab: RefCell::new(Slab::default()),
+            resources: RefCell::new(HashMap::new()),
+            next_resource: Cell::new(0),
+            ended: Cell::new(false),
+        });
+        let leaked = Rc::into_raw(env.clone()).cast_mut().cast();
+        let mut handle = std::ptr::null_mut();
+        // SAFETY: on_cleanup takes back the count leaked into `leaked`. napi-rs's own wrapper of
+        // this function would remove the hook at once instead of after the last close callback.
+        unsafe {
+            sys::napi_add_async_cleanup_hook(js.raw(), Some(on_cleanup), leaked, &mut handle)
+        };
+        Some(env)
+    }
+
+    /// Tells where events go.
+    pub fn set_hooks(&self, hooks: Hooks) {
+        *self.hooks.borrow_mut() = Some(Rc::new(hooks));
+    }
+
+    /// Where events go; None once the environment has ended.
+    pub fn hooks(&self) -> Option<Rc<Hooks>> {
+        self.hooks.borrow().clone()
+    }
+
+    /// Enters something that has to be closed at the end; returns what [`Self::forget`] takes.
+    pub fn remember(&self, resource: Weak<dyn Resource>) -> usize {
+        let id = self.next_resource.get();
+        self.next_resource.set(id + 1);
+        self.resources.borrow_mut().insert(id, resource);
+        id
+    }
+
+    /// It is closed.
+    pub fn forget(&self, id: usize) {
+        self.resources.borrow_mut().remove(&id);
+    }
+
+    /// Lends the environment's receive memory.
+    pub fn take_batch(&self) -> Result<Batch> {
+        match self.batch.borrow_mut().take() {
+            Some(batch) => Ok(batch),
+            None => Batch::new(self.js),
+        }
+    }
+
+    /// Gives it back.
+    pub fn return_batch(&self, batch: Batch) {
+        if !self.ended.get() {
+            *self.batch.borrow_mut() = Some(batch);
+        }
+    }
+
+    /// Lends the list in which settled sends are told to JavaScript.
+    pub fn take_ledger(&self) -> Result<Ledger> {
+        match self.ledger.borrow_mut().take() {
+            Some(ledger) => Ok(ledger),
+            None => Ledger::new(self.js).ok_or(Errno::NOMEM),
+        }
+    }
+
+    /// Gives it back.
+    pub fn return_ledger(&self, ledger: Ledger) {
+        if !self.ended.get() {
+            *self.ledger.borrow_mut() = Some(ledger);
+        }
+    }
+
+    /// Calls a JavaScript function that handles items up to `count` and notes in `cursor` how far
+    /// it came. After an exception (which becomes `uncaughtException`) it is called for the rest.
+    pub fn call_for_each(
+        context: &AsyncContext,
+        receiver: Value,
+        function: Value,
+        count: usize,
+        cursor: impl Fn() -> usize,
+        arguments: impl Fn(usize) -> Vec<Value>,
+    ) {
+        let mut from = 0;
+        loop {
+            if context.call(receiver, function, &arguments(from)) {
+                return;
+            }
+            let reached = cursor();
+            // No progress: the environment is being terminated and runs no JavaScript any more.
+            if reached <= from || reached >= count {
+                return;
+            }
+            from = reached;
+        }
+    }
+
+    fn end(&self) {
+        self.ended.set(true);
+        let resources: Vec<_> = self.resources.borrow_mut().drain().collect();
+        for (_, resource) in resources {
+            if let Some(resource) = resource.upgrade() {
+                resource.shut_down();
+            }
+        }
+        self.hooks.borrow_mut().take();
+        self.batch.borrow_mut().take();
+        self.ledger.borrow_mut().take();
+        *self.slab.borrow_mut() = Slab::default();
+    }
+}
+
+unsafe extern "C" fn on_cleanup(
+    handle: sys::napi_async_cleanup_hook_handle,
+    environment: *mut c_void,
+) {
+    // SAFETY: the count leaked in Environment::new, taken back once.
+    let env = unsafe { Rc::from_raw(environment.cast_const().cast::<Environment>()) };
+    env.end();
+    let event_loop = env.event_loop.clone();
+    event_loop.when_empty(move || {
+        // SAFETY: the handle given to this hook, removed once: the environment may go now.
+        unsafe { sys::napi_remove_async_cleanup_hook(handle) };
+        drop(env);
+    });
+}

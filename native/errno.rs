@@ -1,0 +1,180 @@
+//! Owns: the error number type and the one way to make a system call.
+//! May import: nothing of this crate.
+//!
+//! Inside the crate a failure is an [`Errno`]; at the JavaScript edge it is the same number,
+//! negated, as libuv and Node do it. JavaScript makes the Error object.
+
+use std::fmt;
+
+/// A positive `errno(3)` value. Values this crate has no name for are legal.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Errno(i32);
+
+/// What every fallible call into the system returns.
+pub type Result<T> = std::result::Result<T, Errno>;
+
+macro_rules! named {
+    ($($name:ident = $value:expr),+ $(,)?) => {
+        impl Errno {
+            $(
+                #[doc = concat!("`", stringify!($name), "`")]
+                pub const $name: Errno = Errno($value);
+            )+
+
+            fn name(self) -> Option<&'static str> {
+                match self {
+                    $(Errno::$name => Some(stringify!($name)),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+named! {
+    ADDRINUSE = libc::EADDRINUSE,
+    AGAIN = libc::EAGAIN,
+    BADF = libc::EBADF,
+    CONNREFUSED = libc::ECONNREFUSED,
+    EXIST = libc::EEXIST,
+    FAULT = libc::EFAULT,
+    INTR = libc::EINTR,
+    INVAL = libc::EINVAL,
+    ISCONN = libc::EISCONN,
+    NAMETOOLONG = libc::ENAMETOOLONG,
+    NOBUFS = libc::ENOBUFS,
+    NOENT = libc::ENOENT,
+    NOMEM = libc::ENOMEM,
+    NOSYS = libc::ENOSYS,
+    NOTCONN = libc::ENOTCONN,
+    NOTSOCK = libc::ENOTSOCK,
+    PROTOTYPE = libc::EPROTOTYPE,
+    TOOMANYREFS = libc::ETOOMANYREFS,
+    AFNOSUPPORT = libc::EAFNOSUPPORT,
+}
+
+impl Errno {
+    /// Takes a positive `errno` value.
+    pub const fn new(raw: i32) -> Errno {
+        Errno(raw)
+    }
+
+    /// The calling thread's `errno`.
+    pub fn last() -> Errno {
+        Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
+    }
+
+    /// The number that crosses to JavaScript: negative, as in libuv.
+    pub const fn to_js(self) -> i32 {
+        -self.0
+    }
+
+    /// Takes a negative status as libuv returns it.
+    pub const fn from_uv(status: i32) -> Errno {
+        Errno(-status)
+    }
+}
+
+impl From<std::io::Error> for Errno {
+    fn from(error: std::io::Error) -> Errno {
+        Errno(error.raw_os_error().unwrap_or(libc::EIO))
+    }
+}
+
+impl fmt::Debug for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => write!(f, "E{name}"),
+            None => write!(f, "Errno({})", self.0),
+        }
+    }
+}
+
+/// What C's `-1` convention yields, as a type: lets [`syscall!`] serve `int` and `ssize_t` calls.
+pub trait CReturn: Copy {
+    /// True for the value that means "look at errno".
+    fn is_failure(self) -> bool;
+}
+
+impl CReturn for i32 {
+    fn is_failure(self) -> bool {
+        self == -1
+    }
+}
+
+impl CReturn for isize {
+    fn is_failure(self) -> bool {
+        self == -1
+    }
+}
+
+/// Repeats `call` while it is interrupted by a signal, and turns `-1` into the errno.
+///
+/// Never for `close(2)` or `connect(2)`, which an interruption leaves half done.
+#[inline]
+pub fn check<T: CReturn>(mut call: impl FnMut() -> T) -> Result<T> {
+    loop {
+        let value = call();
+        if !value.is_failure() {
+            return Ok(value);
+        }
+        match Errno::last() {
+            Errno::INTR => continue,
+            errno => return Err(errno),
+        }
+    }
+}
+
+/// Like [`check`], for calls that must not be repeated.
+#[inline]
+pub fn check_once<T: CReturn>(value: T) -> Result<T> {
+    if value.is_failure() { Err(Errno::last()) } else { Ok(value) }
+}
+
+/// `syscall!(name(args…))` calls `libc::name`, retries EINTR and returns [`Result`];
+/// `syscall!(once name(args…))` does not retry. The caller owns the `unsafe` block.
+macro_rules! syscall {
+    (once $name:ident($($arg:expr),* $(,)?)) => {
+        $crate::errno::check_once(libc::$name($($arg),*))
+    };
+    ($name:ident($($arg:expr),* $(,)?)) => {
+        $crate::errno::check(|| libc::$name($($arg),*))
+    };
+}
+pub(crate) use syscall;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_interrupted_calls_only() {
+        let mut calls = 0;
+        let result = check(|| {
+            calls += 1;
+            set_errno(if calls < 3 { libc::EINTR } else { libc::EPERM });
+            -1
+        });
+        assert_eq!((result, calls), (Err(Errno::new(libc::EPERM)), 3));
+    }
+
+    #[test]
+    fn unknown_values_are_legal() {
+        assert_eq!(format!("{:?} {:?}", Errno::new(4095), Errno::AGAIN), "Errno(4095) EAGAIN");
+        assert_eq!(Errno::from_uv(Errno::BADF.to_js()), Errno::BADF);
+    }
+
+    #[allow(unsafe_code)]
+    fn set_errno(value: i32) {
+        #[cfg(target_os = "linux")]
+        // SAFETY: __errno_location returns this thread's errno, always valid.
+        unsafe {
+            *libc::__errno_location() = value;
+        }
+        #[cfg(target_os = "macos")]
+        // SAFETY: __error returns this thread's errno, always valid.
+        unsafe {
+            *libc::__error() = value;
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Owns: the classes that lib/ uses, thin over the engine: arguments in, numbers out.
+//! May import: everything below it.
+//!
+//! Methods return a count, an id or 0; failures are errnos, negated.
+
+use std::os::fd::IntoRawFd;
+use std::rc::Rc;
+
+use crate::addr::UnixAddr;
+use crate::endpoint::{Endpoint, Kind};
+use crate::env::{Environment, Resource};
+use crate::errno::{Errno, Result};
+use crate::js::{AsyncContext, Call, Class, Method, Value, Wrapper};
+use crate::outbox::Offer;
+
+impl Class for Endpoint {
+    type Context = Environment;
+    const TAG: u64 = 1;
+    const NAME: &'static std::ffi::CStr = c"Endpoint";
+    const METHODS: &'static [(&'static std::ffi::CStr, Method<Endpoint>)] = &[
+        (c"create", |call, endpoint| done(call, endpoint.create())),
+        (c"createPair", create_pair),
+        (c"adopt", |call, endpoint| done(call, call.int(0).and_then(|fd| endpoint.adopt(fd)))),
+        (c"bind", |call, endpoint| done(call, bind(call, endpoint))),
+        (c"connect", |call, endpoint| {
+            done(call, address(call, 0).and_then(|to| endpoint.connect(&to)))
+        }),
+        (c"disconnect", |call, endpoint| done(call, endpoint.disconnect())),
+        (c"close", |call, endpoint| {
+            endpoint.shut_down();
+            done(call, Ok(()))
+        }),
+        (c"fd", |call, endpoint| call.status(endpoint.fd())),
+        (c"lane", |call, endpoint| {
+            call.status(address(call, 0).map(|to| endpoint.lane_of(to) as i32))
+        }),
+        (c"sweepLanes", |call, endpoint| {
+            endpoint.sweep_lanes();
+            done(call, Ok(()))
+        }),
+        (c"send", |call, endpoint| call.status(send(call, endpoint))),
+        (c"setReading", |call, endpoint| {
+            done(call, call.int(0).and_then(|on| endpoint.set_reading(on != 0)))
+        }),
+        (c"setRef", |call, endpoint| {
+            done(call, call.int(0).map(|on| endpoint.set_ref(on != 0)))
+        }),
+        (c"receiveBeside", |call, endpoint| done(call, receive_beside(call, endpoint))),
+        (c"takeFds", |call, endpoint| {
+            let fds = call.int(0).map_or_else(|_| Vec::new(), |token| endpoint.take_fds(token as u32));
+            call.js.int_array(fds.into_iter().map(IntoRawFd::into_raw_fd))
+        }),
+        (c"localAddress", |call, endpoint| name(call, endpoint.local_address())),
+        (c"peerAddress", |call, endpoint| name(call, endpoint.peer_address())),
+        (c"peerCredentials", peer_credentials),
+        (c"bufferSize", |call, endpoint| call.status(buffer_size(call, endpoint))),
+    ];
+
+    fn construct(call: &Call, env: &Rc<Environment>) -> Rc<Endpoint> {
+        let kind = call.int(0).ok().and_then(Kind::from_js);
+        if kind.is_none() {
+            call.js.throw(c"ERR_INVALID_ARG_VALUE", c"unknown kind of socket");
+        }
+        Endpoint::new(env, kind.unwrap_or(Kind::Datagram))
+    }
+
+    fn attach(self: &Rc<Endpoint>, call: &Call, wrapper: Wrapper) {
+        Endpoint::attach(self, wrapper, AsyncContext::new(call.js, call.this, "AFUNIXSOCKET"));
+    }
+
+    fn detach(self: &Rc<Endpoint>) {
+        Endpoint::detach(self);
+    }
+}
+
+fn done(call: &Call, result: Result<()>) -> Value {
+    call.status(result.map(|()| 0))
+}
+
+/// Argument `index` as an address.
+fn address(call: &Call, index: usize) -> Result<UnixAddr> {
+    UnixAddr::new(&call.bytes(index)?.to_vec())
+}
+
+/// A Buffer with the name, empty for unnamed; or an errno.
+fn name(call: &Call, found: Result<UnixAddr>) -> Value {
+    match found {
+        Ok(addr) => call.js.buffer_from(&addr.name().collect::<Vec<_>>()),
+        Err(errno) => call.js.int(errno.to_js()),
+    }
+}
+
+/// `createPair(other)`: `other` is an Endpoint.
+fn create_pair(call: &Call, endpoint: &Rc<Endpoint>) -> Value {
+    let pair = call.object::<Endpoint>(0).and_then(|other| endpoint.create_pair(&other));
+    done(call, pair)
+}
+
+/// `bind(name, mode)`: a negative mode leaves permissions to the umask.
+fn bind(call: &Call, endpoint: &Endpoint) -> Result<()> {
+    endpoint.bind(&address(call, 0)?, u32::try_from(call.int(1)?).ok())
+}
+
+/// `send(lane, buffer, offset, length[, fds])`
+fn send(call: &Call, endpoint: &Endpoint) -> Result<i32> {
+    let lane = call.int(0)? as usize;
+    let (offset, length) = (call.size(2)?, call.size(3)?);
+    let bytes = call.bytes(1)?.part(offset, length).ok_or(Errno::INVAL)?;
+    let fds = call.optional_ints(4).unwrap_or_default();
+    let offer = Offer { buffer: call.arg(1), offset, bytes, fds: &fds };
+    endpoint.send(lane, &offer).map(|ticket| ticket as i32)
+}
+
+/// `receiveBeside(fds, credentials, maxPending)`
+fn receive_beside(call: &Call, endpoint: &Endpoint) -> Result<()> {
+    endpoint.receive_beside(call.int(0)? != 0, call.int(1)? != 0, call.size(2)?)
+}
+
+/// `[pid, uid, gid]`, or an errno.
+fn peer_credentials(call: &Call, endpoint: &Rc<Endpoint>) -> Value {
+    let js = call.js;
+    match endpoint.peer_credentials() {
+        Ok(found) => js.array(&[js.int(found.pid), js.uint(found.uid), js.uint(found.gid)]),
+        Err(errno) => js.int(errno.to_js()),
+    }
+}
+
+/// `bufferSize(receive, size)`: a negative size only asks.
+fn buffer_size(call: &Call, endpoint: &Endpoint) -> Result<i32> {
+    let size = usize::try_from(call.int(1)?).ok();
+    endpoint.buffer_size(call.int(0)? != 0, size).map(|size| size.min(i32::MAX as usize) as i32)
+}

@@ -1,0 +1,68 @@
+//! afunix: every kind of Unix socket for Node.js, on Node's own libuv loop.
+//!
+//! Imports go downward only:
+//!
+//! ```text
+//! lib        registration
+//! handles    the classes lib/ uses
+//! endpoint   one engine for every socket
+//! env        one JavaScript environment's state
+//! batch      how messages cross to JavaScript    outbox   messages that wait to be sent
+//! js         raw Node-API                        uv       the host's libuv
+//! message    recvmmsg, sendmmsg                  socket   descriptors, socket files
+//! ancillary  descriptors and credentials         addr     sockaddr_un
+//! errno      system calls
+//! ```
+
+mod addr;
+mod ancillary;
+mod batch;
+mod endpoint;
+mod env;
+mod errno;
+mod handles;
+mod js;
+mod message;
+mod outbox;
+mod socket;
+mod uv;
+
+use endpoint::Endpoint;
+use env::{Environment, Hooks};
+use js::{Call, Reference, Value};
+use napi::bindgen_prelude::Object;
+use napi::{Env, JsValue};
+use napi_derive::napi;
+
+/// Registers what lib/binding.js exports. Once per environment.
+#[napi(module_exports)]
+fn register(exports: Object, env: Env) -> napi::Result<()> {
+    let js = js::current(&env);
+    let target = exports.raw();
+    if let Err(missing) = uv::load() {
+        js.set_named(target, c"missingHostFunction", js.string(missing));
+        return Ok(());
+    }
+    let Some(environment) = Environment::new(js) else {
+        js.set_named(target, c"missingHostFunction", js.string("napi_get_uv_event_loop"));
+        return Ok(());
+    };
+    js.set_named(target, c"Endpoint", js::define_class::<Endpoint>(js, &environment));
+    js.set_named(target, c"setHooks", js.function(c"setHooks", &environment, set_hooks));
+    js.set_named(target, c"uvVersion", js.function(c"uvVersion", &environment, uv_version));
+    Ok(())
+}
+
+/// `setHooks(messages, settled, event)`, see [`Hooks`].
+fn set_hooks(call: &Call, env: &std::rc::Rc<Environment>) -> Value {
+    let hook = |index| Reference::new(call.js, call.arg(index));
+    if let (Some(messages), Some(settled), Some(event)) = (hook(0), hook(1), hook(2)) {
+        env.set_hooks(Hooks { messages, settled, event });
+    }
+    call.js.undefined()
+}
+
+/// `uvVersion()`: the version of the libuv that this addon runs on.
+fn uv_version(call: &Call, _env: &std::rc::Rc<Environment>) -> Value {
+    call.js.string(uv::version())
+}

@@ -1,0 +1,288 @@
+//! Owns: messages that wait to be sent. One lane a destination, each in order, none behind another.
+//! May import: errno, addr, ancillary, message, js, uv.
+#![allow(unsafe_code)]
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use crate::addr::UnixAddr;
+use crate::ancillary::{Rights, duplicate};
+use crate::errno::{Errno, Result};
+use crate::js::{Bytes, Js, Reference, Value};
+use crate::message::{self, Outgoing, SEND_BATCH};
+use crate::uv::Poll;
+
+/// Up to this size a waiting message is copied, which costs less than the reference to its Buffer
+/// that a larger one keeps (measured: 30 ns against 150).
+const COPY_LIMIT: usize = 1024;
+
+/// The lane of the connected peer.
+pub const PEER: usize = 0;
+
+/// What a waiting message consists of.
+enum Payload {
+    Copied(Vec<u8>),
+    /// The Buffer is asked for its memory anew for each attempt: it may have been detached.
+    Held { buffer: Reference, offset: usize, len: usize },
+}
+
+struct Waiting {
+    ticket: u32,
+    payload: Payload,
+    /// Duplicates: the sender may have closed his own.
+    fds: Vec<OwnedFd>,
+}
+
+/// A message JavaScript offers, all of it borrowed.
+pub struct Offer<'a> {
+    /// The Buffer.
+    pub buffer: Value,
+    /// Where the message starts in it.
+    pub offset: usize,
+    /// The message's bytes in it.
+    pub bytes: Bytes,
+    /// Descriptors to pass.
+    pub fds: &'a [RawFd],
+}
+
+/// How an attempt to send what waits in a lane ended.
+pub enum Flushed {
+    /// Nothing waits any more.
+    Empty,
+    /// More waits, and may be sent at once: the budget is used up.
+    More,
+    /// More waits for room.
+    Blocked(Errno),
+}
+
+/// Watches, through a socket of its own that is connected to the destination, for room there.
+///
+/// An unconnected socket polls as writable while its destination is full. Field order matters:
+/// the poll goes before the descriptor.
+pub struct Watch {
+    /// Armed for WRITABLE while the lane is blocked.
+    pub poll: Poll,
+    /// The helper socket.
+    pub _socket: OwnedFd,
+}
+
+/// The messages for one destination.
+pub struct Lane {
+    /// Where they go; None for the connected peer.
+    to: Option<UnixAddr>,
+    waiting: VecDeque<Waiting>,
+    /// Set up when the destination was first full, kept while the lane is.
+    pub watch: Option<Watch>,
+}
+
+impl Lane {
+    fn new(to: Option<UnixAddr>) -> Lane {
+        Lane { to, waiting: VecDeque::new(), watch: None }
+    }
+
+    /// Where the lane leads; None for the connected peer.
+    pub fn to(&self) -> Option<&UnixAddr> {
+        self.to.as_ref()
+    }
+
+    /// Nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Sends now, if nothing waits before it.
+    pub fn try_send(&self, fd: BorrowedFd<'_>, offer: &Offer<'_>) -> Result<()> {
+        if !self.is_empty() {
+            return Err(Errno::AGAIN);
+        }
+        let rights = if offer.fds.is_empty() { None } else { Some(Rights::new(offer.fds)?) };
+        let message = Outgoing {
+            bytes: offer.bytes.as_ptr(),
+            len: offer.bytes.len(),
+            to: self.to.as_ref(),
+            rights: rights.as_ref(),
+        };
+        // SAFETY: Bytes are readable until JavaScript runs again, which it does not here.
+        unsafe { message::send(fd, &message) }
+    }
+
+    /// Sends what waits, in order, until the destination is full or `budget` messages went.
+    /// Calls `settled(ticket, outcome)` for each one that is done with.
+    pub fn flush(
+        &mut self,
+        js: Js,
+        fd: BorrowedFd<'_>,
+        mut budget: usize,
+        mut settled: impl FnMut(u32, Result<()>),
+    ) -> Flushed {
+        while !self.waiting.is_empty() {
+            if budget == 0 {
+                return Flushed::More;
+            }
+            match self.send_front(js, fd, budget.min(SEND_BATCH)) {
+                Ok(count) => {
+                    budget -= count;
+                    for sent in self.waiting.drain(..count) {
+                        settled(sent.ticket, Ok(()));
+                    }
+                }
+                Err(errno) if is_temporary(errno) => return Flushed::Blocked(errno),
+                Err(errno) => {
+                    budget -= 1;
+                    if let Some(failed) = self.waiting.pop_front() {
+                        settled(failed.ticket, Err(errno));
+                    }
+                }
+            }
+        }
+        Flushed::Empty
+    }
+
+    /// Attempts the first `limit` waiting messages in one call. Err speaks of the first.
+    fn send_front(&self, js: Js, fd: BorrowedFd<'_>, limit: usize) -> Result<usize> {
+        let batch = self.waiting.iter().take(limit);
+        let rights: Vec<Option<Rights>> = if batch.clone().all(|waiting| waiting.fds.is_empty()) {
+            Vec::new()
+        } else {
+            batch.clone().map(Waiting::rights).collect::<Result<_>>()?
+        };
+        let mut messages = Vec::with_capacity(limit);
+        for (index, waiting) in batch.enumerate() {
+            let (bytes, len) = match waiting.bytes(js) {
+                Ok(found) => found,
+                Err(errno) if index == 0 => return Err(errno),
+                Err(_) => break,
+            };
+            let rights = rights.get(index).and_then(Option::as_ref);
+            messages.push(Outgoing { bytes, len, to: self.to.as_ref(), rights });
+        }
+        // SAFETY: copies live in `self.waiting`; Buffers were asked for their memory just now, and
+        // no JavaScript ran since.
+        unsafe { message::send_many(fd, &messages) }
+    }
+}
+
+impl Waiting {
+    fn bytes(&self, js: Js) -> Result<(*const u8, usize)> {
+        match &self.payload {
+            Payload::Copied(bytes) => Ok((bytes.as_ptr(), bytes.len())),
+            Payload::Held { buffer, offset, len } => {
+                let part = js.as_bytes(buffer.get()).and_then(|bytes| bytes.part(*offset, *len));
+                part.map(|part| (part.as_ptr(), part.len())).ok_or(Errno::FAULT)
+            }
+        }
+    }
+
+    fn rights(&self) -> Result<Option<Rights>> {
+        if self.fds.is_empty() {
+            return Ok(None);
+        }
+        let raw: Vec<RawFd> = self.fds.iter().map(AsRawFd::as_raw_fd).collect();
+        Rights::new(&raw).map(Some)
+    }
+}
+
+/// Errors that mean "later": no room, or too many descriptors in flight.
+pub fn is_temporary(errno: Errno) -> bool {
+    errno == Errno::AGAIN
+        || errno == Errno::TOOMANYREFS
+        || cfg!(not(target_os = "linux")) && errno == Errno::NOBUFS
+}
+
+/// All lanes of a socket. Lane [`PEER`] always exists.
+pub struct Outbox {
+    lanes: Vec<Option<Lane>>,
+    by_address: HashMap<UnixAddr, usize>,
+    free: Vec<usize>,
+    next_ticket: u32,
+    waiting: usize,
+}
+
+impl Outbox {
+    /// With the peer's lane alone.
+    pub fn new() -> Outbox {
+        Outbox {
+            lanes: vec![Some(Lane::new(None))],
+            by_address: HashMap::new(),
+            free: Vec::new(),
+            next_ticket: 0,
+            waiting: 0,
+        }
+    }
+
+    /// The lane of `to`, which is made if it is new.
+    pub fn lane_of(&mut self, to: UnixAddr) -> usize {
+        if let Some(id) = self.by_address.get(&to) {
+            return *id;
+        }
+        let lane = Some(Lane::new(Some(to)));
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.lanes[id] = lane;
+                id
+            }
+            None => {
+                self.lanes.push(lane);
+                self.lanes.len() - 1
+            }
+        };
+        self.by_address.insert(to, id);
+        id
+    }
+
+    /// Forgets every lane in which nothing waits. The caller forgets the ids it holds.
+    pub fn sweep(&mut self) {
+        for (id, slot) in self.lanes.iter_mut().enumerate().skip(PEER + 1) {
+            if let Some(lane) = slot.take_if(|lane| lane.is_empty()) {
+                self.by_address.extract_if(|_, known| *known == id).for_each(drop);
+                self.free.push(id);
+                drop(lane);
+            }
+        }
+    }
+
+    /// The lane, if there is one.
+    pub fn lane(&mut self, id: usize) -> Option<&mut Lane> {
+        self.lanes.get_mut(id)?.as_mut()
+    }
+
+    /// Messages that wait, in all lanes.
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// `count` messages were settled.
+    pub fn settle(&mut self, count: usize) {
+        self.waiting -= count;
+    }
+
+    /// Ids of the lanes in which something waits.
+    pub fn busy(&self) -> Vec<usize> {
+        let is_busy = |slot: &Option<Lane>| slot.as_ref().is_some_and(|lane| !lane.is_empty());
+        (0..self.lanes.len()).filter(|id| is_busy(&self.lanes[*id])).collect()
+    }
+
+    /// Every lane's watch.
+    pub fn watches(&self) -> impl Iterator<Item = &Watch> {
+        self.lanes.iter().flatten().filter_map(|lane| lane.watch.as_ref())
+    }
+
+    /// Puts a message at the end of a lane. Returns its ticket, which is never 0.
+    ///
+    /// Descriptors are duplicated: EMFILE and EBADF are possible, and nothing is queued then.
+    pub fn enqueue(&mut self, js: Js, id: usize, offer: &Offer<'_>) -> Result<u32> {
+        let fds = duplicate(offer.fds)?;
+        let payload = if offer.bytes.len() <= COPY_LIMIT {
+            Payload::Copied(offer.bytes.to_vec())
+        } else {
+            let buffer = Reference::new(js, offer.buffer).ok_or(Errno::NOMEM)?;
+            Payload::Held { buffer, offset: offer.offset, len: offer.bytes.len() }
+        };
+        self.next_ticket = self.next_ticket % (i32::MAX as u32) + 1;
+        let ticket = self.next_ticket;
+        let lane = self.lane(id).ok_or(Errno::INVAL)?;
+        lane.waiting.push_back(Waiting { ticket, payload, fds });
+        self.waiting += 1;
+        Ok(ticket)
+    }
+}

@@ -1,0 +1,301 @@
+//! Owns: sockets as descriptors: making, naming, connecting and questioning them, and the socket
+//! file's life (replaced only when dead, removed only when ours).
+//! May import: errno, addr, ancillary (Credentials).
+//!
+//! CLOEXEC and NONBLOCK from creation on. See socket(7), unix(7).
+#![allow(unsafe_code)]
+
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::addr::UnixAddr;
+use crate::ancillary::Credentials;
+use crate::errno::{Errno, Result, syscall};
+
+/// A new unnamed Unix socket.
+pub fn create(kind: Type) -> Result<OwnedFd> {
+    let socket = Socket::new(Domain::UNIX, kind, None)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Two new sockets connected to each other, `socketpair(2)`.
+pub fn pair(kind: Type) -> Result<(OwnedFd, OwnedFd)> {
+    let (left, right) = Socket::pair(Domain::UNIX, kind, None)?;
+    left.set_nonblocking(true)?;
+    right.set_nonblocking(true)?;
+    Ok((left.into(), right.into()))
+}
+
+/// Takes over a descriptor that JavaScript gives up, if it is an open Unix socket of `kind`; makes
+/// it nonblocking and CLOEXEC.
+///
+/// EBADF, ENOTSOCK, EAFNOSUPPORT for another family, EPROTOTYPE for another type: then, and where
+/// a later step fails and the caller lets go with `into_raw_fd`, it stays JavaScript's.
+pub fn adopt(fd: RawFd, kind: Type) -> Result<OwnedFd> {
+    if fd < 0 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: not -1; every use below is a system call that checks the number.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    // The address's family rather than SO_DOMAIN, which macOS lacks.
+    if local_address(borrowed)?.family() != libc::AF_UNIX {
+        return Err(Errno::AFNOSUPPORT);
+    }
+    let socket = SockRef::from(&borrowed);
+    if socket.r#type()? != kind {
+        return Err(Errno::PROTOTYPE);
+    }
+    socket.set_nonblocking(true)?;
+    socket.set_cloexec(true)?;
+    // SAFETY: an open descriptor, and the caller gives it up.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `connect(2)`. EAGAIN from a listener whose backlog is full.
+pub fn connect(fd: BorrowedFd<'_>, to: &UnixAddr) -> Result<()> {
+    // Unix connects that return EINTR were not begun, so they may be repeated.
+    // SAFETY: pointer and length come from one address.
+    unsafe { syscall!(connect(fd.as_raw_fd(), to.as_ptr(), to.len())) }.map(drop)
+}
+
+/// Dissolves a datagram socket's connection: connect to AF_UNSPEC.
+pub fn disconnect(fd: BorrowedFd<'_>) -> Result<()> {
+    let unspecified = libc::sockaddr {
+        #[cfg(target_os = "macos")]
+        sa_len: 0,
+        sa_family: libc::AF_UNSPEC as libc::sa_family_t,
+        sa_data: [0; 14],
+    };
+    let len = size_of::<libc::sa_family_t>() as libc::socklen_t;
+    // SAFETY: the family alone is read.
+    unsafe { syscall!(connect(fd.as_raw_fd(), &unspecified, len)) }.map(drop)
+}
+
+/// The name `fd` is bound to, `getsockname(2)`.
+pub fn local_address(fd: BorrowedFd<'_>) -> Result<UnixAddr> {
+    address(|addr, len| {
+        // SAFETY: `addr` has room for `len` bytes.
+        unsafe { syscall!(getsockname(fd.as_raw_fd(), addr, len)) }.map(drop)
+    })
+}
+
+/// The name of `fd`'s peer, `getpeername(2)`; ENOTCONN if there is none.
+pub fn peer_address(fd: BorrowedFd<'_>) -> Result<UnixAddr> {
+    address(|addr, len| {
+        // SAFETY: `addr` has room for `len` bytes.
+        unsafe { syscall!(getpeername(fd.as_raw_fd(), addr, len)) }.map(drop)
+    })
+}
+
+fn address(
+    call: impl FnOnce(*mut libc::sockaddr, *mut libc::socklen_t) -> Result<()>,
+) -> Result<UnixAddr> {
+    let mut addr = UnixAddr::unnamed();
+    let mut len = UnixAddr::capacity();
+    call(addr.as_mut_ptr(), &mut len)?;
+    addr.set_len(len);
+    Ok(addr)
+}
+
+/// Who is on the other end, SO_PEERCRED; ENOTCONN where nobody ever was.
+pub fn peer_credentials(fd: BorrowedFd<'_>) -> Result<Credentials> {
+    #[cfg(target_os = "linux")]
+    {
+        let mut found = Credentials { pid: 0, uid: 0, gid: 0 };
+        let mut len = size_of::<Credentials>() as libc::socklen_t;
+        let raw = fd.as_raw_fd();
+        let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+        // SAFETY: Credentials has ucred's layout, and `len` is its size.
+        unsafe { syscall!(getsockopt(raw, level, name, (&raw mut found).cast(), &mut len)) }?;
+        // The kernel says pid 0 and uid -1 where there is no peer.
+        if found.pid == 0 && found.uid == u32::MAX {
+            return Err(Errno::NOTCONN);
+        }
+        Ok(found)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let (mut uid, mut gid) = (0, 0);
+        // SAFETY: two valid out-parameters.
+        unsafe { syscall!(getpeereid(fd.as_raw_fd(), &mut uid, &mut gid)) }?;
+        Ok(Credentials { pid: 0, uid, gid })
+    }
+}
+
+/// Asks the kernel to put the sender's credentials on every message, SO_PASSCRED. Linux only.
+pub fn pass_credentials(fd: BorrowedFd<'_>) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    return Ok(SockRef::from(&fd).set_passcred(true)?);
+    #[cfg(not(target_os = "linux"))]
+    return Err(Errno::NOSYS);
+}
+
+/// Takes the pending error, SO_ERROR.
+pub fn take_error(fd: BorrowedFd<'_>) -> Option<Errno> {
+    SockRef::from(&fd).take_error().ok().flatten().map(Errno::from)
+}
+
+/// True while the socket's own send buffer, not the receiver, is what refuses a message.
+///
+/// The kernel refuses once the bytes in flight reach SO_SNDBUF (`SIOCOUTQ`, unix(7)).
+pub fn send_buffer_is_full(fd: BorrowedFd<'_>) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        let mut in_flight: libc::c_int = 0;
+        // SAFETY: SIOCOUTQ, which shares TIOCOUTQ's number, writes one int.
+        let asked =
+            unsafe { syscall!(ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &mut in_flight)) };
+        // SO_SNDBUF reads back doubled on Linux, and the doubled value is what the kernel compares.
+        let limit = SockRef::from(&fd).send_buffer_size();
+        asked.is_ok() && limit.is_ok_and(|limit| in_flight as usize >= limit)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = fd;
+        true
+    }
+}
+
+/// A socket file of ours. Dropping it removes the file, if it is still the one we made.
+pub struct SocketFile {
+    path: PathBuf,
+    id: (u64, u64),
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // The socket is still open here (its owner drops this first), so its inode number cannot
+        // have been given to another file.
+        if identity(&self.path) == Some(self.id) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Device and inode of the socket at `path`, without following a link; None for anything else.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = std::fs::symlink_metadata(path).ok()?;
+    found.file_type().is_socket().then(|| (found.dev(), found.ino()))
+}
+
+/// `bind(2)` with manners: a dead socket file in the way is replaced, nothing else is touched.
+///
+/// `mode` is the file's permissions. They are never wider than asked for, not even for a moment:
+/// the kernel creates the file with the socket's own mode, less the umask. Returns the file to
+/// remove on close, or None for names that are not files.
+///
+/// EADDRINUSE for a living socket and for whatever is no socket.
+pub fn bind(fd: BorrowedFd<'_>, to: &UnixAddr, kind: Type, mode: Option<u32>) -> Result<Option<SocketFile>> {
+    if let Some(mode) = mode {
+        // SAFETY: a plain call. Linux applies it to the file that bind(2) will create.
+        unsafe { syscall!(fchmod(fd.as_raw_fd(), mode as libc::mode_t)) }?;
+    }
+    let name: Vec<u8> = to.name().collect();
+    let is_file = name.first().is_some_and(|first| *first != 0);
+    let path = PathBuf::from(OsStr::from_bytes(&name));
+    let mut attempts = 0;
+    loop {
+        // SAFETY: pointer and length come from one address.
+        match unsafe { syscall!(bind(fd.as_raw_fd(), to.as_ptr(), to.len())) } {
+            Ok(_) => break,
+            // Others may be replacing the same file: a few rounds settle it.
+            Err(Errno::ADDRINUSE) if is_file && attempts < 4 && remove_if_dead(&path, kind)? => {
+                attempts += 1;
+            }
+            Err(errno) => return Err(errno),
+        }
+    }
+    if !is_file {
+        return Ok(None);
+    }
+    // Absolute, so that a later chdir(2) does not make us look elsewhere.
+    let path = std::path::absolute(&path)?;
+    // Gone or replaced already: then it is not ours to remove.
+    let Some(id) = identity(&path) else { return Ok(None) };
+    let file = SocketFile { path, id };
+    if let Some(mode) = mode {
+        widen(&file, mode)?;
+    }
+    Ok(Some(file))
+}
+
+/// Gives back the permission bits that the umask took, to our own file and to no other.
+fn widen(file: &SocketFile, mode: u32) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        let pinned = pin(&file.path)?;
+        let found = std::fs::File::from(pinned.try_clone()?).metadata()?;
+        if (found.dev(), found.ino()) != file.id || found.mode() & 0o7777 == mode {
+            return Ok(());
+        }
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        Ok(std::fs::set_permissions(descriptor_path(&pinned), permissions)?)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        Ok(std::fs::set_permissions(&file.path, permissions)?)
+    }
+}
+
+/// Holds the file at `path` itself, so that its inode number stays its own while we look at it.
+#[cfg(target_os = "linux")]
+fn pin(path: &Path) -> Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
+    let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: a NUL-terminated path.
+    let fd = unsafe { syscall!(open(path.as_ptr(), flags)) }?;
+    // SAFETY: a new descriptor that is ours.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A path that means the pinned file, wherever its name has gone. Needs /proc.
+#[cfg(target_os = "linux")]
+fn descriptor_path(fd: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+/// Removes the socket file at `path` if nobody listens on it. True: try to bind again.
+fn remove_if_dead(path: &Path, kind: Type) -> Result<bool> {
+    // While it is pinned, no other file can be given its inode number.
+    #[cfg(target_os = "linux")]
+    let pinned = match pin(path) {
+        Err(Errno::NOENT) => return Ok(true),
+        Err(_) => return Ok(false),
+        Ok(pinned) => pinned,
+    };
+    let Some(id) = identity(path) else { return Ok(!path.exists()) };
+    #[cfg(target_os = "linux")]
+    let probe = descriptor_path(&pinned);
+    #[cfg(not(target_os = "linux"))]
+    let probe = path.to_path_buf();
+    let probe = UnixAddr::new(probe.as_os_str().as_bytes())?;
+    // ENOENT: no /proc here, so nothing can be said, and what may be alive is left alone.
+    if connect(std::os::fd::AsFd::as_fd(&create(kind)?), &probe) != Err(Errno::CONNREFUSED) {
+        return Ok(false);
+    }
+    // Another process may have replaced the dead file by a living one just now. So move it aside
+    // first, look at what was moved, and put it back if it is not the one found dead.
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".{}.dead", std::process::id()));
+    let aside = PathBuf::from(aside);
+    match std::fs::rename(path, &aside).map_err(Errno::from) {
+        Err(Errno::NOENT) => return Ok(true),
+        Err(_) => return Ok(false),
+        Ok(()) => {}
+    }
+    if identity(&aside) == Some(id) {
+        return Ok(std::fs::remove_file(&aside).is_ok());
+    }
+    // hard_link, not rename: it does not overwrite what may have come meanwhile.
+    if std::fs::hard_link(&aside, path).is_ok() {
+        let _ = std::fs::remove_file(&aside);
+    }
+    Ok(false)
+}
