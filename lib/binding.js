@@ -10,7 +10,8 @@ const root = join(__dirname, '..');
 /** Where the addon may be: a build of this checkout first, then what the package brought along. */
 const candidates = [
   () => join(root, 'build', 'Release', 'afunix.node'),
-  () => join(root, 'prebuilds', `${process.platform}-${process.arch}${libcSuffix()}`, 'afunix.node'),
+  () =>
+    join(root, 'prebuilds', `${process.platform}-${process.arch}${libcSuffix()}`, 'afunix.node'),
 ];
 
 /** '-musl' on a Linux without glibc. */

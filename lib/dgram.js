@@ -2,11 +2,12 @@
 // May import: errors, validate, fds, handle.
 'use strict';
 
+const { Buffer } = require('node:buffer');
 const { EventEmitter } = require('node:events');
 const { closeSync } = require('node:fs');
 const { constants } = require('node:os');
 const { debuglog } = require('node:util');
-const { codedError, systemError } = require('./errors');
+const { codedError, invalidValue, systemError } = require('./errors');
 const { NO_FDS, descriptorOf, descriptorsOf } = require('./fds');
 const handles = require('./handle');
 const check = require('./validate');
@@ -37,6 +38,7 @@ const kLane = Symbol('kLane');
 const kSenderPath = Symbol('kSenderPath');
 const kFinish = Symbol('kFinish');
 const kFail = Symbol('kFail');
+const kCancel = Symbol('kCancel');
 const kOpenHandle = Symbol('kOpenHandle');
 
 const debug = debuglog('afunix');
@@ -98,8 +100,9 @@ class DgramSocket extends EventEmitter {
       lanesMade: 0,
       stopListening: null,
     };
+    // Until a sender has a name, the unnamed one is the sender.
     this[kSenderName] = null;
-    this[kSenderPath] = undefined;
+    this[kSenderPath] = this[kState].pathsAsBuffers ? Buffer.alloc(0) : '';
     const signal = check.optionalSignal(options.signal);
     if (options[kOpenHandle] !== null) this[kOpenHandle](options);
     if (signal) this[kState].stopListening = closeOnAbort(this, signal);
@@ -206,13 +209,14 @@ class DgramSocket extends EventEmitter {
   connect(path, callback) {
     const name = check.pathBytes(path);
     check.optionalCallback(callback);
-    const status = running(this).connect(name);
-    if (status < 0) {
-      const error = systemError(status, 'connect', path);
+    const lost = running(this).connect(name);
+    if (typeof lost === 'number') {
+      const error = systemError(lost, 'connect', path);
       if (!callback) throw error;
       this[kFinish](new Callback(callback), error);
       return this;
     }
+    this[kCancel](lost);
     this[kState].connectState = CONNECT_STATE_CONNECTED;
     demand(this[kHandle].setReading(1), 'epoll_ctl');
     if (callback) this.once('connect', callback);
@@ -231,7 +235,7 @@ class DgramSocket extends EventEmitter {
     if (this[kState].connectState !== CONNECT_STATE_CONNECTED) {
       throw codedError(Error, 'ERR_SOCKET_DGRAM_NOT_CONNECTED', 'Not connected');
     }
-    demand(handle.disconnect(), 'connect');
+    this[kCancel](demand(handle.disconnect(), 'connect'));
     this[kState].connectState = CONNECT_STATE_DISCONNECTED;
     if (!isReceiving(this[kState])) demand(handle.setReading(0), 'epoll_ctl');
     return this;
@@ -351,6 +355,17 @@ class DgramSocket extends EventEmitter {
     const error = status === 0 ? undefined : systemError(status, 'sendmsg', send.path);
     if (send.callback !== undefined) send.callback.run(error);
     else if (error !== undefined) this.emit('error', error);
+  }
+
+  /** Queued sends that cannot be made any more. */
+  [kCancel](tickets) {
+    const state = this[kState];
+    for (const ticket of tickets) {
+      const send = state.queued.get(ticket);
+      state.queued.delete(ticket);
+      state.queuedBytes -= send.length;
+      this[kFail](send.callback, systemError(ECANCELED, 'sendmsg', send.path));
+    }
   }
 
   [kMessage](data, flags, words, at) {
@@ -554,7 +569,6 @@ function checkRange(view, offset, length) {
 function pathsAsBuffers(encoding) {
   if (encoding === undefined || encoding === 'utf8') return false;
   if (encoding === 'buffer') return true;
-  const { invalidValue } = require('./errors');
   throw invalidValue('options.pathEncoding', encoding, "must be 'utf8' or 'buffer'");
 }
 

@@ -22,7 +22,9 @@ const NO_FDS = Object.freeze([]);
 function descriptorOf(holder, name = 'fd') {
   if (typeof holder === 'number') return integer(holder, name, 0, MAX_INT);
   const fd =
-    holder instanceof dgram.Socket ? datagramDescriptor(holder) : (holder?._handle?.fd ?? holder?.fd);
+    holder instanceof dgram.Socket
+      ? datagramDescriptor(holder)
+      : (holder?._handle?.fd ?? holder?.fd);
   if (typeof fd === 'number' && fd >= 0) return fd;
   throw invalidType(name, 'a descriptor or an object that holds an open one', holder);
 }

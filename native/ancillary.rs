@@ -82,7 +82,11 @@ impl Received {
 #[cfg(target_os = "linux")]
 fn credentials(data: &[u8]) -> Option<Credentials> {
     let word = |at: usize| Some(u32::from_ne_bytes(data.get(at..at + 4)?.try_into().ok()?));
-    Some(Credentials { pid: word(0)? as i32, uid: word(4)?, gid: word(8)? })
+    Some(Credentials {
+        pid: word(0)? as i32,
+        uid: word(4)?,
+        gid: word(8)?,
+    })
 }
 
 /// Walks control messages without trusting their lengths: `((level, type), data)`.
@@ -94,8 +98,9 @@ impl<'a> Iterator for Messages<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let (header, rest) = self.0.split_at_checked(HEADER)?;
         // SAFETY: HEADER bytes are enough for a cmsghdr, which is plain integers.
-        let header =
-            unsafe { header.as_ptr().cast::<libc::cmsghdr>().read_unaligned() };
+        let header = unsafe { header.as_ptr().cast::<libc::cmsghdr>().read_unaligned() };
+        // Not a usize on every system.
+        #[allow(clippy::unnecessary_cast)]
         let len = (header.cmsg_len as usize).checked_sub(HEADER)?;
         let data = rest.get(..len)?;
         self.0 = rest.get(align(len)..).unwrap_or(&[]);
@@ -114,15 +119,17 @@ impl Rights {
         }
         let data = size_of_val(fds);
         let mut words = vec![0usize; (HEADER + align(data)) / size_of::<usize>()];
-        let start = words.as_mut_ptr().cast::<u8>();
+        let header = words.as_mut_ptr().cast::<libc::cmsghdr>();
+        let start = header.cast::<u8>();
         // SAFETY: the vector has room for the header and, behind it, the numbers; it is aligned
         // for usize, which is cmsghdr's alignment.
         unsafe {
-            let header = start.cast::<libc::cmsghdr>();
             (*header).cmsg_level = libc::SOL_SOCKET;
             (*header).cmsg_type = libc::SCM_RIGHTS;
             (*header).cmsg_len = (HEADER + data) as _;
-            start.add(HEADER).copy_from_nonoverlapping(fds.as_ptr().cast(), data);
+            start
+                .add(HEADER)
+                .copy_from_nonoverlapping(fds.as_ptr().cast(), data);
         }
         Ok(Rights(words))
     }
@@ -179,7 +186,14 @@ mod tests {
         assert!(encoded.len() <= RECEIVE_CAPACITY);
         // SAFETY: the descriptors are ours and nobody else closes them.
         let received = unsafe { Received::decode(&encoded) };
-        assert_eq!(received.fds.iter().map(|fd| fd.as_raw_fd()).collect::<Vec<_>>(), sent);
+        assert_eq!(
+            received
+                .fds
+                .iter()
+                .map(|fd| fd.as_raw_fd())
+                .collect::<Vec<_>>(),
+            sent
+        );
         let (first, last) = (sent[0], sent[MAX_FDS - 1]);
         assert!(is_open(first) && is_open(last));
         drop(received);

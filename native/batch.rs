@@ -7,7 +7,7 @@
 use crate::addr::{PATH_CAPACITY, UnixAddr};
 use crate::ancillary::Credentials;
 use crate::errno::{Errno, Result};
-use crate::js::{Js, Reference, Value, Words};
+use crate::js::{Js, Reference, Room, Value, Words};
 use crate::message::{RECEIVE_BATCH, Receiver};
 
 /// Word 0 of every shared array: the item JavaScript has got to.
@@ -59,7 +59,10 @@ impl Batch {
     /// ENOMEM where memory or address space is short.
     pub fn new(js: Js) -> Result<Batch> {
         let words = Words::new(js, NAMES + NAME * RECEIVE_BATCH).ok_or(Errno::NOMEM)?;
-        Ok(Batch { receiver: Receiver::new()?, words })
+        Ok(Batch {
+            receiver: Receiver::new()?,
+            words,
+        })
     }
 
     /// Describes message `index`.
@@ -68,7 +71,8 @@ impl Batch {
         let flags = entry.flags;
         self.words.set(at, entry.place.offset as u32);
         self.words.set(at + 1, entry.len as u32);
-        self.words.set(at + 3, (entry.place.buffer as u32) | (entry.token << 8));
+        self.words
+            .set(at + 3, (entry.place.buffer as u32) | (entry.token << 8));
         if let Some(credentials) = entry.credentials {
             self.words.set(at + 2, flags | flag::CREDENTIALS);
             self.words.set(at + 4, credentials.pid as u32);
@@ -81,7 +85,8 @@ impl Batch {
 
     /// Passes the sender's name of message `index`.
     pub fn set_name(&self, index: usize, name: &UnixAddr) {
-        self.words.set(ENTRY * (index + 1) + 7, name.name_len() as u32);
+        self.words
+            .set(ENTRY * (index + 1) + 7, name.name_len() as u32);
         self.words.set_bytes(NAMES + NAME * index, name.name());
     }
 
@@ -107,7 +112,9 @@ impl Ledger {
 
     /// None when memory is short.
     pub fn new(js: Js) -> Option<Ledger> {
-        Some(Ledger { words: Words::new(js, 2 + 2 * Ledger::CAPACITY)? })
+        Some(Ledger {
+            words: Words::new(js, 2 + 2 * Ledger::CAPACITY)?,
+        })
     }
 
     /// Writes pair `index`.
@@ -151,14 +158,19 @@ pub struct Placement<'a> {
     js: Js,
     slab: &'a mut Slab,
     buffers: Vec<Value>,
-    /// Which of `buffers` is the current slab.
-    slab_index: Option<usize>,
+    /// The slab in use: which of `buffers` it is, and its memory.
+    current: Option<(usize, Room)>,
 }
 
 impl<'a> Placement<'a> {
     /// Starts a batch.
     pub fn new(js: Js, slab: &'a mut Slab) -> Placement<'a> {
-        Placement { js, slab, buffers: Vec::new(), slab_index: None }
+        Placement {
+            js,
+            slab,
+            buffers: Vec::new(),
+            current: None,
+        }
     }
 
     /// Copies one message out of receive memory; None when memory is short.
@@ -170,15 +182,16 @@ impl<'a> Placement<'a> {
             let (value, room) = self.js.buffer(bytes.len())?;
             room.write(0, bytes);
             self.buffers.push(value);
-            return Some(Place { buffer: self.buffers.len() - 1, offset: 0 });
+            return Some(Place {
+                buffer: self.buffers.len() - 1,
+                offset: 0,
+            });
         }
-        let buffer = match self.slab_index {
-            Some(index) if self.slab.used + bytes.len() <= SLAB => index,
-            Some(_) => self.open_slab(bytes.len(), true)?,
-            None => self.open_slab(bytes.len(), false)?,
+        let (buffer, room) = match self.current {
+            Some(current) if self.slab.used + bytes.len() <= SLAB => current,
+            Some(_) => self.new_slab()?,
+            None => self.resume_slab(bytes.len())?,
         };
-        // A slab whose memory was transferred away in the meantime is empty here.
-        let room = self.js.as_room(self.buffers[buffer]).filter(|room| room.len() == SLAB)?;
         let offset = self.slab.used;
         room.write(offset, bytes);
         // Views that start on a word are what V8's copies are quick with.
@@ -186,23 +199,30 @@ impl<'a> Placement<'a> {
         Some(Place { buffer, offset })
     }
 
-    fn open_slab(&mut self, needed: usize, fresh: bool) -> Option<usize> {
-        let kept = self.slab.current.as_ref().map(Reference::get).filter(|value| {
-            let usable = self.js.as_room(*value).is_some_and(|room| room.len() == SLAB);
-            usable && !fresh && self.slab.used + needed <= SLAB
-        });
-        let value = match kept {
-            Some(value) => value,
-            None => {
-                let (value, _) = self.js.buffer(SLAB)?;
-                self.slab.current = Some(Reference::new(self.js, value)?);
-                self.slab.used = 0;
-                value
-            }
+    /// The slab of the batch before, if it has room for `needed` bytes.
+    fn resume_slab(&mut self, needed: usize) -> Option<(usize, Room)> {
+        let value = match &self.slab.current {
+            Some(kept) if self.slab.used + needed <= SLAB => kept.get(),
+            _ => return self.new_slab(),
         };
+        // A slab whose memory was transferred away in the meantime is empty here.
+        match self.js.as_room(value).filter(|room| room.len() == SLAB) {
+            Some(room) => self.enter(value, room),
+            None => self.new_slab(),
+        }
+    }
+
+    fn new_slab(&mut self) -> Option<(usize, Room)> {
+        let (value, room) = self.js.buffer(SLAB)?;
+        self.slab.current = Some(Reference::new(self.js, value)?);
+        self.slab.used = 0;
+        self.enter(value, room)
+    }
+
+    fn enter(&mut self, value: Value, room: Room) -> Option<(usize, Room)> {
         self.buffers.push(value);
-        self.slab_index = Some(self.buffers.len() - 1);
-        self.slab_index
+        self.current = Some((self.buffers.len() - 1, room));
+        self.current
     }
 
     /// The buffers: undefined, the only one, or an array of them.

@@ -24,6 +24,9 @@ use crate::uv::{Poll, READABLE, Timer, WRITABLE};
 
 /// Messages read in one wake-up at most, so that a flooding peer starves nobody.
 const READ_BUDGET: usize = 128;
+/// A socket whose wake-ups bring one message each is asked for one, which spares the kernel the
+/// search for a second, except at every so manieth wake-up: bursts are noticed there.
+const PROBE_EVERY: u32 = 8;
 /// Messages of one lane sent in one wake-up at most.
 const SEND_BUDGET: usize = 256;
 /// The longest pause between attempts for which the kernel offers no event.
@@ -120,8 +123,10 @@ pub struct Endpoint {
     waits_for_self: Cell<bool>,
     retry: RefCell<Option<Timer>>,
     retry_delay: Cell<u64>,
+    /// Wake-ups in a row that brought one message.
+    single_wake_ups: Cell<u32>,
     /// The sender of the message before, so that its name crosses once.
-    last_from: Cell<UnixAddr>,
+    last_from: RefCell<Option<Box<UnixAddr>>>,
 }
 
 impl Endpoint {
@@ -143,7 +148,8 @@ impl Endpoint {
             waits_for_self: Cell::new(false),
             retry: RefCell::new(None),
             retry_delay: Cell::new(1),
-            last_from: Cell::new(UnixAddr::unnamed()),
+            single_wake_ups: Cell::new(0),
+            last_from: RefCell::new(None),
         })
     }
 
@@ -160,7 +166,11 @@ impl Endpoint {
     }
 
     fn install(&self, fd: OwnedFd) {
-        *self.open.borrow_mut() = Some(Open { poll: None, file: None, fd });
+        *self.open.borrow_mut() = Some(Open {
+            poll: None,
+            file: None,
+            fd,
+        });
     }
 
     /// Runs `body` with the descriptor; EBADF once it is closed.
@@ -191,7 +201,11 @@ impl Endpoint {
         // Watched from the start: this is where EEXIST shows that another handle watches it.
         match self.watch_own(fd) {
             Ok(poll) => {
-                *self.open.borrow_mut() = Some(Open { poll: Some(poll), file: None, fd: owned });
+                *self.open.borrow_mut() = Some(Open {
+                    poll: Some(poll),
+                    file: None,
+                    fd: owned,
+                });
                 Ok(())
             }
             Err(errno) => {
@@ -226,14 +240,29 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Connects.
-    pub fn connect(&self, to: &UnixAddr) -> Result<()> {
-        self.with_fd(|fd| socket::connect(fd, to))
+    /// Connects. What waits for the peer before still goes there.
+    pub fn connect(&self, to: &UnixAddr) -> Result<Vec<u32>> {
+        self.change_peer(|fd| socket::connect(fd, to))
     }
 
-    /// Dissolves a datagram connection.
-    pub fn disconnect(&self) -> Result<()> {
-        self.with_fd(socket::disconnect)
+    /// Dissolves a datagram connection. What waits for the peer still goes there.
+    pub fn disconnect(&self) -> Result<Vec<u32>> {
+        self.change_peer(socket::disconnect)
+    }
+
+    /// Returns the tickets of messages that lost their way, because the old peer has no name.
+    fn change_peer(&self, change: impl FnOnce(BorrowedFd<'_>) -> Result<()>) -> Result<Vec<u32>> {
+        let old = self.peer_address();
+        self.with_fd(change)?;
+        let Ok(old) = old else { return Ok(Vec::new()) };
+        let lost = self.outbox.borrow_mut().readdress_peer(&old);
+        self.waits_for_self.set(false);
+        // The retry finds out what each lane has to wait for now.
+        if self.outbox.borrow().waiting() > 0 {
+            self.retry_later();
+        }
+        self.rearm()?;
+        Ok(lost)
     }
 
     /// The descriptor's number.
@@ -265,8 +294,11 @@ impl Endpoint {
                 (false, Some(size)) => socket.set_send_buffer_size(size)?,
                 _ => {}
             }
-            let size =
-                if receive { socket.recv_buffer_size() } else { socket.send_buffer_size() };
+            let size = if receive {
+                socket.recv_buffer_size()
+            } else {
+                socket.send_buffer_size()
+            };
             Ok(size?)
         })
     }
@@ -276,7 +308,11 @@ impl Endpoint {
         if credentials {
             self.with_fd(socket::pass_credentials)?;
         }
-        self.beside.set(Beside { fds, credentials, max_pending });
+        self.beside.set(Beside {
+            fds,
+            credentials,
+            max_pending,
+        });
         Ok(())
     }
 
@@ -290,7 +326,12 @@ impl Endpoint {
     /// Whether the open socket keeps the process alive.
     pub fn set_ref(&self, keeps_alive: bool) {
         self.keeps_alive.set(keeps_alive);
-        if let Some(poll) = self.open.borrow().as_ref().and_then(|open| open.poll.as_ref()) {
+        if let Some(poll) = self
+            .open
+            .borrow()
+            .as_ref()
+            .and_then(|open| open.poll.as_ref())
+        {
             poll.set_ref(keeps_alive);
         }
         for watch in self.outbox.borrow().watches() {
@@ -319,50 +360,64 @@ impl Endpoint {
     /// Sends now or, where there is no room, later. Returns 0 or the ticket under which the
     /// outcome will be told. Err: nothing was and will be sent.
     pub fn send(&self, lane: usize, offer: &Offer<'_>) -> Result<u32> {
-        let sent = self.with_fd(|fd| match self.outbox.borrow_mut().lane(lane) {
-            Some(lane) => lane.try_send(fd, offer).map_err(|errno| (errno, lane.is_empty())),
-            None => Err((Errno::INVAL, false)),
-        }
-        .map_or_else(|failure| Ok(Some(failure)), |()| Ok(None)));
+        let sent = self.with_fd(|fd| {
+            match self.outbox.borrow_mut().lane(lane) {
+                Some(lane) => lane
+                    .try_send(fd, offer)
+                    .map_err(|errno| (errno, lane.is_empty())),
+                None => Err((Errno::INVAL, false)),
+            }
+            .map_or_else(|failure| Ok(Some(failure)), |()| Ok(None))
+        });
         match sent? {
             None => Ok(0),
             Some((errno, was_empty)) if is_temporary(errno) => {
                 let ticket = self.outbox.borrow_mut().enqueue(self.env.js, lane, offer)?;
                 if was_empty {
-                    self.wait_for_room(lane, errno);
+                    self.wait_for_room(lane, errno, false);
+                    self.rearm()?;
                 }
-                self.rearm()?;
                 Ok(ticket)
             }
             Some((errno, _)) => Err(errno),
         }
     }
 
-    /// Arranges to be told when `lane` can go on.
-    fn wait_for_room(&self, lane: usize, errno: Errno) {
-        let own_fault = errno == Errno::TOOMANYREFS
-            || self.with_fd(|fd| Ok(socket::send_buffer_is_full(fd))) == Ok(true);
+    /// Arranges to be told when `lane` can go on. `in_vain`: the attempt that failed was made
+    /// because the lane's watch had said that there is room.
+    fn wait_for_room(&self, lane: usize, errno: Errno, in_vain: bool) {
+        // Asking costs two system calls, so ask only where it can be so: this socket's own send
+        // buffer is full of messages that other destinations have not taken yet.
+        let is_own_fault = errno == Errno::TOOMANYREFS
+            || (in_vain || lane == PEER && self.outbox.borrow().has_several_lanes())
+                && self.with_fd(|fd| Ok(socket::send_buffer_is_full(fd))) == Ok(true);
         if lane == PEER {
-            // On a connected socket POLLOUT speaks of the peer's queue.
-            self.waits_for_self.set(true);
-        } else if !own_fault && self.watch_destination(lane).is_ok() {
+            // On a connected socket POLLOUT speaks of the peer's queue too.
+            self.waits_for_self.set(errno != Errno::TOOMANYREFS);
+        } else if !is_own_fault && self.watch_destination(lane, in_vain).is_ok() {
             return;
-        } else if errno == Errno::AGAIN {
-            self.waits_for_self.set(own_fault);
+        } else {
+            self.outbox.borrow_mut().disarm(lane);
         }
-        if own_fault || lane != PEER {
-            // Nothing tells when descriptors in flight become fewer; and when our own send buffer
-            // is full, POLLOUT comes only at a quarter of it, which a stalled receiver can hold.
+        if is_own_fault || lane != PEER {
+            // The kernel has no event for this: POLLOUT comes only once three quarters of the send
+            // buffer are free, which a stalled receiver can hold for ever, and nothing tells when
+            // fewer descriptors are in flight or when a helper socket can be made.
             self.retry_later();
         }
     }
 
     /// Arms the helper socket that polls as writable once the lane's destination has room.
-    fn watch_destination(&self, id: usize) -> Result<()> {
+    fn watch_destination(&self, id: usize, in_vain: bool) -> Result<()> {
         let mut outbox = self.outbox.borrow_mut();
         let lane = outbox.lane(id).ok_or(Errno::INVAL)?;
+        let to = lane.to().ok_or(Errno::NOTCONN)?;
+        if let Some(watch) = lane.watch.as_ref().filter(|_| in_vain) {
+            // It may be connected to a dead predecessor of the socket that has the name now, and
+            // such a helper is always writable.
+            socket::connect(watch.socket.as_fd(), to)?;
+        }
         if lane.watch.is_none() {
-            let to = lane.to().ok_or(Errno::NOTCONN)?;
             let helper = socket::create(Type::DGRAM)?;
             socket::connect(helper.as_fd(), to)?;
             let me = self.me.clone();
@@ -376,7 +431,10 @@ impl Endpoint {
                 }),
             )?;
             poll.set_ref(self.keeps_alive.get());
-            lane.watch = Some(Watch { poll, _socket: helper });
+            lane.watch = Some(Watch {
+                poll,
+                socket: helper,
+            });
         }
         match &lane.watch {
             Some(watch) => watch.poll.arm(WRITABLE),
@@ -399,7 +457,8 @@ impl Endpoint {
         }
         if let Some(timer) = retry.as_ref() {
             timer.start(self.retry_delay.get());
-            self.retry_delay.set((self.retry_delay.get() * 2).min(MAX_RETRY_DELAY));
+            self.retry_delay
+                .set((self.retry_delay.get() * 2).min(MAX_RETRY_DELAY));
         }
     }
 
@@ -423,7 +482,9 @@ impl Endpoint {
         let missing = match self.open.borrow().as_ref() {
             None => None,
             Some(Open { poll: None, fd, .. }) => (mask != 0).then(|| fd.as_raw_fd()),
-            Some(Open { poll: Some(poll), .. }) => {
+            Some(Open {
+                poll: Some(poll), ..
+            }) => {
                 armed = poll.arm(mask);
                 None
             }
@@ -462,13 +523,11 @@ impl Endpoint {
     fn on_room(&self, lane: usize) {
         self.flush(lane);
         self.rearm_or_tell();
-        if let Some(lane) = self.outbox.borrow_mut().lane(lane)
-            && let Some(watch) = &lane.watch
-            && lane.is_empty()
-        {
-            // Only now: JavaScript usually sent more in the meantime, and each change of the mask
-            // costs two system calls.
-            let _ = watch.poll.arm(0);
+        let mut outbox = self.outbox.borrow_mut();
+        // Only now: JavaScript usually sent more in the meantime, and each change of the mask
+        // costs two system calls.
+        if outbox.lane(lane).is_some_and(|lane| lane.is_empty()) {
+            outbox.disarm(lane);
         }
     }
 
@@ -495,7 +554,9 @@ impl Endpoint {
         let mut settled = Vec::new();
         let flushed = self.with_fd(|fd| {
             let mut outbox = self.outbox.borrow_mut();
-            let Some(lane) = outbox.lane(id) else { return Err(Errno::INVAL) };
+            let Some(lane) = outbox.lane(id) else {
+                return Err(Errno::INVAL);
+            };
             let note = |ticket, outcome| settled.push((ticket, outcome));
             let flushed = lane.flush(self.env.js, fd, SEND_BUDGET, note);
             outbox.settle(settled.len());
@@ -505,11 +566,11 @@ impl Endpoint {
             self.retry_delay.set(1);
         }
         match flushed {
-            Ok(Flushed::Blocked(errno)) => self.wait_for_room(id, errno),
+            Ok(Flushed::Blocked(errno)) => self.wait_for_room(id, errno, settled.is_empty()),
             // The poll or the helper is level-triggered and stays armed.
             Ok(Flushed::More) if id == PEER => self.waits_for_self.set(true),
             Ok(Flushed::More) => {
-                if self.watch_destination(id).is_err() {
+                if self.watch_destination(id, false).is_err() {
                     self.retry_later();
                 }
             }
@@ -527,9 +588,15 @@ impl Endpoint {
 
     fn tell_settled(&self, settled: &[(u32, Result<()>)]) {
         for part in settled.chunks(Ledger::CAPACITY) {
-            let Some((context, object)) = self.callee() else { return };
-            let Some(hooks) = self.env.hooks() else { return };
-            let Ok(ledger) = self.env.take_ledger() else { return };
+            let Some((context, object)) = self.callee() else {
+                return;
+            };
+            let Some(hooks) = self.env.hooks() else {
+                return;
+            };
+            let Ok(ledger) = self.env.take_ledger() else {
+                return;
+            };
             for (index, (ticket, outcome)) in part.iter().enumerate() {
                 ledger.set(index, *ticket, outcome.map_or_else(Errno::to_js, |()| 0));
             }
@@ -540,47 +607,73 @@ impl Endpoint {
                 hooks.settled.get(),
                 part.len(),
                 || ledger.cursor(),
-                |from| vec![ledger.words(), js.int(from as i32), js.int(part.len() as i32)],
+                |from| {
+                    [
+                        ledger.words(),
+                        js.int(from as i32),
+                        js.int(part.len() as i32),
+                    ]
+                },
             );
             self.env.return_ledger(ledger);
         }
     }
 
     fn tell(&self, event: Event, value: i32) {
-        let Some((context, object)) = self.callee() else { return };
-        let Some(hooks) = self.env.hooks() else { return };
+        let Some((context, object)) = self.callee() else {
+            return;
+        };
+        let Some(hooks) = self.env.hooks() else {
+            return;
+        };
         let js = self.env.js;
-        context.call(object, hooks.event.get(), &[js.int(event as i32), js.int(value)]);
+        context.call(
+            object,
+            hooks.event.get(),
+            &[js.int(event as i32), js.int(value)],
+        );
     }
 
     /// Takes waiting messages, a batch at a time, and hands each batch to JavaScript.
     fn pump(&self) {
-        let mut budget = READ_BUDGET;
-        while budget > 0 && self.reading.get() {
-            let mut batch = match self.env.take_batch() {
-                Ok(batch) => batch,
+        let singles = self.single_wake_ups.get();
+        let mut limit = if singles.is_multiple_of(PROBE_EVERY) {
+            RECEIVE_BATCH
+        } else {
+            1
+        };
+        let mut taken = 0;
+        while taken < READ_BUDGET && self.reading.get() {
+            let count = match self.receive(limit) {
+                Ok(count) => count,
+                Err(Errno::AGAIN | Errno::BADF) => break,
                 Err(errno) => return self.tell(Event::Error, errno.to_js()),
             };
-            let beside = self.beside.get();
-            let control = beside.fds || beside.credentials;
-            let limit = budget.min(RECEIVE_BATCH);
-            let received = self.with_fd(|fd| batch.receiver.receive(fd, limit, control));
-            match received {
-                Ok(count) => self.deliver(batch, count),
-                Err(errno) => {
-                    self.env.return_batch(batch);
-                    if errno != Errno::AGAIN && errno != Errno::BADF {
-                        self.tell(Event::Error, errno.to_js());
-                    }
-                    return;
-                }
+            taken += count;
+            if count < RECEIVE_BATCH {
+                // Nothing more waits, or hardly: the poll is level-triggered.
+                break;
             }
-            let count = received.unwrap_or(0);
-            if count < limit {
-                return;
-            }
-            budget -= count;
+            limit = RECEIVE_BATCH;
         }
+        self.single_wake_ups.set(if taken == 1 {
+            singles.wrapping_add(1)
+        } else {
+            0
+        });
+    }
+
+    /// One batch.
+    fn receive(&self, limit: usize) -> Result<usize> {
+        let mut batch = self.env.take_batch()?;
+        let beside = self.beside.get();
+        let control = beside.fds || beside.credentials;
+        let received = self.with_fd(|fd| batch.receiver.receive(fd, limit, control));
+        match received {
+            Ok(count) => self.deliver(batch, count),
+            Err(_) => self.env.return_batch(batch),
+        }
+        received
     }
 
     fn deliver(&self, mut batch: Batch, count: usize) {
@@ -590,13 +683,12 @@ impl Endpoint {
             let mut placement = Placement::new(js, &mut slab);
             for index in 0..count {
                 let message = batch.receiver.message(index);
-                let renamed = (*message.from != self.last_from.get()).then_some(*message.from);
+                let renamed = self.note_sender(message.from);
                 let place = placement.place(message.bytes);
                 let entry = self.entry_for(message, place, renamed.is_some());
                 batch.describe(index, &entry);
                 if let Some(name) = renamed {
                     batch.set_name(index, &name);
-                    self.last_from.set(name);
                 }
             }
             placement.finish()
@@ -609,10 +701,29 @@ impl Endpoint {
                 hooks.messages.get(),
                 count,
                 || batch.cursor(),
-                |from| vec![batch.words(), js.int(from as i32), js.int(count as i32), buffers],
+                |from| {
+                    [
+                        batch.words(),
+                        js.int(from as i32),
+                        js.int(count as i32),
+                        buffers,
+                    ]
+                },
             );
         }
         self.env.return_batch(batch);
+    }
+
+    /// The sender's name, if it is not the one of the message before.
+    fn note_sender(&self, from: &UnixAddr) -> Option<UnixAddr> {
+        let mut last = self.last_from.borrow_mut();
+        match last.as_deref_mut() {
+            Some(last) if *last == *from => return None,
+            Some(last) => *last = *from,
+            None if from.name_len() == 0 => return None,
+            None => *last = Some(Box::new(*from)),
+        }
+        Some(*from)
     }
 
     fn entry_for(&self, message: Message<'_>, place: Option<Place>, renamed: bool) -> Entry {
@@ -637,7 +748,13 @@ impl Endpoint {
             }
         }
         let credentials = credentials.filter(|_| beside.credentials);
-        Entry { place: place.unwrap_or_default(), len: message.bytes.len(), flags, token, credentials }
+        Entry {
+            place: place.unwrap_or_default(),
+            len: message.bytes.len(),
+            flags,
+            token,
+            credentials,
+        }
     }
 }
 

@@ -131,13 +131,13 @@ impl Environment {
 
     /// Calls a JavaScript function that handles items up to `count` and notes in `cursor` how far
     /// it came. After an exception (which becomes `uncaughtException`) it is called for the rest.
-    pub fn call_for_each(
+    pub fn call_for_each<const N: usize>(
         context: &AsyncContext,
         receiver: Value,
         function: Value,
         count: usize,
         cursor: impl Fn() -> usize,
-        arguments: impl Fn(usize) -> Vec<Value>,
+        arguments: impl Fn(usize) -> [Value; N],
     ) {
         let mut from = 0;
         loop {

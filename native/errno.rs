@@ -54,14 +54,13 @@ named! {
 }
 
 impl Errno {
-    /// Takes a positive `errno` value.
-    pub const fn new(raw: i32) -> Errno {
-        Errno(raw)
-    }
-
     /// The calling thread's `errno`.
     pub fn last() -> Errno {
-        Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
+        Errno(
+            std::io::Error::last_os_error()
+                .raw_os_error()
+                .unwrap_or(libc::EIO),
+        )
     }
 
     /// The number that crosses to JavaScript: negative, as in libuv.
@@ -110,7 +109,7 @@ impl CReturn for isize {
 
 /// Repeats `call` while it is interrupted by a signal, and turns `-1` into the errno.
 ///
-/// Never for `close(2)` or `connect(2)`, which an interruption leaves half done.
+/// Never for `close(2)`, which an interruption leaves done.
 #[inline]
 pub fn check<T: CReturn>(mut call: impl FnMut() -> T) -> Result<T> {
     loop {
@@ -125,18 +124,9 @@ pub fn check<T: CReturn>(mut call: impl FnMut() -> T) -> Result<T> {
     }
 }
 
-/// Like [`check`], for calls that must not be repeated.
-#[inline]
-pub fn check_once<T: CReturn>(value: T) -> Result<T> {
-    if value.is_failure() { Err(Errno::last()) } else { Ok(value) }
-}
-
-/// `syscall!(name(args…))` calls `libc::name`, retries EINTR and returns [`Result`];
-/// `syscall!(once name(args…))` does not retry. The caller owns the `unsafe` block.
+/// `syscall!(name(args…))` calls `libc::name`, retries EINTR and returns [`Result`]. The caller
+/// owns the `unsafe` block.
 macro_rules! syscall {
-    (once $name:ident($($arg:expr),* $(,)?)) => {
-        $crate::errno::check_once(libc::$name($($arg),*))
-    };
     ($name:ident($($arg:expr),* $(,)?)) => {
         $crate::errno::check(|| libc::$name($($arg),*))
     };
@@ -155,12 +145,15 @@ mod tests {
             set_errno(if calls < 3 { libc::EINTR } else { libc::EPERM });
             -1
         });
-        assert_eq!((result, calls), (Err(Errno::new(libc::EPERM)), 3));
+        assert_eq!((result, calls), (Err(Errno(libc::EPERM)), 3));
     }
 
     #[test]
     fn unknown_values_are_legal() {
-        assert_eq!(format!("{:?} {:?}", Errno::new(4095), Errno::AGAIN), "Errno(4095) EAGAIN");
+        assert_eq!(
+            format!("{:?} {:?}", Errno(4095), Errno::AGAIN),
+            "Errno(4095) EAGAIN"
+        );
         assert_eq!(Errno::from_uv(Errno::BADF.to_js()), Errno::BADF);
     }
 

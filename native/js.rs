@@ -79,9 +79,16 @@ impl Room {
 
     /// Copies `bytes` to `offset`. Panics where they do not fit.
     pub fn write(self, offset: usize, bytes: &[u8]) {
-        assert!(offset <= self.len && bytes.len() <= self.len - offset, "beyond the buffer");
+        assert!(
+            offset <= self.len && bytes.len() <= self.len - offset,
+            "beyond the buffer"
+        );
         // SAFETY: checked above; Node-API vouched for start and len and no JavaScript ran since.
-        unsafe { self.start.add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        unsafe {
+            self.start
+                .add(offset)
+                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+        };
     }
 }
 
@@ -96,7 +103,11 @@ impl Words {
     /// A zeroed array of `len` numbers; None when memory is short.
     pub fn new(js: Js, len: usize) -> Option<Words> {
         let (array, data) = js.uint32_array(len)?;
-        Some(Words { array: Reference::new(js, array)?, data, len })
+        Some(Words {
+            array: Reference::new(js, array)?,
+            data,
+            len,
+        })
     }
 
     /// The Uint32Array.
@@ -144,17 +155,15 @@ impl Js {
         Some(unsafe { result.assume_init() })
     }
 
-    fn make(
-        self,
-        call: impl FnOnce(sys::napi_env, *mut Value) -> sys::napi_status,
-    ) -> Value {
+    fn make(self, call: impl FnOnce(sys::napi_env, *mut Value) -> sys::napi_status) -> Value {
         self.out(call).unwrap_or(ptr::null_mut())
     }
 
     /// The environment's `uv_loop_t`.
     pub fn event_loop(self) -> Option<*mut c_void> {
         // SAFETY: a live environment.
-        self.out(|env, out| unsafe { sys::napi_get_uv_event_loop(env, out) }).map(<*mut _>::cast)
+        self.out(|env, out| unsafe { sys::napi_get_uv_event_loop(env, out) })
+            .map(<*mut _>::cast)
     }
 
     /// `undefined`.
@@ -218,7 +227,13 @@ impl Js {
         let value =
             self.out(|env, out| unsafe { sys::napi_create_buffer(env, len, &mut data, out) });
         match value {
-            Some(value) => Some((value, Room { start: data.cast(), len })),
+            Some(value) => Some((
+                value,
+                Room {
+                    start: data.cast(),
+                    len,
+                },
+            )),
             None => {
                 self.clear_exception();
                 None
@@ -228,7 +243,9 @@ impl Js {
 
     /// A new Buffer holding `bytes`, or undefined when memory is short.
     pub fn buffer_from(self, bytes: &[u8]) -> Value {
-        let Some((value, room)) = self.buffer(bytes.len()) else { return self.undefined() };
+        let Some((value, room)) = self.buffer(bytes.len()) else {
+            return self.undefined();
+        };
         room.write(0, bytes);
         value
     }
@@ -258,27 +275,32 @@ impl Js {
     pub fn as_bytes(self, value: Value) -> Option<Bytes> {
         let mut data = ptr::null_mut();
         // SAFETY: a value of this scope; fails with a status if it is no view.
-        let len = self
-            .out(|env, out| unsafe { sys::napi_get_buffer_info(env, value, &mut data, out) })?;
-        Some(Bytes { start: data.cast(), len })
+        let len =
+            self.out(|env, out| unsafe { sys::napi_get_buffer_info(env, value, &mut data, out) })?;
+        Some(Bytes {
+            start: data.cast(),
+            len,
+        })
     }
 
     /// The bytes of a Buffer of ours, to write to.
     pub fn as_room(self, value: Value) -> Option<Room> {
         let bytes = self.as_bytes(value)?;
-        Some(Room { start: bytes.start.cast_mut(), len: bytes.len })
+        Some(Room {
+            start: bytes.start.cast_mut(),
+            len: bytes.len,
+        })
     }
 
     /// The numbers of an array, if it is one of numbers.
     pub fn as_int_vec(self, array: Value) -> Option<Vec<i32>> {
         // SAFETY: a value of this scope; fails with a status if it is no array.
-        let len =
-            self.out(|env, out| unsafe { sys::napi_get_array_length(env, array, out) })?;
+        let len = self.out(|env, out| unsafe { sys::napi_get_array_length(env, array, out) })?;
         (0..len)
             .map(|index| {
                 // SAFETY: as above; a hole reads as undefined, which is no number.
-                let item = self
-                    .out(|env, out| unsafe { sys::napi_get_element(env, array, index, out) })?;
+                let item =
+                    self.out(|env, out| unsafe { sys::napi_get_element(env, array, index, out) })?;
                 self.as_int(item)
             })
             .collect()
@@ -378,7 +400,8 @@ impl Reference {
     /// The value, in the current scope.
     pub fn get(&self) -> Value {
         // SAFETY: a live strong reference.
-        self.js.make(|env, out| unsafe { sys::napi_get_reference_value(env, self.raw, out) })
+        self.js
+            .make(|env, out| unsafe { sys::napi_get_reference_value(env, self.raw, out) })
     }
 }
 
@@ -400,8 +423,7 @@ impl AsyncContext {
     pub fn new(js: Js, resource: Value, name: &str) -> Option<AsyncContext> {
         let name = js.string(name);
         // SAFETY: values of this scope.
-        let raw =
-            js.out(|env, out| unsafe { sys::napi_async_init(env, resource, name, out) })?;
+        let raw = js.out(|env, out| unsafe { sys::napi_async_init(env, resource, name, out) })?;
         Some(AsyncContext { js, raw })
     }
 
@@ -450,6 +472,8 @@ pub struct Call {
     /// The receiver.
     pub this: Value,
     args: [Value; MAX_ARGS],
+    /// How many arguments there were.
+    passed: usize,
 }
 
 impl Call {
@@ -469,7 +493,9 @@ impl Call {
         let (js, value) = (self.js, self.args[index]);
         // SAFETY: a value of this scope.
         let number = js.out(|env, out| unsafe { sys::napi_get_value_int64(env, value, out) });
-        number.and_then(|number| usize::try_from(number).ok()).ok_or(Errno::INVAL)
+        number
+            .and_then(|number| usize::try_from(number).ok())
+            .ok_or(Errno::INVAL)
     }
 
     /// Argument `index` as bytes, or EINVAL.
@@ -477,14 +503,12 @@ impl Call {
         self.js.as_bytes(self.args[index]).ok_or(Errno::INVAL)
     }
 
-    /// Argument `index` as bytes; None for anything that is not a view, such as undefined.
-    pub fn optional_bytes(&self, index: usize) -> Option<Bytes> {
-        self.js.as_bytes(self.args[index])
-    }
-
-    /// Argument `index` as numbers; None for anything else, such as undefined.
-    pub fn optional_ints(&self, index: usize) -> Option<Vec<i32>> {
-        self.js.as_int_vec(self.args[index])
+    /// Argument `index` as numbers: none if it was not passed, EINVAL if they are no numbers.
+    pub fn ints(&self, index: usize) -> Result<Vec<i32>> {
+        if index >= self.passed {
+            return Ok(Vec::new());
+        }
+        self.js.as_int_vec(self.args[index]).ok_or(Errno::INVAL)
     }
 
     /// The native object behind argument `index`, or EINVAL.
@@ -492,16 +516,17 @@ impl Call {
         let (js, value) = (self.js, self.args[index]);
         let tag = type_tag::<T>();
         // SAFETY: values of this scope; fails with a status if it is no object.
-        let ours = js.out(|env, out| unsafe {
-            sys::napi_check_object_type_tag(env, value, &tag, out)
-        });
+        let ours =
+            js.out(|env, out| unsafe { sys::napi_check_object_type_tag(env, value, &tag, out) });
         if ours != Some(true) {
             return Err(Errno::INVAL);
         }
         // SAFETY: as above.
         let native = js.out(|env, out| unsafe { sys::napi_unwrap(env, value, out) });
         // SAFETY: the tag says that it was wrapped in call_constructor::<T>.
-        native.map(|native| unsafe { shared(native.cast::<T>()) }).ok_or(Errno::INVAL)
+        native
+            .map(|native| unsafe { shared(native.cast::<T>()) })
+            .ok_or(Errno::INVAL)
     }
 
     /// What methods return: a count or id, or the errno negated.
@@ -512,13 +537,17 @@ impl Call {
 
 /// Reads arguments, receiver and the function's data. Anything unreadable is undefined.
 unsafe fn read_call(env: sys::napi_env, info: sys::napi_callback_info) -> (Call, *mut c_void) {
-    let mut call =
-        Call { js: Js(env), this: ptr::null_mut(), args: [ptr::null_mut(); MAX_ARGS] };
-    let (mut argc, mut data) = (MAX_ARGS, ptr::null_mut());
+    let mut call = Call {
+        js: Js(env),
+        this: ptr::null_mut(),
+        args: [ptr::null_mut(); MAX_ARGS],
+        passed: MAX_ARGS,
+    };
+    let mut data = ptr::null_mut();
     // SAFETY: `info` is this call's; Node-API fills absent arguments with undefined.
     unsafe {
         let args = call.args.as_mut_ptr();
-        sys::napi_get_cb_info(env, info, &mut argc, args, &mut call.this, &mut data);
+        sys::napi_get_cb_info(env, info, &mut call.passed, args, &mut call.this, &mut data);
     }
     (call, data)
 }
@@ -546,7 +575,10 @@ pub trait Class: Sized + 'static {
 
 /// Marks objects that were made here, so that another addon's are not taken for them.
 fn type_tag<T: Class>() -> sys::napi_type_tag {
-    sys::napi_type_tag { lower: 0x6166_756e_6978_0001, upper: T::TAG }
+    sys::napi_type_tag {
+        lower: 0x6166_756e_6978_0001,
+        upper: T::TAG,
+    }
 }
 
 /// The JavaScript object of a native one. Weak, unless [`Wrapper::hold`] says otherwise.
@@ -603,8 +635,7 @@ pub fn define_class<T: Class>(js: Js, context: &Rc<T::Context>) -> Value {
             getter: None,
             setter: None,
             value: ptr::null_mut(),
-            attributes: sys::PropertyAttributes::writable
-                | sys::PropertyAttributes::configurable,
+            attributes: sys::PropertyAttributes::writable | sys::PropertyAttributes::configurable,
             data: *method as *mut c_void,
         })
         .collect();
@@ -638,13 +669,27 @@ unsafe extern "C" fn call_constructor<T: Class>(
     let native = Rc::into_raw(object.clone()).cast_mut().cast();
     // SAFETY: the object is new and not wrapped; finalize::<T> takes back the count leaked above.
     let raw = call.js.out(|env, out| unsafe {
-        sys::napi_wrap(env, call.this, native, Some(finalize::<T>), ptr::null_mut(), out)
+        sys::napi_wrap(
+            env,
+            call.this,
+            native,
+            Some(finalize::<T>),
+            ptr::null_mut(),
+            out,
+        )
     });
     let tag = type_tag::<T>();
     // SAFETY: a new object of ours.
     unsafe { sys::napi_type_tag_object(env, call.this, &tag) };
     match raw {
-        Some(raw) => object.attach(&call, Wrapper { js: call.js, raw, held: Cell::new(false) }),
+        Some(raw) => object.attach(
+            &call,
+            Wrapper {
+                js: call.js,
+                raw,
+                held: Cell::new(false),
+            },
+        ),
         // SAFETY: nobody else took the count.
         None => drop(unsafe { Rc::from_raw(native.cast::<T>()) }),
     }
@@ -669,9 +714,12 @@ unsafe extern "C" fn call_method<T: Class>(
     let (call, data) = unsafe { read_call(env, info) };
     let this = call.this;
     // SAFETY: V8 checks the receiver against the class's signature before it calls us.
-    let native = call.js.out(|env, out| unsafe { sys::napi_unwrap(env, this, out) });
+    let native = call
+        .js
+        .out(|env, out| unsafe { sys::napi_unwrap(env, this, out) });
     let Some(native) = native else {
-        call.js.throw(c"ERR_INVALID_THIS", c"this is not a live socket handle");
+        call.js
+            .throw(c"ERR_INVALID_THIS", c"this is not a live socket handle");
         return ptr::null_mut();
     };
     // SAFETY: the pointer came from Rc::into_raw in call_constructor and its count is still held;

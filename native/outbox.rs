@@ -23,7 +23,11 @@ pub const PEER: usize = 0;
 enum Payload {
     Copied(Vec<u8>),
     /// The Buffer is asked for its memory anew for each attempt: it may have been detached.
-    Held { buffer: Reference, offset: usize, len: usize },
+    Held {
+        buffer: Reference,
+        offset: usize,
+        len: usize,
+    },
 }
 
 struct Waiting {
@@ -63,7 +67,7 @@ pub struct Watch {
     /// Armed for WRITABLE while the lane is blocked.
     pub poll: Poll,
     /// The helper socket.
-    pub _socket: OwnedFd,
+    pub socket: OwnedFd,
 }
 
 /// The messages for one destination.
@@ -77,7 +81,11 @@ pub struct Lane {
 
 impl Lane {
     fn new(to: Option<UnixAddr>) -> Lane {
-        Lane { to, waiting: VecDeque::new(), watch: None }
+        Lane {
+            to,
+            waiting: VecDeque::new(),
+            watch: None,
+        }
     }
 
     /// Where the lane leads; None for the connected peer.
@@ -95,7 +103,11 @@ impl Lane {
         if !self.is_empty() {
             return Err(Errno::AGAIN);
         }
-        let rights = if offer.fds.is_empty() { None } else { Some(Rights::new(offer.fds)?) };
+        let rights = if offer.fds.is_empty() {
+            None
+        } else {
+            Some(Rights::new(offer.fds)?)
+        };
         let message = Outgoing {
             bytes: offer.bytes.as_ptr(),
             len: offer.bytes.len(),
@@ -128,9 +140,13 @@ impl Lane {
                 }
                 Err(errno) if is_temporary(errno) => return Flushed::Blocked(errno),
                 Err(errno) => {
-                    budget -= 1;
-                    if let Some(failed) = self.waiting.pop_front() {
-                        settled(failed.ticket, Err(errno));
+                    // The kernel dissolves the connection with a dead peer when it says so, so it
+                    // says so once. All that waits was meant for that peer and no other.
+                    let is_dead_peer = self.to.is_none() && errno == Errno::CONNREFUSED;
+                    let failed = if is_dead_peer { self.waiting.len() } else { 1 };
+                    budget = budget.saturating_sub(failed);
+                    for lost in self.waiting.drain(..failed) {
+                        settled(lost.ticket, Err(errno));
                     }
                 }
             }
@@ -154,7 +170,12 @@ impl Lane {
                 Err(_) => break,
             };
             let rights = rights.get(index).and_then(Option::as_ref);
-            messages.push(Outgoing { bytes, len, to: self.to.as_ref(), rights });
+            messages.push(Outgoing {
+                bytes,
+                len,
+                to: self.to.as_ref(),
+                rights,
+            });
         }
         // SAFETY: copies live in `self.waiting`; Buffers were asked for their memory just now, and
         // no JavaScript ran since.
@@ -166,9 +187,16 @@ impl Waiting {
     fn bytes(&self, js: Js) -> Result<(*const u8, usize)> {
         match &self.payload {
             Payload::Copied(bytes) => Ok((bytes.as_ptr(), bytes.len())),
-            Payload::Held { buffer, offset, len } => {
-                let part = js.as_bytes(buffer.get()).and_then(|bytes| bytes.part(*offset, *len));
-                part.map(|part| (part.as_ptr(), part.len())).ok_or(Errno::FAULT)
+            Payload::Held {
+                buffer,
+                offset,
+                len,
+            } => {
+                let part = js
+                    .as_bytes(buffer.get())
+                    .and_then(|bytes| bytes.part(*offset, *len));
+                part.map(|part| (part.as_ptr(), part.len()))
+                    .ok_or(Errno::FAULT)
             }
         }
     }
@@ -189,7 +217,7 @@ pub fn is_temporary(errno: Errno) -> bool {
         || cfg!(not(target_os = "linux")) && errno == Errno::NOBUFS
 }
 
-/// All lanes of a socket. Lane [`PEER`] always exists.
+/// All lanes of a socket, the connected peer's ([`PEER`]) first.
 pub struct Outbox {
     lanes: Vec<Option<Lane>>,
     by_address: HashMap<UnixAddr, usize>,
@@ -199,10 +227,10 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// With the peer's lane alone.
+    /// Without any lane: an idle socket costs no memory here.
     pub fn new() -> Outbox {
         Outbox {
-            lanes: vec![Some(Lane::new(None))],
+            lanes: Vec::new(),
             by_address: HashMap::new(),
             free: Vec::new(),
             next_ticket: 0,
@@ -215,6 +243,7 @@ impl Outbox {
         if let Some(id) = self.by_address.get(&to) {
             return *id;
         }
+        self.lane(PEER);
         let lane = Some(Lane::new(Some(to)));
         let id = match self.free.pop() {
             Some(id) => {
@@ -234,16 +263,34 @@ impl Outbox {
     pub fn sweep(&mut self) {
         for (id, slot) in self.lanes.iter_mut().enumerate().skip(PEER + 1) {
             if let Some(lane) = slot.take_if(|lane| lane.is_empty()) {
-                self.by_address.extract_if(|_, known| *known == id).for_each(drop);
+                self.by_address
+                    .extract_if(|_, known| *known == id)
+                    .for_each(drop);
                 self.free.push(id);
                 drop(lane);
             }
         }
     }
 
-    /// The lane, if there is one.
+    /// The lane, if there is one. The peer's is made when it is first asked for.
     pub fn lane(&mut self, id: usize) -> Option<&mut Lane> {
+        if id == PEER && self.lanes.is_empty() {
+            self.lanes.push(Some(Lane::new(None)));
+        }
         self.lanes.get_mut(id)?.as_mut()
+    }
+
+    /// True if messages go elsewhere than to the connected peer.
+    pub fn has_several_lanes(&self) -> bool {
+        self.lanes.len() > 1
+    }
+
+    /// Stops watching a lane's destination.
+    pub fn disarm(&mut self, id: usize) {
+        if let Some(watch) = self.lane(id).and_then(|lane| lane.watch.as_ref()) {
+            // Stopping a poll cannot fail.
+            let _ = watch.poll.arm(0);
+        }
     }
 
     /// Messages that wait, in all lanes.
@@ -259,12 +306,38 @@ impl Outbox {
     /// Ids of the lanes in which something waits.
     pub fn busy(&self) -> Vec<usize> {
         let is_busy = |slot: &Option<Lane>| slot.as_ref().is_some_and(|lane| !lane.is_empty());
-        (0..self.lanes.len()).filter(|id| is_busy(&self.lanes[*id])).collect()
+        (0..self.lanes.len())
+            .filter(|id| is_busy(&self.lanes[*id]))
+            .collect()
+    }
+
+    /// The peer changes: what waits for `old` still goes there, if it has a name. Otherwise the
+    /// tickets of what cannot be sent any more are returned.
+    pub fn readdress_peer(&mut self, old: &UnixAddr) -> Vec<u32> {
+        let Some(peer) = self.lane(PEER) else {
+            return Vec::new();
+        };
+        let waiting = std::mem::take(&mut peer.waiting);
+        if waiting.is_empty() {
+            return Vec::new();
+        }
+        if old.name_len() == 0 {
+            self.settle(waiting.len());
+            return waiting.into_iter().map(|lost| lost.ticket).collect();
+        }
+        let id = self.lane_of(*old);
+        if let Some(lane) = self.lane(id) {
+            lane.waiting.extend(waiting);
+        }
+        Vec::new()
     }
 
     /// Every lane's watch.
     pub fn watches(&self) -> impl Iterator<Item = &Watch> {
-        self.lanes.iter().flatten().filter_map(|lane| lane.watch.as_ref())
+        self.lanes
+            .iter()
+            .flatten()
+            .filter_map(|lane| lane.watch.as_ref())
     }
 
     /// Puts a message at the end of a lane. Returns its ticket, which is never 0.
@@ -276,12 +349,20 @@ impl Outbox {
             Payload::Copied(offer.bytes.to_vec())
         } else {
             let buffer = Reference::new(js, offer.buffer).ok_or(Errno::NOMEM)?;
-            Payload::Held { buffer, offset: offer.offset, len: offer.bytes.len() }
+            Payload::Held {
+                buffer,
+                offset: offer.offset,
+                len: offer.bytes.len(),
+            }
         };
         self.next_ticket = self.next_ticket % (i32::MAX as u32) + 1;
         let ticket = self.next_ticket;
         let lane = self.lane(id).ok_or(Errno::INVAL)?;
-        lane.waiting.push_back(Waiting { ticket, payload, fds });
+        lane.waiting.push_back(Waiting {
+            ticket,
+            payload,
+            fds,
+        });
         self.waiting += 1;
         Ok(ticket)
     }

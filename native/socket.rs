@@ -107,12 +107,24 @@ fn address(
 pub fn peer_credentials(fd: BorrowedFd<'_>) -> Result<Credentials> {
     #[cfg(target_os = "linux")]
     {
-        let mut found = Credentials { pid: 0, uid: 0, gid: 0 };
+        let mut found = Credentials {
+            pid: 0,
+            uid: 0,
+            gid: 0,
+        };
         let mut len = size_of::<Credentials>() as libc::socklen_t;
         let raw = fd.as_raw_fd();
         let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
         // SAFETY: Credentials has ucred's layout, and `len` is its size.
-        unsafe { syscall!(getsockopt(raw, level, name, (&raw mut found).cast(), &mut len)) }?;
+        unsafe {
+            syscall!(getsockopt(
+                raw,
+                level,
+                name,
+                (&raw mut found).cast(),
+                &mut len
+            ))
+        }?;
         // The kernel says pid 0 and uid -1 where there is no peer.
         if found.pid == 0 && found.uid == u32::MAX {
             return Err(Errno::NOTCONN);
@@ -138,7 +150,11 @@ pub fn pass_credentials(fd: BorrowedFd<'_>) -> Result<()> {
 
 /// Takes the pending error, SO_ERROR.
 pub fn take_error(fd: BorrowedFd<'_>) -> Option<Errno> {
-    SockRef::from(&fd).take_error().ok().flatten().map(Errno::from)
+    SockRef::from(&fd)
+        .take_error()
+        .ok()
+        .flatten()
+        .map(Errno::from)
 }
 
 /// True while the socket's own send buffer, not the receiver, is what refuses a message.
@@ -149,8 +165,7 @@ pub fn send_buffer_is_full(fd: BorrowedFd<'_>) -> bool {
     {
         let mut in_flight: libc::c_int = 0;
         // SAFETY: SIOCOUTQ, which shares TIOCOUTQ's number, writes one int.
-        let asked =
-            unsafe { syscall!(ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &mut in_flight)) };
+        let asked = unsafe { syscall!(ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &mut in_flight)) };
         // SO_SNDBUF reads back doubled on Linux, and the doubled value is what the kernel compares.
         let limit = SockRef::from(&fd).send_buffer_size();
         asked.is_ok() && limit.is_ok_and(|limit| in_flight as usize >= limit)
@@ -181,7 +196,10 @@ impl Drop for SocketFile {
 /// Device and inode of the socket at `path`, without following a link; None for anything else.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     let found = std::fs::symlink_metadata(path).ok()?;
-    found.file_type().is_socket().then(|| (found.dev(), found.ino()))
+    found
+        .file_type()
+        .is_socket()
+        .then(|| (found.dev(), found.ino()))
 }
 
 /// `bind(2)` with manners: a dead socket file in the way is replaced, nothing else is touched.
@@ -191,7 +209,12 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 /// remove on close, or None for names that are not files.
 ///
 /// EADDRINUSE for a living socket and for whatever is no socket.
-pub fn bind(fd: BorrowedFd<'_>, to: &UnixAddr, kind: Type, mode: Option<u32>) -> Result<Option<SocketFile>> {
+pub fn bind(
+    fd: BorrowedFd<'_>,
+    to: &UnixAddr,
+    kind: Type,
+    mode: Option<u32>,
+) -> Result<Option<SocketFile>> {
     if let Some(mode) = mode {
         // SAFETY: a plain call. Linux applies it to the file that bind(2) will create.
         unsafe { syscall!(fchmod(fd.as_raw_fd(), mode as libc::mode_t)) }?;
@@ -217,7 +240,9 @@ pub fn bind(fd: BorrowedFd<'_>, to: &UnixAddr, kind: Type, mode: Option<u32>) ->
     // Absolute, so that a later chdir(2) does not make us look elsewhere.
     let path = std::path::absolute(&path)?;
     // Gone or replaced already: then it is not ours to remove.
-    let Some(id) = identity(&path) else { return Ok(None) };
+    let Some(id) = identity(&path) else {
+        return Ok(None);
+    };
     let file = SocketFile { path, id };
     if let Some(mode) = mode {
         widen(&file, mode)?;
@@ -235,7 +260,10 @@ fn widen(file: &SocketFile, mode: u32) -> Result<()> {
             return Ok(());
         }
         let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
-        Ok(std::fs::set_permissions(descriptor_path(&pinned), permissions)?)
+        Ok(std::fs::set_permissions(
+            descriptor_path(&pinned),
+            permissions,
+        )?)
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -270,7 +298,9 @@ fn remove_if_dead(path: &Path, kind: Type) -> Result<bool> {
         Err(_) => return Ok(false),
         Ok(pinned) => pinned,
     };
-    let Some(id) = identity(path) else { return Ok(!path.exists()) };
+    let Some(id) = identity(path) else {
+        return Ok(!path.exists());
+    };
     #[cfg(target_os = "linux")]
     let probe = descriptor_path(&pinned);
     #[cfg(not(target_os = "linux"))]

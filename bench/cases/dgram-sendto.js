@@ -1,0 +1,18 @@
+'use strict';
+
+/**
+ * As dgram-oneway, but every message names its destination, in the C loop too. unix-dgram is not
+ * here: it leaves a full destination of an unconnected socket to its user.
+ */
+
+const { roles, oneway, metrics, faults } = require('./dgram-oneway');
+
+module.exports = {
+  name: 'dgram-sendto',
+  about: 'As dgram-oneway, but every message names its destination, in the C loop too.',
+  implementations: ['afunix', 'node-unix-socket'],
+  metrics: metrics.map((metric) => ({ ...metric, target: undefined })),
+  faults,
+  roles,
+  measure: (trial) => oneway(trial, 0),
+};

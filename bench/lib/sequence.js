@@ -1,0 +1,159 @@
+'use strict';
+
+/**
+ * Numbered messages: how a sender paces them and how a receiver counts them. Shared by every case
+ * that moves messages one way, whatever the kind of socket; limit.c has the same in C.
+ *
+ * The first four bytes of a message are its number within its stream (little-endian), so that a lost,
+ * repeated or overtaking message shows. A stream ends with one message numbered `END`.
+ */
+
+const END = 0xffffffff;
+
+/**
+ * Messages before the receiver starts its clock: V8 compiles the hot functions meanwhile. One more
+ * than a multiple of 256, as the receiver looks at its clock once in so many messages.
+ */
+const WARM_UP = 80 * 256 + 1;
+
+/** How long past its duration a sender waits for a callback, in ms, before it calls itself stuck. */
+const STUCK_AFTER = 2000;
+
+/** How long a receiver may wait for the rest after its sender has ended, in ms. */
+const GRACE = 2000;
+
+/**
+ * Counts the messages of one or more streams. The clock runs from message `WARM_UP` to the last `END`,
+ * or from the first message if there were too few after that one to say anything.
+ */
+class Meter {
+  /**
+   * @param {number} streams
+   * @param {(result: object) => void} onEnd called once every stream has ended
+   */
+  constructor(streams, onEnd) {
+    this.expected = new Array(streams).fill(0);
+    this.open = streams;
+    this.onEnd = onEnd;
+    this.received = 0;
+    this.misplaced = 0;
+    this.first = 0;
+    this.begin = 0;
+    this.last = 0;
+  }
+
+  take(stream, message) {
+    const number = message.readUInt32LE(0);
+    if (number === END) {
+      this.last = performance.now();
+      if (--this.open === 0) this.onEnd(this.result());
+      return;
+    }
+    if (number !== this.expected[stream]) this.misplaced++;
+    this.expected[stream] = number + 1;
+    this.received++;
+    if ((this.received & 255) !== 1) return;
+    this.last = performance.now();
+    if (this.received === 1) this.first = this.last;
+    else if (this.received === WARM_UP) this.begin = this.last;
+  }
+
+  result() {
+    const { received, misplaced, last } = this;
+    const [from, begin] = received > 2 * WARM_UP ? [WARM_UP, this.begin] : [1, this.first];
+    const rate = last > begin ? (received - from) / ((last - begin) / 1e3) : 0;
+    return { received, misplaced, rate };
+  }
+}
+
+/**
+ * Sends windows of messages, each window when every callback of the one before has come, then `END`
+ * to each stream. Works with callbacks that come inside the call, too.
+ *
+ * @param {object} plan
+ * @param {(stream: number, message: Buffer, done: (error?: Error) => void) => void} plan.send
+ * @param {number} plan.streams
+ * @param {number} plan.window messages a window, dealt to the streams in turn; a multiple of `streams`
+ * @param {number} plan.size bytes a message
+ * @param {number} plan.duration seconds
+ * @param {() => void} [plan.eachWindow] called before each window
+ * @param {(result: object) => void} onEnd
+ */
+function sendWindows({ send, streams, window, size, duration, eachWindow }, onEnd) {
+  const messages = Array.from({ length: window }, () => Buffer.alloc(size));
+  const perStream = window / streams;
+  const stop = performance.now() + duration * 1e3;
+  let pending = 0;
+  let rounds = 0;
+  let sending = false;
+  let ending = false;
+
+  const stuck = setTimeout(
+    () => {
+      const cpu = process.cpuUsage();
+      const share = (cpu.user + cpu.system) / 1e6 / process.uptime();
+      onEnd({ sent: rounds * window, stuck: true, cpuShare: share });
+    },
+    duration * 1e3 + STUCK_AFTER,
+  );
+
+  function done(error) {
+    if (error) throw error;
+    if (--pending === 0 && !sending) next();
+  }
+
+  function deal(count, numberOf) {
+    pending = count;
+    for (let i = 0; i < count; i++) {
+      messages[i].writeUInt32LE(numberOf(i), 0);
+      send(i % streams, messages[i], done);
+    }
+  }
+
+  function next() {
+    sending = true;
+    while (pending === 0) {
+      if (ending) {
+        clearTimeout(stuck);
+        onEnd({ sent: rounds * window });
+        return;
+      }
+      if (performance.now() < stop) {
+        eachWindow?.();
+        const base = rounds++ * perStream;
+        deal(window, (i) => base + Math.floor(i / streams));
+      } else {
+        ending = true;
+        deal(streams, () => END);
+      }
+    }
+    sending = false;
+  }
+
+  next();
+}
+
+/**
+ * What one trial says, from the processes that send and receive. A receiver that misses the end is
+ * asked for what it has.
+ *
+ * @throws if either process failed, the sender got stuck or nothing measurable arrived
+ */
+async function outcome(sender, receiver) {
+  let grace;
+  const ended = sender.result.then((sent) => {
+    grace = setTimeout(() => receiver.stop(), GRACE);
+    return sent;
+  });
+  const [sent, received] = await Promise.all([ended, receiver.result]);
+  clearTimeout(grace);
+  if (sent.stuck) {
+    const share = Math.round(sent.cpuShare * 100);
+    throw new Error(`stuck after ${sent.sent} messages, using ${share} % CPU`);
+  }
+  if (!received.rate) throw new Error(`only ${received.received} of ${sent.sent} messages came`);
+  const { rate, misplaced } = received;
+  return { rate, lost: sent.sent - received.received, misplaced };
+}
+
+module.exports = { Meter, sendWindows, outcome };

@@ -1,0 +1,122 @@
+#!/usr/bin/env node
+'use strict';
+
+/**
+ * The bench: `node bench/run.js [CASE …] [--rounds N] [--duration s] [--json] [--no-write]`.
+ *
+ * Progress goes to stderr; tables, or with --json everything that was measured, to stdout. Results
+ * are merged into results.json, from which results.md is written, so that a run of some cases
+ * renews only these.
+ */
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { parseArgs } = require('node:util');
+const { commit, machine } = require('./lib/machine');
+const { canPin } = require('./lib/processes');
+const { brief, render, table } = require('./lib/report');
+const { runCase } = require('./lib/rounds');
+const { BenchError, compileLimit, installRivals, probe } = require('./lib/setup');
+
+const RESULTS = path.join(__dirname, 'results.json');
+const REPORT = path.join(__dirname, 'results.md');
+
+/** Every case, in the order to run and show them. */
+const CASES = [
+  'dgram-oneway',
+  'dgram-sendto',
+  'dgram-rtt',
+  'dgram-fanout',
+  'dgram-stalled-cpu',
+  'dgram-idle-memory',
+  'dgram-flood-timer',
+];
+
+const USAGE = `usage: node bench/run.js [CASE …] [options]
+
+  --rounds N     trials of each implementation (default 5)
+  --duration S   seconds that a trial measures (default 1.2), where the case does not say
+  --json         print all results as JSON
+  --no-write     leave results.json and results.md alone
+
+cases: ${CASES.join(', ')}
+`;
+
+const log = (text) => process.stderr.write(`${text}\n`);
+
+function readArguments() {
+  let parsed;
+  try {
+    parsed = parseArgs({
+      allowPositionals: true,
+      options: {
+        rounds: { type: 'string', default: '5' },
+        duration: { type: 'string', default: '1.2' },
+        json: { type: 'boolean', default: false },
+        'no-write': { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    throw new BenchError(error.message);
+  }
+  const { values, positionals } = parsed;
+  const unknown = positionals.filter((name) => !CASES.includes(name));
+  if (unknown.length > 0) {
+    throw new BenchError(`no such case: ${unknown.join(', ')} (--help lists them)`);
+  }
+  const rounds = Number(values.rounds);
+  if (!Number.isInteger(rounds) || rounds < 1) throw new BenchError('--rounds: at least 1');
+  const duration = Number(values.duration);
+  if (!(duration > 0)) throw new BenchError('--duration: more than 0 seconds');
+  const names = positionals.length > 0 ? CASES.filter((name) => positionals.includes(name)) : CASES;
+  return {
+    names,
+    rounds,
+    duration,
+    json: values.json,
+    write: !values['no-write'],
+    help: values.help,
+  };
+}
+
+/** Merges fresh results into results.json and writes results.md from all of them. */
+function write(fresh) {
+  const kept = fs.existsSync(RESULTS) ? JSON.parse(fs.readFileSync(RESULTS, 'utf8')) : {};
+  const results = { ...kept, ...fresh };
+  fs.writeFileSync(RESULTS, `${JSON.stringify(results, null, 2)}\n`);
+  const cases = CASES.map((name) => require(`./cases/${name}`));
+  fs.writeFileSync(REPORT, render(cases, results));
+}
+
+async function main() {
+  const { names, rounds, duration, json, write: toWrite, help } = readArguments();
+  if (help) return process.stdout.write(USAGE);
+  installRivals(log);
+  const limit = [compileLimit()];
+  const origin = { commit: commit(), machine: machine() };
+
+  const fresh = {};
+  for (const name of names) {
+    const bench = require(`./cases/${name}`);
+    log(`\n${name}: ${bench.about}`);
+    if (bench.pinned && !canPin()) log('not pinned: taskset (util-linux) was not found');
+    const onTrial = (round, who, measures) => log(`  ${round + 1} ${brief(bench, who, measures)}`);
+    const options = { rounds, duration: bench.duration ?? duration, limit, probe, onTrial };
+    const implementations = await runCase(bench, options);
+    const date = new Date().toISOString();
+    fresh[name] = { date, ...origin, rounds, duration: options.duration, implementations };
+    if (!json) process.stdout.write(`\n${table(bench, implementations)}\n`);
+  }
+  if (toWrite) write(fresh);
+  if (json) process.stdout.write(`${JSON.stringify(fresh, null, 2)}\n`);
+}
+
+// An exit by signal would leave processes and directories: 'exit' ends them (lib/processes.js).
+process.once('SIGINT', () => process.exit(130));
+process.once('SIGTERM', () => process.exit(143));
+
+main().catch((error) => {
+  log(error instanceof BenchError ? `bench: ${error.message}` : error.stack);
+  process.exitCode = 1;
+});

@@ -1,0 +1,46 @@
+'use strict';
+
+// Owns descriptors in tests: counting them, files to pass, and what comes out at the other end.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
+const { temporaryFolder } = require('./tmp.js');
+const { until } = require('./wait.js');
+
+const O_CLOEXEC = 0o2000000;
+
+/** How many descriptors a process has open. */
+const countFds = (pid = 'self') => fs.readdirSync(`/proc/${pid}/fd`).length;
+
+/** Whether a process has as many descriptors as before: none leaked, none lost. */
+async function assertNoLeak(before, pid) {
+  // The far end closes its own a moment after its answer.
+  await until(() => countFds(pid) <= before, `${countFds(pid)} descriptors to become ${before}`);
+  assert.equal(countFds(pid), before);
+}
+
+/** Files with a line each that tells which one it is: `{ paths, texts }`. */
+function makeFiles(t, count) {
+  const folder = temporaryFolder(t);
+  const texts = Array.from({ length: count }, (_, index) => `file ${index} of ${count}\n`);
+  const paths = texts.map((text, index) => {
+    const file = path.join(folder, `${index}.txt`);
+    fs.writeFileSync(file, text);
+    return file;
+  });
+  return { paths, texts };
+}
+
+/** Checks that received descriptors are close-on-exec, and returns the texts behind them. */
+function readAndClose(fds) {
+  return fds.map((fd) => {
+    const [, flags] = /^flags:\s*(\d+)$/m.exec(fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'));
+    assert.ok(parseInt(flags, 8) & O_CLOEXEC, `descriptor ${fd} is not close-on-exec: ${flags}`);
+    const text = fs.readFileSync(fd, 'utf8');
+    fs.closeSync(fd);
+    return text;
+  });
+}
+
+module.exports = { assertNoLeak, countFds, makeFiles, readAndClose };
