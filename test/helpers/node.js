@@ -1,0 +1,126 @@
+'use strict';
+
+// Owns other Node.js processes in tests: scripts written as functions, and receivers that can be
+// stopped, continued and killed.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { startProgram } = require('./programs.js');
+const { until } = require('./wait.js');
+
+const LIB = path.join(__dirname, '..', '..', 'lib');
+
+/** The arguments for Node that run a function of `(afunix, ...args)` as a program. */
+function scriptArguments(body, args, flags = []) {
+  const source = `(${body})(require(${JSON.stringify(LIB)}), ...JSON.parse(process.argv[1]))`;
+  return [...flags, '--eval', source, JSON.stringify(args)];
+}
+
+/**
+ * Runs a function in a Node process of its own. It sees nothing of this file: only what it is
+ * passed and what it requires.
+ * @param {import('node:test').TestContext} t
+ * @param {(afunix: object, ...args: any[]) => void | Promise<void>} body
+ * @param {any[]} [args] what JSON can carry
+ * @param {object} [options] as of `spawn`, and
+ * @param {string[]} [options.flags] for Node
+ * @param {number} [options.openFiles] its limit of open descriptors (RLIMIT_NOFILE)
+ */
+function startScript(t, body, args = [], { flags, openFiles, ...options } = {}) {
+  const nodeArguments = scriptArguments(body, args, flags);
+  if (openFiles === undefined) return startProgram(t, process.execPath, nodeArguments, options);
+  const command = `ulimit -n ${openFiles} && exec "$0" "$@"`;
+  return startProgram(t, 'sh', ['-c', command, process.execPath, ...nodeArguments], options);
+}
+
+/**
+ * Runs a function as `startScript` to its end, which has to be a good one. Returns what it printed
+ * as JSON in its last line; undefined if it printed nothing.
+ */
+async function runScript(t, body, args, options) {
+  const { code, signal, stdout, stderr } = await startScript(t, body, args, options).ended(60_000);
+  if (code !== 0) throw new Error(`the script ended with ${signal ?? `code ${code}`}\n${stderr}`);
+  const last = stdout.trimEnd().split('\n').at(-1);
+  return last === '' ? undefined : JSON.parse(last);
+}
+
+/** Binds, says so, and prints every message. With an address to connect to, does that first. */
+function receive({ DgramSocket }, name, peer) {
+  const { createHash } = require('node:crypto');
+  const { closeSync, readFileSync } = require('node:fs');
+  const socket = new DgramSocket({ receiveFds: true });
+  socket.on('data', (data, from, { fds }) => {
+    const text = data.length <= 100 ? String(data) : undefined;
+    const digest = createHash('sha256').update(data).digest('hex');
+    const files = fds.map((fd) => readFileSync(fd, 'utf8'));
+    for (const fd of fds) closeSync(fd);
+    console.log(JSON.stringify({ size: data.length, text, digest, from, files }));
+  });
+  socket.on('error', (error) => console.log(JSON.stringify({ error: error.code })));
+  socket.bind(name);
+  if (peer !== undefined) socket.connect(peer);
+  console.log('"bound"');
+}
+
+/** A process with a bound socket that reads and prints what comes, unless it is stopped. */
+class Receiver {
+  constructor(program, name) {
+    this.program = program;
+    this.name = name;
+  }
+
+  /** Stalls it: it reads nothing any more. */
+  async stop() {
+    this.program.kill('SIGSTOP');
+    const stat = `/proc/${this.program.pid}/stat`;
+    // The state follows the name, which is in brackets. All of its threads are stopped then.
+    await until(() => /\) T /.test(fs.readFileSync(stat, 'utf8')), 'the receiver to stop');
+  }
+
+  /** Lets it read again. */
+  resume() {
+    this.program.kill('SIGCONT');
+  }
+
+  /** Ends it without giving it time for anything, and waits until it is gone. */
+  async kill() {
+    this.program.kill('SIGKILL');
+    await this.program.ended();
+  }
+
+  /** The next message it received: `{ size, text, digest, from, files }`. */
+  async next() {
+    return JSON.parse(await this.program.lines.next('a message in the receiver'));
+  }
+
+  /** The next `count` messages. */
+  async take(count) {
+    const messages = [];
+    while (messages.length < count) messages.push(await this.next());
+    return messages;
+  }
+
+  /** The texts of the next `count` messages. */
+  async texts(count) {
+    return (await this.take(count)).map(({ text }) => text);
+  }
+}
+
+/**
+ * Starts a process that is bound to `name`, and connected to `peer` if that is given.
+ * @returns {Promise<Receiver>}
+ */
+async function startReceiver(t, name, peer) {
+  const receiver = new Receiver(startScript(t, receive, [name, peer]), name);
+  await receiver.program.lines.next('the receiver to bind');
+  return receiver;
+}
+
+/** A receiver that reads nothing until it is resumed. */
+async function startStalled(t, name, peer) {
+  const receiver = await startReceiver(t, name, peer);
+  await receiver.stop();
+  return receiver;
+}
+
+module.exports = { LIB, runScript, startReceiver, startScript, startStalled };
