@@ -51,14 +51,15 @@ function senderName(words, index, length) {
 }
 
 /**
- * Hands the messages `from` … `count - 1` of a batch to the owner, noting in `words[0]` how far it
- * came: after an exception native code reports that and calls again for the rest.
+ * Hands the messages of a batch to the owner: `words[1]` of them, noting in `words[0]` how far it
+ * came. After an exception native code reports that and calls again for the rest.
  */
-function onMessages(words, from, count, buffers) {
+function onMessages(words, buffers) {
   const { owner } = this;
+  const count = words[1];
   const several = Array.isArray(buffers);
   let buffer = several ? undefined : buffers;
-  for (let index = from; index < count; index++) {
+  for (let index = words[0]; index < count; index++) {
     words[0] = index + 1;
     // Closed by the handler of a message before.
     if (owner[kHandle] === null) return;
@@ -70,15 +71,16 @@ function onMessages(words, from, count, buffers) {
     const data =
       length === 0 || flags & flag.TRUNCATED
         ? new FastBuffer(0)
-        : new FastBuffer(buffer.buffer, buffer.byteOffset + words[at], length);
+        : new FastBuffer(buffer, words[at], length);
     owner[kMessage](data, flags, words, at);
   }
 }
 
-/** Tells the owner of settled sends; `words[0]` as above. */
-function onSettled(words, from, count) {
+/** Tells the owner of settled sends; `words` as above. */
+function onSettled(words) {
   const { owner } = this;
-  for (let index = from; index < count; index++) {
+  const count = words[1];
+  for (let index = words[0]; index < count; index++) {
     words[0] = index + 1;
     owner[kSettled](words[2 + 2 * index], words[3 + 2 * index] | 0);
   }

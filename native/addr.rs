@@ -21,10 +21,7 @@ pub struct UnixAddr {
 impl UnixAddr {
     /// The unnamed address: what an unbound sender has; binding to it autobinds on Linux.
     pub const fn unnamed() -> UnixAddr {
-        UnixAddr {
-            raw: empty_sockaddr(),
-            len: PATH_OFFSET as libc::socklen_t,
-        }
+        UnixAddr { raw: empty_sockaddr(), len: PATH_OFFSET as libc::socklen_t }
     }
 
     /// Encodes a name: empty, a path without NULs, or (Linux) a NUL and an abstract name.
@@ -50,9 +47,7 @@ impl UnixAddr {
 
     /// The name's bytes: empty for unnamed, with its leading NUL for an abstract one.
     pub fn name(&self) -> impl ExactSizeIterator<Item = u8> + '_ {
-        self.raw.sun_path[..self.name_len()]
-            .iter()
-            .map(|byte| *byte as u8)
+        self.raw.sun_path[..self.name_len()].iter().map(|byte| *byte as u8)
     }
 
     /// How many bytes [`UnixAddr::name`] yields.
@@ -63,10 +58,7 @@ impl UnixAddr {
         match path.first() {
             None => 0,
             Some(0) if cfg!(target_os = "linux") => path.len(),
-            Some(_) => path
-                .iter()
-                .position(|byte| *byte == 0)
-                .unwrap_or(path.len()),
+            Some(_) => path.iter().position(|byte| *byte == 0).unwrap_or(path.len()),
         }
     }
 
@@ -119,11 +111,7 @@ impl std::hash::Hash for UnixAddr {
 
 impl std::fmt::Debug for UnixAddr {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "UnixAddr({})",
-            self.name().collect::<Vec<_>>().escape_ascii()
-        )
+        write!(f, "UnixAddr({})", self.name().collect::<Vec<_>>().escape_ascii())
     }
 }
 
@@ -147,10 +135,7 @@ mod tests {
     #[test]
     fn lengths_are_exact() {
         assert_eq!(UnixAddr::new(b"").unwrap().len() as usize, PATH_OFFSET);
-        assert_eq!(
-            UnixAddr::new(b"/a").unwrap().len() as usize,
-            PATH_OFFSET + 3
-        );
+        assert_eq!(UnixAddr::new(b"/a").unwrap().len() as usize, PATH_OFFSET + 3);
         assert_eq!(round_trip(b"/tmp/x"), b"/tmp/x");
     }
 
@@ -158,10 +143,7 @@ mod tests {
     fn the_longest_path_leaves_room_for_its_nul() {
         let longest = vec![b'x'; PATH_CAPACITY - 1];
         assert_eq!(round_trip(&longest), longest);
-        assert_eq!(
-            UnixAddr::new(&[b'x'; PATH_CAPACITY]),
-            Err(Errno::NAMETOOLONG)
-        );
+        assert_eq!(UnixAddr::new(&[b'x'; PATH_CAPACITY]), Err(Errno::NAMETOOLONG));
     }
 
     #[test]
@@ -172,16 +154,10 @@ mod tests {
         name[5] = 0;
         name[PATH_CAPACITY - 1] = 0;
         assert_eq!(round_trip(&name), name);
-        assert_eq!(
-            UnixAddr::new(&name).unwrap().len() as usize,
-            size_of::<libc::sockaddr_un>()
-        );
+        assert_eq!(UnixAddr::new(&name).unwrap().len() as usize, size_of::<libc::sockaddr_un>());
         name.push(1);
         assert_eq!(UnixAddr::new(&name), Err(Errno::NAMETOOLONG));
-        assert_ne!(
-            UnixAddr::new(b"\0a").unwrap(),
-            UnixAddr::new(b"\0a\0").unwrap()
-        );
+        assert_ne!(UnixAddr::new(b"\0a").unwrap(), UnixAddr::new(b"\0a\0").unwrap());
     }
 
     #[test]

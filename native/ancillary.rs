@@ -82,11 +82,7 @@ impl Received {
 #[cfg(target_os = "linux")]
 fn credentials(data: &[u8]) -> Option<Credentials> {
     let word = |at: usize| Some(u32::from_ne_bytes(data.get(at..at + 4)?.try_into().ok()?));
-    Some(Credentials {
-        pid: word(0)? as i32,
-        uid: word(4)?,
-        gid: word(8)?,
-    })
+    Some(Credentials { pid: word(0)? as i32, uid: word(4)?, gid: word(8)? })
 }
 
 /// Walks control messages without trusting their lengths: `((level, type), data)`.
@@ -127,9 +123,7 @@ impl Rights {
             (*header).cmsg_level = libc::SOL_SOCKET;
             (*header).cmsg_type = libc::SCM_RIGHTS;
             (*header).cmsg_len = (HEADER + data) as _;
-            start
-                .add(HEADER)
-                .copy_from_nonoverlapping(fds.as_ptr().cast(), data);
+            start.add(HEADER).copy_from_nonoverlapping(fds.as_ptr().cast(), data);
         }
         Ok(Rights(words))
     }
@@ -186,14 +180,7 @@ mod tests {
         assert!(encoded.len() <= RECEIVE_CAPACITY);
         // SAFETY: the descriptors are ours and nobody else closes them.
         let received = unsafe { Received::decode(&encoded) };
-        assert_eq!(
-            received
-                .fds
-                .iter()
-                .map(|fd| fd.as_raw_fd())
-                .collect::<Vec<_>>(),
-            sent
-        );
+        assert_eq!(received.fds.iter().map(|fd| fd.as_raw_fd()).collect::<Vec<_>>(), sent);
         let (first, last) = (sent[0], sent[MAX_FDS - 1]);
         assert!(is_open(first) && is_open(last));
         drop(received);

@@ -7,11 +7,13 @@
 use crate::addr::{PATH_CAPACITY, UnixAddr};
 use crate::ancillary::Credentials;
 use crate::errno::{Errno, Result};
-use crate::js::{Js, Reference, Room, Value, Words};
+use crate::js::{AsyncContext, Js, Reference, Room, Value, Words};
 use crate::message::{RECEIVE_BATCH, Receiver};
 
-/// Word 0 of every shared array: the item JavaScript has got to.
+/// Word 0 of every shared array: the item JavaScript has got to. It starts there.
 const CURSOR: usize = 0;
+/// Word 1: how many items there are.
+const COUNT: usize = 1;
 /// Words of one message's entry; the first entry's place is taken by the cursor.
 const ENTRY: usize = 8;
 /// Words in which one sender's name is passed.
@@ -59,10 +61,7 @@ impl Batch {
     /// ENOMEM where memory or address space is short.
     pub fn new(js: Js) -> Result<Batch> {
         let words = Words::new(js, NAMES + NAME * RECEIVE_BATCH).ok_or(Errno::NOMEM)?;
-        Ok(Batch {
-            receiver: Receiver::new()?,
-            words,
-        })
+        Ok(Batch { receiver: Receiver::new()?, words })
     }
 
     /// Describes message `index`.
@@ -71,8 +70,7 @@ impl Batch {
         let flags = entry.flags;
         self.words.set(at, entry.place.offset as u32);
         self.words.set(at + 1, entry.len as u32);
-        self.words
-            .set(at + 3, (entry.place.buffer as u32) | (entry.token << 8));
+        self.words.set(at + 3, (entry.place.buffer as u32) | (entry.token << 8));
         if let Some(credentials) = entry.credentials {
             self.words.set(at + 2, flags | flag::CREDENTIALS);
             self.words.set(at + 4, credentials.pid as u32);
@@ -85,19 +83,13 @@ impl Batch {
 
     /// Passes the sender's name of message `index`.
     pub fn set_name(&self, index: usize, name: &UnixAddr) {
-        self.words
-            .set(ENTRY * (index + 1) + 7, name.name_len() as u32);
+        self.words.set(ENTRY * (index + 1) + 7, name.name_len() as u32);
         self.words.set_bytes(NAMES + NAME * index, name.name());
     }
 
-    /// The array.
-    pub fn words(&self) -> Value {
-        self.words.value()
-    }
-
-    /// How far JavaScript got.
-    pub fn cursor(&self) -> usize {
-        self.words.get(CURSOR) as usize
+    /// The array, to be read by JavaScript from the cursor on.
+    pub fn words(&self) -> &Words {
+        &self.words
     }
 }
 
@@ -112,9 +104,7 @@ impl Ledger {
 
     /// None when memory is short.
     pub fn new(js: Js) -> Option<Ledger> {
-        Some(Ledger {
-            words: Words::new(js, 2 + 2 * Ledger::CAPACITY)?,
-        })
+        Some(Ledger { words: Words::new(js, 2 + 2 * Ledger::CAPACITY)? })
     }
 
     /// Writes pair `index`.
@@ -123,14 +113,32 @@ impl Ledger {
         self.words.set(3 + 2 * index, status as u32);
     }
 
-    /// The array.
-    pub fn words(&self) -> Value {
-        self.words.value()
+    /// The array, to be read by JavaScript from the cursor on.
+    pub fn words(&self) -> &Words {
+        &self.words
     }
+}
 
-    /// How far JavaScript got.
-    pub fn cursor(&self) -> usize {
-        self.words.get(CURSOR) as usize
+/// Calls a JavaScript function that handles the `count` items of `words`. It notes how far it came;
+/// after an exception (which becomes `uncaughtException`) it is called again for the rest.
+pub fn call_for_items(
+    context: &AsyncContext,
+    receiver: Value,
+    function: Value,
+    words: &Words,
+    count: usize,
+    buffers: Value,
+) {
+    words.set(CURSOR, 0);
+    words.set(COUNT, count as u32);
+    let mut from = 0;
+    while !context.call(receiver, function, &[words.value(), buffers]) {
+        let reached = words.get(CURSOR) as usize;
+        // No progress: the environment is being terminated and runs no JavaScript any more.
+        if reached <= from || reached >= count {
+            return;
+        }
+        from = reached;
     }
 }
 
@@ -165,12 +173,7 @@ pub struct Placement<'a> {
 impl<'a> Placement<'a> {
     /// Starts a batch.
     pub fn new(js: Js, slab: &'a mut Slab) -> Placement<'a> {
-        Placement {
-            js,
-            slab,
-            buffers: Vec::new(),
-            current: None,
-        }
+        Placement { js, slab, buffers: Vec::new(), current: None }
     }
 
     /// Copies one message out of receive memory; None when memory is short.
@@ -179,13 +182,10 @@ impl<'a> Placement<'a> {
             return Some(Place::default());
         }
         if bytes.len() > SLAB_MESSAGE {
-            let (value, room) = self.js.buffer(bytes.len())?;
+            let (value, room) = self.js.array_buffer(bytes.len())?;
             room.write(0, bytes);
             self.buffers.push(value);
-            return Some(Place {
-                buffer: self.buffers.len() - 1,
-                offset: 0,
-            });
+            return Some(Place { buffer: self.buffers.len() - 1, offset: 0 });
         }
         let (buffer, room) = match self.current {
             Some(current) if self.slab.used + bytes.len() <= SLAB => current,
@@ -213,7 +213,7 @@ impl<'a> Placement<'a> {
     }
 
     fn new_slab(&mut self) -> Option<(usize, Room)> {
-        let (value, room) = self.js.buffer(SLAB)?;
+        let (value, room) = self.js.array_buffer(SLAB)?;
         self.slab.current = Some(Reference::new(self.js, value)?);
         self.slab.used = 0;
         self.enter(value, room)

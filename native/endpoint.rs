@@ -13,7 +13,7 @@ use socket2::{SockRef, Type};
 
 use crate::addr::UnixAddr;
 use crate::ancillary::{Credentials, Received};
-use crate::batch::{Batch, Entry, Ledger, Place, Placement, flag};
+use crate::batch::{Batch, Entry, Ledger, Place, Placement, call_for_items, flag};
 use crate::env::{Environment, Resource};
 use crate::errno::{Errno, Result};
 use crate::js::{AsyncContext, Wrapper};
@@ -24,9 +24,8 @@ use crate::uv::{Poll, READABLE, Timer, WRITABLE};
 
 /// Messages read in one wake-up at most, so that a flooding peer starves nobody.
 const READ_BUDGET: usize = 128;
-/// A socket whose wake-ups bring one message each is asked for one, which spares the kernel the
-/// search for a second, except at every so manieth wake-up: bursts are noticed there.
-const PROBE_EVERY: u32 = 8;
+/// Guesses about a socket that were wrong last time are tried again at every so manieth wake-up.
+const PROBE_EVERY: u32 = 16;
 /// Messages of one lane sent in one wake-up at most.
 const SEND_BUDGET: usize = 256;
 /// The longest pause between attempts for which the kernel offers no event.
@@ -104,6 +103,16 @@ impl Pending {
     }
 }
 
+/// What the traffic of a socket is expected to be like, from what it was like.
+#[derive(Clone, Copy, Default)]
+struct Guess {
+    wake_ups: u32,
+    /// A wake-up finds more than one message.
+    bursts: bool,
+    /// More come while JavaScript handles the first.
+    continues: bool,
+}
+
 /// One socket.
 pub struct Endpoint {
     env: Rc<Environment>,
@@ -123,8 +132,7 @@ pub struct Endpoint {
     waits_for_self: Cell<bool>,
     retry: RefCell<Option<Timer>>,
     retry_delay: Cell<u64>,
-    /// Wake-ups in a row that brought one message.
-    single_wake_ups: Cell<u32>,
+    guess: Cell<Guess>,
     /// The sender of the message before, so that its name crosses once.
     last_from: RefCell<Option<Box<UnixAddr>>>,
 }
@@ -148,7 +156,7 @@ impl Endpoint {
             waits_for_self: Cell::new(false),
             retry: RefCell::new(None),
             retry_delay: Cell::new(1),
-            single_wake_ups: Cell::new(0),
+            guess: Cell::new(Guess::default()),
             last_from: RefCell::new(None),
         })
     }
@@ -166,11 +174,7 @@ impl Endpoint {
     }
 
     fn install(&self, fd: OwnedFd) {
-        *self.open.borrow_mut() = Some(Open {
-            poll: None,
-            file: None,
-            fd,
-        });
+        *self.open.borrow_mut() = Some(Open { poll: None, file: None, fd });
     }
 
     /// Runs `body` with the descriptor; EBADF once it is closed.
@@ -201,11 +205,7 @@ impl Endpoint {
         // Watched from the start: this is where EEXIST shows that another handle watches it.
         match self.watch_own(fd) {
             Ok(poll) => {
-                *self.open.borrow_mut() = Some(Open {
-                    poll: Some(poll),
-                    file: None,
-                    fd: owned,
-                });
+                *self.open.borrow_mut() = Some(Open { poll: Some(poll), file: None, fd: owned });
                 Ok(())
             }
             Err(errno) => {
@@ -294,11 +294,7 @@ impl Endpoint {
                 (false, Some(size)) => socket.set_send_buffer_size(size)?,
                 _ => {}
             }
-            let size = if receive {
-                socket.recv_buffer_size()
-            } else {
-                socket.send_buffer_size()
-            };
+            let size = if receive { socket.recv_buffer_size() } else { socket.send_buffer_size() };
             Ok(size?)
         })
     }
@@ -308,11 +304,7 @@ impl Endpoint {
         if credentials {
             self.with_fd(socket::pass_credentials)?;
         }
-        self.beside.set(Beside {
-            fds,
-            credentials,
-            max_pending,
-        });
+        self.beside.set(Beside { fds, credentials, max_pending });
         Ok(())
     }
 
@@ -326,12 +318,7 @@ impl Endpoint {
     /// Whether the open socket keeps the process alive.
     pub fn set_ref(&self, keeps_alive: bool) {
         self.keeps_alive.set(keeps_alive);
-        if let Some(poll) = self
-            .open
-            .borrow()
-            .as_ref()
-            .and_then(|open| open.poll.as_ref())
-        {
+        if let Some(poll) = self.open.borrow().as_ref().and_then(|open| open.poll.as_ref()) {
             poll.set_ref(keeps_alive);
         }
         for watch in self.outbox.borrow().watches() {
@@ -362,9 +349,7 @@ impl Endpoint {
     pub fn send(&self, lane: usize, offer: &Offer<'_>) -> Result<u32> {
         let sent = self.with_fd(|fd| {
             match self.outbox.borrow_mut().lane(lane) {
-                Some(lane) => lane
-                    .try_send(fd, offer)
-                    .map_err(|errno| (errno, lane.is_empty())),
+                Some(lane) => lane.try_send(fd, offer).map_err(|errno| (errno, lane.is_empty())),
                 None => Err((Errno::INVAL, false)),
             }
             .map_or_else(|failure| Ok(Some(failure)), |()| Ok(None))
@@ -431,10 +416,7 @@ impl Endpoint {
                 }),
             )?;
             poll.set_ref(self.keeps_alive.get());
-            lane.watch = Some(Watch {
-                poll,
-                socket: helper,
-            });
+            lane.watch = Some(Watch { poll, socket: helper });
         }
         match &lane.watch {
             Some(watch) => watch.poll.arm(WRITABLE),
@@ -457,8 +439,7 @@ impl Endpoint {
         }
         if let Some(timer) = retry.as_ref() {
             timer.start(self.retry_delay.get());
-            self.retry_delay
-                .set((self.retry_delay.get() * 2).min(MAX_RETRY_DELAY));
+            self.retry_delay.set((self.retry_delay.get() * 2).min(MAX_RETRY_DELAY));
         }
     }
 
@@ -482,9 +463,7 @@ impl Endpoint {
         let missing = match self.open.borrow().as_ref() {
             None => None,
             Some(Open { poll: None, fd, .. }) => (mask != 0).then(|| fd.as_raw_fd()),
-            Some(Open {
-                poll: Some(poll), ..
-            }) => {
+            Some(Open { poll: Some(poll), .. }) => {
                 armed = poll.arm(mask);
                 None
             }
@@ -600,21 +579,9 @@ impl Endpoint {
             for (index, (ticket, outcome)) in part.iter().enumerate() {
                 ledger.set(index, *ticket, outcome.map_or_else(Errno::to_js, |()| 0));
             }
-            let js = self.env.js;
-            Environment::call_for_each(
-                &context,
-                object,
-                hooks.settled.get(),
-                part.len(),
-                || ledger.cursor(),
-                |from| {
-                    [
-                        ledger.words(),
-                        js.int(from as i32),
-                        js.int(part.len() as i32),
-                    ]
-                },
-            );
+            let (settled, nothing) = (hooks.settled.get(), self.env.js.undefined());
+            let count = part.len();
+            call_for_items(&context, object, settled, ledger.words(), count, nothing);
             self.env.return_ledger(ledger);
         }
     }
@@ -627,40 +594,39 @@ impl Endpoint {
             return;
         };
         let js = self.env.js;
-        context.call(
-            object,
-            hooks.event.get(),
-            &[js.int(event as i32), js.int(value)],
-        );
+        context.call(object, hooks.event.get(), &[js.int(event as i32), js.int(value)]);
     }
 
     /// Takes waiting messages, a batch at a time, and hands each batch to JavaScript.
+    ///
+    /// Two guesses save system calls where traffic is regular: whether to ask for more than one
+    /// message, and whether another will have come by the time JavaScript has handled these, so
+    /// that looking again beats another turn of the event loop.
     fn pump(&self) {
-        let singles = self.single_wake_ups.get();
-        let mut limit = if singles.is_multiple_of(PROBE_EVERY) {
-            RECEIVE_BATCH
-        } else {
-            1
-        };
-        let mut taken = 0;
+        let guess = self.guess.get();
+        let wake_up = guess.wake_ups.wrapping_add(1);
+        let probing = wake_up.is_multiple_of(PROBE_EVERY);
+        let limit = if guess.bursts || probing { RECEIVE_BATCH } else { 1 };
+        let mut looks_again = guess.continues || probing;
+        let (mut taken, mut largest, mut continued) = (0, 0, false);
         while taken < READ_BUDGET && self.reading.get() {
             let count = match self.receive(limit) {
                 Ok(count) => count,
                 Err(Errno::AGAIN | Errno::BADF) => break,
                 Err(errno) => return self.tell(Event::Error, errno.to_js()),
             };
+            continued = taken > 0;
             taken += count;
-            if count < RECEIVE_BATCH {
-                // Nothing more waits, or hardly: the poll is level-triggered.
+            largest = count.max(largest);
+            if count < RECEIVE_BATCH && !looks_again {
                 break;
             }
-            limit = RECEIVE_BATCH;
+            // Again for as long as it proves right.
+            looks_again = guess.continues || continued;
         }
-        self.single_wake_ups.set(if taken == 1 {
-            singles.wrapping_add(1)
-        } else {
-            0
-        });
+        let bursts = if limit == 1 { guess.bursts } else { largest > 1 };
+        let continues = if guess.continues || probing { continued } else { false };
+        self.guess.set(Guess { wake_ups: wake_up, bursts, continues });
     }
 
     /// One batch.
@@ -695,21 +661,8 @@ impl Endpoint {
         };
         batch.receiver.trim();
         if let (Some((context, object)), Some(hooks)) = (self.callee(), self.env.hooks()) {
-            Environment::call_for_each(
-                &context,
-                object,
-                hooks.messages.get(),
-                count,
-                || batch.cursor(),
-                |from| {
-                    [
-                        batch.words(),
-                        js.int(from as i32),
-                        js.int(count as i32),
-                        buffers,
-                    ]
-                },
-            );
+            let messages = hooks.messages.get();
+            call_for_items(&context, object, messages, batch.words(), count, buffers);
         }
         self.env.return_batch(batch);
     }

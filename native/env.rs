@@ -13,7 +13,7 @@ use napi::sys;
 
 use crate::batch::{Batch, Ledger, Slab};
 use crate::errno::{Errno, Result};
-use crate::js::{AsyncContext, Js, Reference, Value};
+use crate::js::{Js, Reference};
 use crate::uv::Loop;
 
 /// Something that must be closed before its environment ends.
@@ -24,9 +24,9 @@ pub trait Resource {
 
 /// The JavaScript functions that events go to. `this` is the handle concerned.
 pub struct Hooks {
-    /// `(words, from, count, buffers)`: messages of a [`Batch`].
+    /// `(words, buffers)`: messages of a [`Batch`].
     pub messages: Reference,
-    /// `(words, from, count)`: settled sends of a [`Ledger`].
+    /// `(words)`: settled sends of a [`Ledger`].
     pub settled: Reference,
     /// `(kind, value)`: anything else.
     pub event: Reference,
@@ -126,30 +126,6 @@ impl Environment {
     pub fn return_ledger(&self, ledger: Ledger) {
         if !self.ended.get() {
             *self.ledger.borrow_mut() = Some(ledger);
-        }
-    }
-
-    /// Calls a JavaScript function that handles items up to `count` and notes in `cursor` how far
-    /// it came. After an exception (which becomes `uncaughtException`) it is called for the rest.
-    pub fn call_for_each<const N: usize>(
-        context: &AsyncContext,
-        receiver: Value,
-        function: Value,
-        count: usize,
-        cursor: impl Fn() -> usize,
-        arguments: impl Fn(usize) -> [Value; N],
-    ) {
-        let mut from = 0;
-        loop {
-            if context.call(receiver, function, &arguments(from)) {
-                return;
-            }
-            let reached = cursor();
-            // No progress: the environment is being terminated and runs no JavaScript any more.
-            if reached <= from || reached >= count {
-                return;
-            }
-            from = reached;
         }
     }
 

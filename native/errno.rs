@@ -56,11 +56,7 @@ named! {
 impl Errno {
     /// The calling thread's `errno`.
     pub fn last() -> Errno {
-        Errno(
-            std::io::Error::last_os_error()
-                .raw_os_error()
-                .unwrap_or(libc::EIO),
-        )
+        Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
     }
 
     /// The number that crosses to JavaScript: negative, as in libuv.
@@ -150,10 +146,7 @@ mod tests {
 
     #[test]
     fn unknown_values_are_legal() {
-        assert_eq!(
-            format!("{:?} {:?}", Errno(4095), Errno::AGAIN),
-            "Errno(4095) EAGAIN"
-        );
+        assert_eq!(format!("{:?} {:?}", Errno(4095), Errno::AGAIN), "Errno(4095) EAGAIN");
         assert_eq!(Errno::from_uv(Errno::BADF.to_js()), Errno::BADF);
     }
 

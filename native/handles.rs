@@ -20,16 +20,12 @@ impl Class for Endpoint {
     const METHODS: &'static [(&'static std::ffi::CStr, Method<Endpoint>)] = &[
         (c"create", |call, endpoint| done(call, endpoint.create())),
         (c"createPair", create_pair),
-        (c"adopt", |call, endpoint| {
-            done(call, call.int(0).and_then(|fd| endpoint.adopt(fd)))
-        }),
+        (c"adopt", |call, endpoint| done(call, call.int(0).and_then(|fd| endpoint.adopt(fd)))),
         (c"bind", |call, endpoint| done(call, bind(call, endpoint))),
         (c"connect", |call, endpoint| {
             lost(call, address(call, 0).and_then(|to| endpoint.connect(&to)))
         }),
-        (c"disconnect", |call, endpoint| {
-            lost(call, endpoint.disconnect())
-        }),
+        (c"disconnect", |call, endpoint| lost(call, endpoint.disconnect())),
         (c"close", |call, endpoint| {
             endpoint.shut_down();
             done(call, Ok(()))
@@ -44,51 +40,31 @@ impl Class for Endpoint {
         }),
         (c"send", |call, endpoint| call.status(send(call, endpoint))),
         (c"setReading", |call, endpoint| {
-            done(
-                call,
-                call.int(0).and_then(|on| endpoint.set_reading(on != 0)),
-            )
+            done(call, call.int(0).and_then(|on| endpoint.set_reading(on != 0)))
         }),
-        (c"setRef", |call, endpoint| {
-            done(call, call.int(0).map(|on| endpoint.set_ref(on != 0)))
-        }),
-        (c"receiveBeside", |call, endpoint| {
-            done(call, receive_beside(call, endpoint))
-        }),
+        (c"setRef", |call, endpoint| done(call, call.int(0).map(|on| endpoint.set_ref(on != 0)))),
+        (c"receiveBeside", |call, endpoint| done(call, receive_beside(call, endpoint))),
         (c"takeFds", |call, endpoint| {
-            let fds = call
-                .int(0)
-                .map_or_else(|_| Vec::new(), |token| endpoint.take_fds(token as u32));
-            call.js
-                .int_array(fds.into_iter().map(IntoRawFd::into_raw_fd))
+            let fds =
+                call.int(0).map_or_else(|_| Vec::new(), |token| endpoint.take_fds(token as u32));
+            call.js.int_array(fds.into_iter().map(IntoRawFd::into_raw_fd))
         }),
-        (c"localAddress", |call, endpoint| {
-            name(call, endpoint.local_address())
-        }),
-        (c"peerAddress", |call, endpoint| {
-            name(call, endpoint.peer_address())
-        }),
+        (c"localAddress", |call, endpoint| name(call, endpoint.local_address())),
+        (c"peerAddress", |call, endpoint| name(call, endpoint.peer_address())),
         (c"peerCredentials", peer_credentials),
-        (c"bufferSize", |call, endpoint| {
-            call.status(buffer_size(call, endpoint))
-        }),
+        (c"bufferSize", |call, endpoint| call.status(buffer_size(call, endpoint))),
     ];
 
     fn construct(call: &Call, env: &Rc<Environment>) -> Rc<Endpoint> {
         let kind = call.int(0).ok().and_then(Kind::from_js);
         if kind.is_none() {
-            call.js
-                .throw(c"ERR_INVALID_ARG_VALUE", c"unknown kind of socket");
+            call.js.throw(c"ERR_INVALID_ARG_VALUE", c"unknown kind of socket");
         }
         Endpoint::new(env, kind.unwrap_or(Kind::Datagram))
     }
 
     fn attach(self: &Rc<Endpoint>, call: &Call, wrapper: Wrapper) {
-        Endpoint::attach(
-            self,
-            wrapper,
-            AsyncContext::new(call.js, call.this, "AFUNIXSOCKET"),
-        );
+        Endpoint::attach(self, wrapper, AsyncContext::new(call.js, call.this, "AFUNIXSOCKET"));
     }
 
     fn detach(self: &Rc<Endpoint>) {
@@ -116,18 +92,14 @@ fn name(call: &Call, found: Result<UnixAddr>) -> Value {
 /// An array of tickets, or an errno.
 fn lost(call: &Call, result: Result<Vec<u32>>) -> Value {
     match result {
-        Ok(tickets) => call
-            .js
-            .int_array(tickets.into_iter().map(|ticket| ticket as i32)),
+        Ok(tickets) => call.js.int_array(tickets.into_iter().map(|ticket| ticket as i32)),
         Err(errno) => call.js.int(errno.to_js()),
     }
 }
 
 /// `createPair(other)`: `other` is an Endpoint.
 fn create_pair(call: &Call, endpoint: &Rc<Endpoint>) -> Value {
-    let pair = call
-        .object::<Endpoint>(0)
-        .and_then(|other| endpoint.create_pair(&other));
+    let pair = call.object::<Endpoint>(0).and_then(|other| endpoint.create_pair(&other));
     done(call, pair)
 }
 
@@ -142,12 +114,7 @@ fn send(call: &Call, endpoint: &Endpoint) -> Result<i32> {
     let (offset, length) = (call.size(2)?, call.size(3)?);
     let bytes = call.bytes(1)?.part(offset, length).ok_or(Errno::INVAL)?;
     let fds = call.ints(4)?;
-    let offer = Offer {
-        buffer: call.arg(1),
-        offset,
-        bytes,
-        fds: &fds,
-    };
+    let offer = Offer { buffer: call.arg(1), offset, bytes, fds: &fds };
     endpoint.send(lane, &offer).map(|ticket| ticket as i32)
 }
 
@@ -168,7 +135,5 @@ fn peer_credentials(call: &Call, endpoint: &Rc<Endpoint>) -> Value {
 /// `bufferSize(receive, size)`: a negative size only asks.
 fn buffer_size(call: &Call, endpoint: &Endpoint) -> Result<i32> {
     let size = usize::try_from(call.int(1)?).ok();
-    endpoint
-        .buffer_size(call.int(0)? != 0, size)
-        .map(|size| size.min(i32::MAX as usize) as i32)
+    endpoint.buffer_size(call.int(0)? != 0, size).map(|size| size.min(i32::MAX as usize) as i32)
 }

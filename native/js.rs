@@ -79,16 +79,9 @@ impl Room {
 
     /// Copies `bytes` to `offset`. Panics where they do not fit.
     pub fn write(self, offset: usize, bytes: &[u8]) {
-        assert!(
-            offset <= self.len && bytes.len() <= self.len - offset,
-            "beyond the buffer"
-        );
+        assert!(offset <= self.len && bytes.len() <= self.len - offset, "beyond the buffer");
         // SAFETY: checked above; Node-API vouched for start and len and no JavaScript ran since.
-        unsafe {
-            self.start
-                .add(offset)
-                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
-        };
+        unsafe { self.start.add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
     }
 }
 
@@ -102,12 +95,10 @@ pub struct Words {
 impl Words {
     /// A zeroed array of `len` numbers; None when memory is short.
     pub fn new(js: Js, len: usize) -> Option<Words> {
-        let (array, data) = js.uint32_array(len)?;
-        Some(Words {
-            array: Reference::new(js, array)?,
-            data,
-            len,
-        })
+        let (store, room) = js.array_buffer(len * size_of::<u32>())?;
+        let array = Reference::new(js, js.uint32_array(store, len)?)?;
+        // ArrayBuffers are aligned for every kind of number.
+        Some(Words { array, data: room.start.cast(), len })
     }
 
     /// The Uint32Array.
@@ -162,8 +153,7 @@ impl Js {
     /// The environment's `uv_loop_t`.
     pub fn event_loop(self) -> Option<*mut c_void> {
         // SAFETY: a live environment.
-        self.out(|env, out| unsafe { sys::napi_get_uv_event_loop(env, out) })
-            .map(<*mut _>::cast)
+        self.out(|env, out| unsafe { sys::napi_get_uv_event_loop(env, out) }).map(<*mut _>::cast)
     }
 
     /// `undefined`.
@@ -226,19 +216,22 @@ impl Js {
         // SAFETY: both out-parameters are written before napi_ok is returned.
         let value =
             self.out(|env, out| unsafe { sys::napi_create_buffer(env, len, &mut data, out) });
-        match value {
-            Some(value) => Some((
-                value,
-                Room {
-                    start: data.cast(),
-                    len,
-                },
-            )),
-            None => {
-                self.clear_exception();
-                None
-            }
+        if value.is_none() {
+            self.clear_exception();
         }
+        value.map(|value| (value, Room { start: data.cast(), len }))
+    }
+
+    /// A new zeroed ArrayBuffer; `None` when memory is short.
+    pub fn array_buffer(self, len: usize) -> Option<(Value, Room)> {
+        let mut data = ptr::null_mut();
+        // SAFETY: both out-parameters are written before napi_ok is returned.
+        let value =
+            self.out(|env, out| unsafe { sys::napi_create_arraybuffer(env, len, &mut data, out) });
+        if value.is_none() {
+            self.clear_exception();
+        }
+        value.map(|value| (value, Room { start: data.cast(), len }))
     }
 
     /// A new Buffer holding `bytes`, or undefined when memory is short.
@@ -250,19 +243,11 @@ impl Js {
         value
     }
 
-    /// A zeroed ArrayBuffer with a Uint32Array over all of it, and where its elements are.
-    fn uint32_array(self, len: usize) -> Option<(Value, *mut u32)> {
-        let mut data = ptr::null_mut();
-        // SAFETY: both out-parameters are written before napi_ok is returned.
-        let store = self.out(|env, out| unsafe {
-            sys::napi_create_arraybuffer(env, len * size_of::<u32>(), &mut data, out)
-        })?;
+    /// A Uint32Array over all of an ArrayBuffer.
+    fn uint32_array(self, store: Value, len: usize) -> Option<Value> {
         let kind = sys::TypedarrayType::uint32_array;
-        // SAFETY: length and offset fit the store.
-        let array = self.out(|env, out| unsafe {
-            sys::napi_create_typedarray(env, kind, len, store, 0, out)
-        })?;
-        Some((array, data.cast()))
+        // SAFETY: fails with a status where length and offset do not fit the store.
+        self.out(|env, out| unsafe { sys::napi_create_typedarray(env, kind, len, store, 0, out) })
     }
 
     /// The value as an i32, if it is a number.
@@ -277,19 +262,16 @@ impl Js {
         // SAFETY: a value of this scope; fails with a status if it is no view.
         let len =
             self.out(|env, out| unsafe { sys::napi_get_buffer_info(env, value, &mut data, out) })?;
-        Some(Bytes {
-            start: data.cast(),
-            len,
-        })
+        Some(Bytes { start: data.cast(), len })
     }
 
-    /// The bytes of a Buffer of ours, to write to.
+    /// The bytes of an ArrayBuffer of ours, to write to; none of one that was detached.
     pub fn as_room(self, value: Value) -> Option<Room> {
-        let bytes = self.as_bytes(value)?;
-        Some(Room {
-            start: bytes.start.cast_mut(),
-            len: bytes.len,
-        })
+        let mut data = ptr::null_mut();
+        let len = self
+            // SAFETY: a value of this scope; fails with a status if it is no ArrayBuffer.
+            .out(|env, out| unsafe { sys::napi_get_arraybuffer_info(env, value, &mut data, out) })?;
+        Some(Room { start: data.cast(), len })
     }
 
     /// The numbers of an array, if it is one of numbers.
@@ -400,8 +382,7 @@ impl Reference {
     /// The value, in the current scope.
     pub fn get(&self) -> Value {
         // SAFETY: a live strong reference.
-        self.js
-            .make(|env, out| unsafe { sys::napi_get_reference_value(env, self.raw, out) })
+        self.js.make(|env, out| unsafe { sys::napi_get_reference_value(env, self.raw, out) })
     }
 }
 
@@ -493,9 +474,7 @@ impl Call {
         let (js, value) = (self.js, self.args[index]);
         // SAFETY: a value of this scope.
         let number = js.out(|env, out| unsafe { sys::napi_get_value_int64(env, value, out) });
-        number
-            .and_then(|number| usize::try_from(number).ok())
-            .ok_or(Errno::INVAL)
+        number.and_then(|number| usize::try_from(number).ok()).ok_or(Errno::INVAL)
     }
 
     /// Argument `index` as bytes, or EINVAL.
@@ -524,9 +503,7 @@ impl Call {
         // SAFETY: as above.
         let native = js.out(|env, out| unsafe { sys::napi_unwrap(env, value, out) });
         // SAFETY: the tag says that it was wrapped in call_constructor::<T>.
-        native
-            .map(|native| unsafe { shared(native.cast::<T>()) })
-            .ok_or(Errno::INVAL)
+        native.map(|native| unsafe { shared(native.cast::<T>()) }).ok_or(Errno::INVAL)
     }
 
     /// What methods return: a count or id, or the errno negated.
@@ -575,10 +552,7 @@ pub trait Class: Sized + 'static {
 
 /// Marks objects that were made here, so that another addon's are not taken for them.
 fn type_tag<T: Class>() -> sys::napi_type_tag {
-    sys::napi_type_tag {
-        lower: 0x6166_756e_6978_0001,
-        upper: T::TAG,
-    }
+    sys::napi_type_tag { lower: 0x6166_756e_6978_0001, upper: T::TAG }
 }
 
 /// The JavaScript object of a native one. Weak, unless [`Wrapper::hold`] says otherwise.
@@ -669,27 +643,13 @@ unsafe extern "C" fn call_constructor<T: Class>(
     let native = Rc::into_raw(object.clone()).cast_mut().cast();
     // SAFETY: the object is new and not wrapped; finalize::<T> takes back the count leaked above.
     let raw = call.js.out(|env, out| unsafe {
-        sys::napi_wrap(
-            env,
-            call.this,
-            native,
-            Some(finalize::<T>),
-            ptr::null_mut(),
-            out,
-        )
+        sys::napi_wrap(env, call.this, native, Some(finalize::<T>), ptr::null_mut(), out)
     });
     let tag = type_tag::<T>();
     // SAFETY: a new object of ours.
     unsafe { sys::napi_type_tag_object(env, call.this, &tag) };
     match raw {
-        Some(raw) => object.attach(
-            &call,
-            Wrapper {
-                js: call.js,
-                raw,
-                held: Cell::new(false),
-            },
-        ),
+        Some(raw) => object.attach(&call, Wrapper { js: call.js, raw, held: Cell::new(false) }),
         // SAFETY: nobody else took the count.
         None => drop(unsafe { Rc::from_raw(native.cast::<T>()) }),
     }
@@ -714,12 +674,9 @@ unsafe extern "C" fn call_method<T: Class>(
     let (call, data) = unsafe { read_call(env, info) };
     let this = call.this;
     // SAFETY: V8 checks the receiver against the class's signature before it calls us.
-    let native = call
-        .js
-        .out(|env, out| unsafe { sys::napi_unwrap(env, this, out) });
+    let native = call.js.out(|env, out| unsafe { sys::napi_unwrap(env, this, out) });
     let Some(native) = native else {
-        call.js
-            .throw(c"ERR_INVALID_THIS", c"this is not a live socket handle");
+        call.js.throw(c"ERR_INVALID_THIS", c"this is not a live socket handle");
         return ptr::null_mut();
     };
     // SAFETY: the pointer came from Rc::into_raw in call_constructor and its count is still held;

@@ -47,28 +47,12 @@ fn register(exports: Object, env: Env) -> napi::Result<()> {
         return Ok(());
     }
     let Some(environment) = Environment::new(js) else {
-        js.set_named(
-            target,
-            c"missingHostFunction",
-            js.string("napi_get_uv_event_loop"),
-        );
+        js.set_named(target, c"missingHostFunction", js.string("napi_get_uv_event_loop"));
         return Ok(());
     };
-    js.set_named(
-        target,
-        c"Endpoint",
-        js::define_class::<Endpoint>(js, &environment),
-    );
-    js.set_named(
-        target,
-        c"setHooks",
-        js.function(c"setHooks", &environment, set_hooks),
-    );
-    js.set_named(
-        target,
-        c"uvVersion",
-        js.function(c"uvVersion", &environment, uv_version),
-    );
+    js.set_named(target, c"Endpoint", js::define_class::<Endpoint>(js, &environment));
+    js.set_named(target, c"setHooks", js.function(c"setHooks", &environment, set_hooks));
+    js.set_named(target, c"uvVersion", js.function(c"uvVersion", &environment, uv_version));
     Ok(())
 }
 
@@ -76,11 +60,7 @@ fn register(exports: Object, env: Env) -> napi::Result<()> {
 fn set_hooks(call: &Call, env: &std::rc::Rc<Environment>) -> Value {
     let hook = |index| Reference::new(call.js, call.arg(index));
     if let (Some(messages), Some(settled), Some(event)) = (hook(0), hook(1), hook(2)) {
-        env.set_hooks(Hooks {
-            messages,
-            settled,
-            event,
-        });
+        env.set_hooks(Hooks { messages, settled, event });
     }
     call.js.undefined()
 }

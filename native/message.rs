@@ -79,10 +79,7 @@ impl Region {
         unsafe {
             libc::madvise(start, slots * STRIDE, libc::MADV_NOHUGEPAGE);
         }
-        Ok(Region {
-            start: NonNull::new(start.cast()).ok_or(Errno::NOMEM)?,
-            slots,
-        })
+        Ok(Region { start: NonNull::new(start.cast()).ok_or(Errno::NOMEM)?, slots })
     }
 
     fn slot(&self, index: usize) -> *mut u8 {
@@ -141,10 +138,7 @@ impl Receiver {
     pub fn new() -> Result<Box<Receiver>> {
         let region = Region::new()?;
         let mut vectors: Box<[libc::iovec]> = (0..region.slots)
-            .map(|slot| libc::iovec {
-                iov_base: region.slot(slot).cast(),
-                iov_len: MAX_MESSAGE,
-            })
+            .map(|slot| libc::iovec { iov_base: region.slot(slot).cast(), iov_len: MAX_MESSAGE })
             .collect();
         let mut names = vec![UnixAddr::unnamed(); region.slots].into_boxed_slice();
         let headers = vectors
@@ -160,14 +154,7 @@ impl Receiver {
             })
             .collect();
         let control = Vec::new();
-        Ok(Box::new(Receiver {
-            region,
-            headers,
-            _vectors: vectors,
-            names,
-            control,
-            received: 0,
-        }))
+        Ok(Box::new(Receiver { region, headers, _vectors: vectors, names, control, received: 0 }))
     }
 
     /// Receives up to `limit` messages, at least one: `recvmmsg(2)`.
@@ -182,23 +169,13 @@ impl Receiver {
         for (slot, header) in self.headers[..limit].iter_mut().enumerate() {
             header.msg_hdr.msg_namelen = UnixAddr::capacity();
             header.msg_hdr.msg_flags = 0;
-            let room = if control {
-                &mut self.control[slot * CONTROL_WORDS..]
-            } else {
-                &mut []
-            };
-            header.msg_hdr.msg_control = if control {
-                room.as_mut_ptr().cast()
-            } else {
-                ptr::null_mut()
-            };
+            let room = if control { &mut self.control[slot * CONTROL_WORDS..] } else { &mut [] };
+            header.msg_hdr.msg_control =
+                if control { room.as_mut_ptr().cast() } else { ptr::null_mut() };
             header.msg_hdr.msg_controllen = if control { RECEIVE_CAPACITY as _ } else { 0 };
         }
         self.received = receive_many(fd.as_raw_fd(), &mut self.headers[..limit])?;
-        for (header, name) in self.headers[..self.received]
-            .iter()
-            .zip(self.names.iter_mut())
-        {
+        for (header, name) in self.headers[..self.received].iter().zip(self.names.iter_mut()) {
             name.set_len(header.msg_hdr.msg_namelen);
         }
         Ok(self.received)
@@ -256,15 +233,8 @@ impl Drop for Receiver {
 fn receive_many(fd: RawFd, headers: &mut [Header]) -> Result<usize> {
     let (start, len) = (headers.as_mut_ptr(), headers.len() as libc::c_uint);
     // SAFETY: `len` headers, each pointing at live memory of the lengths it states.
-    let received = unsafe {
-        syscall!(recvmmsg(
-            fd,
-            start,
-            len,
-            RECEIVE_FLAGS as _,
-            ptr::null_mut()
-        ))
-    }?;
+    let received =
+        unsafe { syscall!(recvmmsg(fd, start, len, RECEIVE_FLAGS as _, ptr::null_mut())) }?;
     Ok(received as usize)
 }
 
@@ -300,17 +270,12 @@ pub struct Outgoing<'a> {
 pub unsafe fn send(fd: BorrowedFd<'_>, message: &Outgoing<'_>) -> Result<()> {
     let raw = fd.as_raw_fd();
     if message.rights.is_none() {
-        let (to, to_len) = message
-            .to
-            .map_or((ptr::null(), 0), |to| (to.as_ptr(), to.len()));
+        let (to, to_len) = message.to.map_or((ptr::null(), 0), |to| (to.as_ptr(), to.len()));
         let (bytes, len) = (message.bytes.cast(), message.len);
         // SAFETY: bytes as promised by the caller, the address whole.
         return unsafe { syscall!(sendto(raw, bytes, len, SEND_FLAGS, to, to_len)) }.map(drop);
     }
-    let mut vector = libc::iovec {
-        iov_base: ptr::null_mut(),
-        iov_len: 0,
-    };
+    let mut vector = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
     // SAFETY: `vector` outlives the header's use.
     unsafe {
         let header = header_for(message, &mut vector);
@@ -385,12 +350,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     fn outgoing(bytes: &[u8]) -> Outgoing<'_> {
-        Outgoing {
-            bytes: bytes.as_ptr(),
-            len: bytes.len(),
-            to: None,
-            rights: None,
-        }
+        Outgoing { bytes: bytes.as_ptr(), len: bytes.len(), to: None, rights: None }
     }
 
     fn send_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<()> {
@@ -412,20 +372,14 @@ mod tests {
             assert!(message.bytes == *part && !message.truncated);
         }
         receiver.trim();
-        assert_eq!(
-            receiver.receive(right.as_fd(), RECEIVE_BATCH, false),
-            Err(Errno::AGAIN)
-        );
+        assert_eq!(receiver.receive(right.as_fd(), RECEIVE_BATCH, false), Err(Errno::AGAIN));
     }
 
     #[test]
     fn descriptors_arrive_cloexec_and_are_dropped_unasked() {
         let (left, right) = socket::pair(Type::DGRAM).unwrap();
         let rights = Rights::new(&[left.as_raw_fd(), right.as_raw_fd()]).unwrap();
-        let message = Outgoing {
-            rights: Some(&rights),
-            ..outgoing(b"")
-        };
+        let message = Outgoing { rights: Some(&rights), ..outgoing(b"") };
         let mut receiver = Receiver::new().unwrap();
         for asked in [true, false] {
             // SAFETY: live slices.

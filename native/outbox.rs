@@ -81,11 +81,7 @@ pub struct Lane {
 
 impl Lane {
     fn new(to: Option<UnixAddr>) -> Lane {
-        Lane {
-            to,
-            waiting: VecDeque::new(),
-            watch: None,
-        }
+        Lane { to, waiting: VecDeque::new(), watch: None }
     }
 
     /// Where the lane leads; None for the connected peer.
@@ -103,11 +99,7 @@ impl Lane {
         if !self.is_empty() {
             return Err(Errno::AGAIN);
         }
-        let rights = if offer.fds.is_empty() {
-            None
-        } else {
-            Some(Rights::new(offer.fds)?)
-        };
+        let rights = if offer.fds.is_empty() { None } else { Some(Rights::new(offer.fds)?) };
         let message = Outgoing {
             bytes: offer.bytes.as_ptr(),
             len: offer.bytes.len(),
@@ -170,12 +162,7 @@ impl Lane {
                 Err(_) => break,
             };
             let rights = rights.get(index).and_then(Option::as_ref);
-            messages.push(Outgoing {
-                bytes,
-                len,
-                to: self.to.as_ref(),
-                rights,
-            });
+            messages.push(Outgoing { bytes, len, to: self.to.as_ref(), rights });
         }
         // SAFETY: copies live in `self.waiting`; Buffers were asked for their memory just now, and
         // no JavaScript ran since.
@@ -187,16 +174,9 @@ impl Waiting {
     fn bytes(&self, js: Js) -> Result<(*const u8, usize)> {
         match &self.payload {
             Payload::Copied(bytes) => Ok((bytes.as_ptr(), bytes.len())),
-            Payload::Held {
-                buffer,
-                offset,
-                len,
-            } => {
-                let part = js
-                    .as_bytes(buffer.get())
-                    .and_then(|bytes| bytes.part(*offset, *len));
-                part.map(|part| (part.as_ptr(), part.len()))
-                    .ok_or(Errno::FAULT)
+            Payload::Held { buffer, offset, len } => {
+                let part = js.as_bytes(buffer.get()).and_then(|bytes| bytes.part(*offset, *len));
+                part.map(|part| (part.as_ptr(), part.len())).ok_or(Errno::FAULT)
             }
         }
     }
@@ -263,9 +243,7 @@ impl Outbox {
     pub fn sweep(&mut self) {
         for (id, slot) in self.lanes.iter_mut().enumerate().skip(PEER + 1) {
             if let Some(lane) = slot.take_if(|lane| lane.is_empty()) {
-                self.by_address
-                    .extract_if(|_, known| *known == id)
-                    .for_each(drop);
+                self.by_address.extract_if(|_, known| *known == id).for_each(drop);
                 self.free.push(id);
                 drop(lane);
             }
@@ -306,9 +284,7 @@ impl Outbox {
     /// Ids of the lanes in which something waits.
     pub fn busy(&self) -> Vec<usize> {
         let is_busy = |slot: &Option<Lane>| slot.as_ref().is_some_and(|lane| !lane.is_empty());
-        (0..self.lanes.len())
-            .filter(|id| is_busy(&self.lanes[*id]))
-            .collect()
+        (0..self.lanes.len()).filter(|id| is_busy(&self.lanes[*id])).collect()
     }
 
     /// The peer changes: what waits for `old` still goes there, if it has a name. Otherwise the
@@ -334,10 +310,7 @@ impl Outbox {
 
     /// Every lane's watch.
     pub fn watches(&self) -> impl Iterator<Item = &Watch> {
-        self.lanes
-            .iter()
-            .flatten()
-            .filter_map(|lane| lane.watch.as_ref())
+        self.lanes.iter().flatten().filter_map(|lane| lane.watch.as_ref())
     }
 
     /// Puts a message at the end of a lane. Returns its ticket, which is never 0.
@@ -349,20 +322,12 @@ impl Outbox {
             Payload::Copied(offer.bytes.to_vec())
         } else {
             let buffer = Reference::new(js, offer.buffer).ok_or(Errno::NOMEM)?;
-            Payload::Held {
-                buffer,
-                offset: offer.offset,
-                len: offer.bytes.len(),
-            }
+            Payload::Held { buffer, offset: offer.offset, len: offer.bytes.len() }
         };
         self.next_ticket = self.next_ticket % (i32::MAX as u32) + 1;
         let ticket = self.next_ticket;
         let lane = self.lane(id).ok_or(Errno::INVAL)?;
-        lane.waiting.push_back(Waiting {
-            ticket,
-            payload,
-            fds,
-        });
+        lane.waiting.push_back(Waiting { ticket, payload, fds });
         self.waiting += 1;
         Ok(ticket)
     }

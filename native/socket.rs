@@ -107,24 +107,12 @@ fn address(
 pub fn peer_credentials(fd: BorrowedFd<'_>) -> Result<Credentials> {
     #[cfg(target_os = "linux")]
     {
-        let mut found = Credentials {
-            pid: 0,
-            uid: 0,
-            gid: 0,
-        };
+        let mut found = Credentials { pid: 0, uid: 0, gid: 0 };
         let mut len = size_of::<Credentials>() as libc::socklen_t;
         let raw = fd.as_raw_fd();
         let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
         // SAFETY: Credentials has ucred's layout, and `len` is its size.
-        unsafe {
-            syscall!(getsockopt(
-                raw,
-                level,
-                name,
-                (&raw mut found).cast(),
-                &mut len
-            ))
-        }?;
+        unsafe { syscall!(getsockopt(raw, level, name, (&raw mut found).cast(), &mut len)) }?;
         // The kernel says pid 0 and uid -1 where there is no peer.
         if found.pid == 0 && found.uid == u32::MAX {
             return Err(Errno::NOTCONN);
@@ -150,11 +138,7 @@ pub fn pass_credentials(fd: BorrowedFd<'_>) -> Result<()> {
 
 /// Takes the pending error, SO_ERROR.
 pub fn take_error(fd: BorrowedFd<'_>) -> Option<Errno> {
-    SockRef::from(&fd)
-        .take_error()
-        .ok()
-        .flatten()
-        .map(Errno::from)
+    SockRef::from(&fd).take_error().ok().flatten().map(Errno::from)
 }
 
 /// True while the socket's own send buffer, not the receiver, is what refuses a message.
@@ -196,10 +180,7 @@ impl Drop for SocketFile {
 /// Device and inode of the socket at `path`, without following a link; None for anything else.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     let found = std::fs::symlink_metadata(path).ok()?;
-    found
-        .file_type()
-        .is_socket()
-        .then(|| (found.dev(), found.ino()))
+    found.file_type().is_socket().then(|| (found.dev(), found.ino()))
 }
 
 /// `bind(2)` with manners: a dead socket file in the way is replaced, nothing else is touched.
@@ -260,10 +241,7 @@ fn widen(file: &SocketFile, mode: u32) -> Result<()> {
             return Ok(());
         }
         let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
-        Ok(std::fs::set_permissions(
-            descriptor_path(&pinned),
-            permissions,
-        )?)
+        Ok(std::fs::set_permissions(descriptor_path(&pinned), permissions)?)
     }
     #[cfg(not(target_os = "linux"))]
     {

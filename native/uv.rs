@@ -80,10 +80,7 @@ fn lookup(name: &'static str) -> Option<NonNull<c_void>> {
 
 /// Resolves libuv in the host process. Err names the first function the host lacks.
 pub fn load() -> std::result::Result<(), &'static str> {
-    HOST.get_or_init(Host::resolve)
-        .as_ref()
-        .map(|_| ())
-        .map_err(|missing| *missing)
+    HOST.get_or_init(Host::resolve).as_ref().map(|_| ()).map_err(|missing| *missing)
 }
 
 fn host() -> &'static Host {
@@ -96,9 +93,7 @@ fn host() -> &'static Host {
 /// The host's libuv version, as in `process.versions.uv`.
 pub fn version() -> &'static str {
     // SAFETY: returns a static NUL-terminated string.
-    unsafe { CStr::from_ptr((host().uv_version_string)()) }
-        .to_str()
-        .unwrap_or("")
+    unsafe { CStr::from_ptr((host().uv_version_string)()) }.to_str().unwrap_or("")
 }
 
 /// One environment's event loop, and the count of our handles that it still knows.
@@ -115,11 +110,7 @@ impl Loop {
     /// # Safety
     /// `raw` is that environment's loop, and is used on its thread alone while the loop lives.
     pub unsafe fn from_raw(raw: *mut c_void) -> Rc<Loop> {
-        Rc::new(Loop {
-            raw: raw.cast(),
-            handles: Cell::new(0),
-            when_empty: RefCell::new(None),
-        })
+        Rc::new(Loop { raw: raw.cast(), handles: Cell::new(0), when_empty: RefCell::new(None) })
     }
 
     /// Calls `done` once no handle of ours is left on the loop: at once if there is none.
@@ -180,12 +171,7 @@ impl RawHandle {
         }
         event_loop.handles.set(event_loop.handles.get() + 1);
         let event_loop = event_loop.clone();
-        let shared = Box::new(Shared {
-            event_loop,
-            layout,
-            target,
-            armed: Cell::new(0),
-        });
+        let shared = Box::new(Shared { event_loop, layout, target, armed: Cell::new(0) });
         let shared = NonNull::from(Box::leak(shared));
         // SAFETY: an initialised handle; `shared` lives until its close callback.
         unsafe { (host().uv_handle_set_data)(raw.as_ptr(), shared.as_ptr().cast()) };
@@ -198,11 +184,7 @@ impl RawHandle {
     }
 
     fn set_ref(&self, keeps_alive: bool) {
-        let change = if keeps_alive {
-            host().uv_ref
-        } else {
-            host().uv_unref
-        };
+        let change = if keeps_alive { host().uv_ref } else { host().uv_unref };
         // SAFETY: a live handle on this thread's loop.
         unsafe { change(self.raw.as_ptr()) };
     }
@@ -220,9 +202,7 @@ unsafe extern "C" fn on_close(raw: *mut uv_handle_t) {
     // SAFETY: `data` is the Shared leaked in RawHandle::new; this is the last use of both.
     unsafe {
         let shared = Box::from_raw((host().uv_handle_get_data)(raw).cast::<Shared>());
-        let Shared {
-            event_loop, layout, ..
-        } = *shared;
+        let Shared { event_loop, layout, .. } = *shared;
         std::alloc::dealloc(raw.cast(), layout);
         event_loop.handle_closed();
     }
@@ -240,11 +220,7 @@ unsafe fn notify(raw: *mut uv_handle_t, event: std::result::Result<i32, Errno>) 
 }
 
 unsafe extern "C" fn on_poll(raw: *mut uv_poll_t, status: c_int, events: c_int) {
-    let event = if status < 0 {
-        Err(Errno::from_uv(status))
-    } else {
-        Ok(events)
-    };
+    let event = if status < 0 { Err(Errno::from_uv(status)) } else { Ok(events) };
     // SAFETY: libuv passes the handle it was started with.
     unsafe { notify(raw.cast(), event) };
 }

@@ -58,7 +58,7 @@ function receive({ DgramSocket }, name, peer) {
   });
   socket.on('error', (error) => console.log(JSON.stringify({ error: error.code })));
   socket.bind(name);
-  if (peer !== undefined) socket.connect(peer);
+  if (peer !== null) socket.connect(peer);
   console.log('"bound"');
 }
 
@@ -110,7 +110,7 @@ class Receiver {
  * Starts a process that is bound to `name`, and connected to `peer` if that is given.
  * @returns {Promise<Receiver>}
  */
-async function startReceiver(t, name, peer) {
+async function startReceiver(t, name, peer = null) {
   const receiver = new Receiver(startScript(t, receive, [name, peer]), name);
   await receiver.program.lines.next('the receiver to bind');
   return receiver;

@@ -1,10 +1,9 @@
 'use strict';
 
-// Owns datagram sockets in tests: made and closed with their test, with promises around callbacks.
+// Owns DgramSockets in tests: closed with their test, their messages and callbacks awaited.
 
-const fs = require('node:fs');
 const { DgramSocket } = require('../../lib');
-const { until, within } = require('./wait.js');
+const { Queue, until, within } = require('./wait.js');
 
 /** A socket that is closed when the test ends. */
 function openSocket(t, options) {
@@ -25,7 +24,7 @@ function sendTo(socket, ...args) {
   const sent = new Promise((resolve, reject) => {
     socket.sendTo(...args, (error) => (error ? reject(error) : resolve()));
   });
-  return within(sent, 'the callback of sendTo');
+  return within(sent, `the callback of sendTo ${args[1]}`);
 }
 
 /** Sends to the peer as a promise. */
@@ -47,16 +46,14 @@ const closed = (socket) => within(new Promise((done) => socket.close(done)), "'c
 /** A turn of the event loop, with all that was ready in it. */
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** The numbers of this process's open descriptors. */
-function openFds() {
-  const numbers = fs.readdirSync('/proc/self/fd').map(Number);
-  // Without the one that reads the folder.
-  return numbers.filter((fd) => fs.existsSync(`/proc/self/fd/${fd}`));
-}
-
-/** Waits until the count of open descriptors is back to what it was. */
-function untilFds(count) {
-  return until(() => openFds().length <= count, `as few as ${count} open descriptors`);
+/** The messages of a socket as they come: a Queue of `{ data, path, fds, credentials }`. */
+function inbox(socket) {
+  const queue = new Queue();
+  socket.on('data', (data, path, { fds, credentials }) =>
+    queue.put({ data, path, fds, credentials }),
+  );
+  socket.on('error', (error) => queue.fail(error));
+  return queue;
 }
 
 /**
@@ -91,12 +88,11 @@ class Outcomes {
 module.exports = {
   Outcomes,
   closed,
+  inbox,
   nextEvent,
-  openFds,
   openPair,
   openSocket,
   send,
   sendTo,
   turn,
-  untilFds,
 };
