@@ -38,10 +38,14 @@ const kLane = Symbol('kLane');
 const kSenderPath = Symbol('kSenderPath');
 const kFinish = Symbol('kFinish');
 const kFail = Symbol('kFail');
+const kDrain = Symbol('kDrain');
 const kCancel = Symbol('kCancel');
 const kOpenHandle = Symbol('kOpenHandle');
 
 const debug = debuglog('afunix');
+
+/** What makes a message an `'error'` event. */
+const BAD_MESSAGE = flag.TRUNCATED | flag.FDS_LOST | flag.FDS_REFUSED;
 
 const NO_MESSAGE_INFO = Object.freeze({ fds: NO_FDS, credentials: undefined });
 
@@ -181,7 +185,7 @@ class DgramSocket extends EventEmitter {
    * @throws {Error} of bind(2); ERR_SOCKET_ALREADY_BOUND; ERR_SOCKET_DGRAM_NOT_RUNNING
    */
   bind(path, options) {
-    if (isPlainOptions(path)) [path, options] = [path.path, path];
+    if (check.isOptions(path)) [path, options] = [path.path, path];
     const { mode } = check.optionsObject(options);
     const name = path === undefined || path === null ? new Uint8Array() : check.pathBytes(path);
     const bits = mode === undefined ? -1 : check.integer(mode, 'options.mode', 0, 0o7777);
@@ -272,9 +276,9 @@ class DgramSocket extends EventEmitter {
    */
   send(message, callback) {
     let fds;
-    if (message !== null && typeof message === 'object' && !ArrayBuffer.isView(message)) {
+    if (check.isOptions(message) && (message.data !== undefined || message.fds !== undefined)) {
       ({ data: message = '', fds } = message);
-      fds = descriptorsOf(fds);
+      fds = descriptorsOf(fds, 'message.fds');
     }
     const view = check.messageBytes(message);
     check.optionalCallback(callback);
@@ -306,10 +310,10 @@ class DgramSocket extends EventEmitter {
     const handle = running(this);
     let result = lane;
     if (lane >= 0) {
-      result =
-        fds === undefined
-          ? handle.send(lane, view, offset, length)
-          : handle.send(lane, view, offset, length, fds);
+      // The fewer arguments cross, the cheaper: most messages are a whole Buffer.
+      if (fds !== undefined) result = handle.send(lane, view, offset, length, fds);
+      else if (length === view.byteLength) result = handle.send(lane, view);
+      else result = handle.send(lane, view, offset, length);
     }
     const request = callback === undefined ? undefined : new Callback(callback);
     if (result > 0) {
@@ -323,6 +327,8 @@ class DgramSocket extends EventEmitter {
     }
     if (state.queuedBytes < state.highWaterMark) return true;
     state.needDrain = true;
+    // Nothing waits that could bring 'drain' about: the mark is 0.
+    if (state.queuedBytes === 0) this[kDrain](0);
     return false;
   }
 
@@ -341,17 +347,23 @@ class DgramSocket extends EventEmitter {
     this[kFinish](callback ?? new Callback((failure) => this.emit('error', failure)), error);
   }
 
+  /** So many bytes fewer wait: is it time for `'drain'`? */
+  [kDrain](bytes) {
+    const state = this[kState];
+    state.queuedBytes -= bytes;
+    if (state.needDrain && state.queuedBytes <= state.highWaterMark >>> 1) {
+      state.needDrain = false;
+      process.nextTick(emitIfOpen, this, 'drain');
+    }
+  }
+
   [kSettled](ticket, status) {
     const state = this[kState];
     const send = state.queued?.get(ticket);
     // Closed by a callback before this one: close() has taken care of it.
     if (send === undefined) return;
     state.queued.delete(ticket);
-    state.queuedBytes -= send.length;
-    if (state.needDrain && state.queuedBytes <= state.highWaterMark >>> 1) {
-      state.needDrain = false;
-      process.nextTick(emitIfOpen, this, 'drain');
-    }
+    this[kDrain](send.length);
     const error = status === 0 ? undefined : systemError(status, 'sendmsg', send.path);
     if (send.callback !== undefined) send.callback.run(error);
     else if (error !== undefined) this.emit('error', error);
@@ -363,7 +375,7 @@ class DgramSocket extends EventEmitter {
     for (const ticket of tickets) {
       const send = state.queued.get(ticket);
       state.queued.delete(ticket);
-      state.queuedBytes -= send.length;
+      this[kDrain](send.length);
       this[kFail](send.callback, systemError(ECANCELED, 'sendmsg', send.path));
     }
   }
@@ -376,13 +388,17 @@ class DgramSocket extends EventEmitter {
     }
     const credentials = flags & flag.CREDENTIALS ? handles.credentialsAt(words, at) : undefined;
     const fds = flags & flag.FDS ? this[kHandle].takeFds(handles.fdsToken(words, at)) : NO_FDS;
-    if (flags & (flag.TRUNCATED | flag.FDS_LOST | flag.FDS_REFUSED)) {
-      if (flags & flag.TRUNCATED) closeAll(fds);
-      this.emit('error', receiveError(flags, this[kSenderPath]));
-      if (flags & flag.TRUNCATED) return;
+    let taken = false;
+    try {
+      if (flags & BAD_MESSAGE) this.emit('error', receiveError(flags, this[kSenderPath]));
+    } finally {
+      // Also if that throws, for want of a listener, the message itself is not lost.
+      if ((flags & flag.TRUNCATED) === 0 && this[kHandle] !== null) {
+        taken = this.listenerCount('data') > 0;
+        this.emit('data', data, this[kSenderPath], { fds, credentials });
+      }
+      if (!taken) closeAll(fds);
     }
-    // Without a listener nobody can close what has come.
-    if (!this.emit('data', data, this[kSenderPath], { fds, credentials })) closeAll(fds);
   }
 
   [kError](errno) {
@@ -534,15 +550,6 @@ function isReceiving({ bindState, connectState }) {
 function bindStateOf(handle) {
   const name = handle.localAddress();
   return typeof name !== 'number' && name.length > 0 ? BIND_STATE_BOUND : BIND_STATE_UNBOUND;
-}
-
-function isPlainOptions(value) {
-  return (
-    value !== null &&
-    typeof value === 'object' &&
-    !(value instanceof Uint8Array) &&
-    !(value instanceof URL)
-  );
 }
 
 /** sendTo(message, destPath[, { fds }][, callback]) */

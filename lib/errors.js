@@ -5,6 +5,7 @@
 // Faults of the system carry `code`, `errno` (negative), `syscall` and, where it helps, `path`.
 'use strict';
 
+const { fileURLToPath } = require('node:url');
 const { inspect, getSystemErrorMap } = require('node:util');
 const { constants } = require('node:os');
 
@@ -21,10 +22,11 @@ if (process.platform === 'linux') names.set(-109, 'ETOOMANYREFS');
  *
  * @param {number} errno - negative, as native code returns it
  * @param {string} syscall - the call's name, `sendmsg(2)` without the section
- * @param {string | Buffer} [path] - the socket path or abstract name concerned
+ * @param {string | Buffer | URL} [path] - the socket path or abstract name concerned
  * @returns {NodeJS.ErrnoException}
  */
 function systemError(errno, syscall, path) {
+  if (path instanceof URL) path = fileURLToPath(path);
   const known = getSystemErrorMap().get(errno);
   const code = known?.[0] ?? names.get(errno) ?? `E${-errno}`;
   const description = known?.[1] ?? 'system error';

@@ -10,6 +10,7 @@
 
 const { AsyncResource } = require('node:async_hooks');
 const { Buffer } = require('node:buffer');
+const { markAsUntransferable } = require('node:worker_threads');
 const { Endpoint, setHooks } = require('./binding');
 
 const kHandle = Symbol('kHandle');
@@ -59,6 +60,8 @@ function onMessages(words, buffers) {
   const count = words[1];
   const several = Array.isArray(buffers);
   let buffer = several ? undefined : buffers;
+  // Many messages share a slab: as with Node's own pool, none may take it away from the others.
+  if (words[2] !== 0) markAsUntransferable(several ? buffers[words[2] - 1] : buffer);
   for (let index = words[0]; index < count; index++) {
     words[0] = index + 1;
     // Closed by the handler of a message before.

@@ -56,12 +56,16 @@ function optionalCallback(callback, name = 'callback') {
   return callback;
 }
 
+/** Whether a value is an object that can hold options: no array, view, URL, Date … */
+function isOptions(value) {
+  if (value === null || typeof value !== 'object') return false;
+  return Object.prototype.toString.call(value) === '[object Object]';
+}
+
 /** An object or nothing: nothing becomes an empty one. */
 function optionsObject(options, name = 'options') {
   if (options === undefined) return {};
-  if (options === null || typeof options !== 'object' || ArrayBuffer.isView(options)) {
-    throw invalidType(name, 'of type object', options);
-  }
+  if (!isOptions(options)) throw invalidType(name, 'of type object', options);
   return options;
 }
 
@@ -82,6 +86,7 @@ function optionalSignal(signal, name = 'options.signal') {
 
 module.exports = {
   integer,
+  isOptions,
   messageBytes,
   optionalBoolean,
   optionalCallback,

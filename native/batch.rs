@@ -14,6 +14,8 @@ use crate::message::{RECEIVE_BATCH, Receiver};
 const CURSOR: usize = 0;
 /// Word 1: how many items there are.
 const COUNT: usize = 1;
+/// Word 2: the number of the batch's new slab among its buffers, counted from 1; 0 for none.
+const NEW_SLAB: usize = 2;
 /// Words of one message's entry; the first entry's place is taken by the cursor.
 const ENTRY: usize = 8;
 /// Words in which one sender's name is passed.
@@ -87,6 +89,11 @@ impl Batch {
         self.words.set_bytes(NAMES + NAME * index, name.name());
     }
 
+    /// Tells JavaScript which of the buffers is a slab it has not seen yet.
+    pub fn set_new_slab(&self, index: Option<usize>) {
+        self.words.set(NEW_SLAB, index.map_or(0, |index| index as u32 + 1));
+    }
+
     /// The array, to be read by JavaScript from the cursor on.
     pub fn words(&self) -> &Words {
         &self.words
@@ -96,15 +103,18 @@ impl Batch {
 /// Settled sends: pairs of ticket and status (0 or an errno, negated).
 pub struct Ledger {
     words: Words,
+    capacity: usize,
 }
 
 impl Ledger {
-    /// Pairs in one call.
-    pub const CAPACITY: usize = 128;
+    /// Room for `capacity` pairs. None when memory is short.
+    pub fn new(js: Js, capacity: usize) -> Option<Ledger> {
+        Some(Ledger { words: Words::new(js, 2 + 2 * capacity)?, capacity })
+    }
 
-    /// None when memory is short.
-    pub fn new(js: Js) -> Option<Ledger> {
-        Some(Ledger { words: Words::new(js, 2 + 2 * Ledger::CAPACITY)? })
+    /// How many pairs it has room for.
+    pub fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// Writes pair `index`.
@@ -168,12 +178,14 @@ pub struct Placement<'a> {
     buffers: Vec<Value>,
     /// The slab in use: which of `buffers` it is, and its memory.
     current: Option<(usize, Room)>,
+    /// Which of `buffers` is a new slab.
+    fresh: Option<usize>,
 }
 
 impl<'a> Placement<'a> {
     /// Starts a batch.
     pub fn new(js: Js, slab: &'a mut Slab) -> Placement<'a> {
-        Placement { js, slab, buffers: Vec::new(), current: None }
+        Placement { js, slab, buffers: Vec::new(), current: None, fresh: None }
     }
 
     /// Copies one message out of receive memory; None when memory is short.
@@ -216,6 +228,7 @@ impl<'a> Placement<'a> {
         let (value, room) = self.js.array_buffer(SLAB)?;
         self.slab.current = Some(Reference::new(self.js, value)?);
         self.slab.used = 0;
+        self.fresh = Some(self.buffers.len());
         self.enter(value, room)
     }
 
@@ -225,12 +238,13 @@ impl<'a> Placement<'a> {
         self.current
     }
 
-    /// The buffers: undefined, the only one, or an array of them.
-    pub fn finish(self) -> Value {
-        match self.buffers.as_slice() {
+    /// The buffers (undefined, the only one, or an array of them), and which is a new slab.
+    pub fn finish(self) -> (Value, Option<usize>) {
+        let value = match self.buffers.as_slice() {
             [] => self.js.undefined(),
             [only] => *only,
             several => self.js.array(several),
-        }
+        };
+        (value, self.fresh)
     }
 }

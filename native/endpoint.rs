@@ -13,7 +13,7 @@ use socket2::{SockRef, Type};
 
 use crate::addr::UnixAddr;
 use crate::ancillary::{Credentials, Received};
-use crate::batch::{Batch, Entry, Ledger, Place, Placement, call_for_items, flag};
+use crate::batch::{Batch, Entry, Place, Placement, call_for_items, flag};
 use crate::env::{Environment, Resource};
 use crate::errno::{Errno, Result};
 use crate::js::{AsyncContext, Wrapper};
@@ -201,6 +201,9 @@ impl Endpoint {
 
     /// Takes over a descriptor that somebody else opened. On Err it is still the caller's.
     pub fn adopt(&self, fd: RawFd) -> Result<()> {
+        if self.env.owns(fd) {
+            return Err(Errno::EXIST);
+        }
         let owned = socket::adopt(fd, self.kind.socket_type())?;
         // Watched from the start: this is where EEXIST shows that another handle watches it.
         match self.watch_own(fd) {
@@ -566,24 +569,22 @@ impl Endpoint {
     }
 
     fn tell_settled(&self, settled: &[(u32, Result<()>)]) {
-        for part in settled.chunks(Ledger::CAPACITY) {
-            let Some((context, object)) = self.callee() else {
-                return;
-            };
-            let Some(hooks) = self.env.hooks() else {
-                return;
-            };
-            let Ok(ledger) = self.env.take_ledger() else {
-                return;
-            };
-            for (index, (ticket, outcome)) in part.iter().enumerate() {
-                ledger.set(index, *ticket, outcome.map_or_else(Errno::to_js, |()| 0));
-            }
-            let (settled, nothing) = (hooks.settled.get(), self.env.js.undefined());
-            let count = part.len();
-            call_for_items(&context, object, settled, ledger.words(), count, nothing);
-            self.env.return_ledger(ledger);
+        if settled.is_empty() {
+            return;
         }
+        let (Some((context, object)), Some(hooks)) = (self.callee(), self.env.hooks()) else {
+            return;
+        };
+        // In one call: between two, what the callbacks of the first left to the next tick would
+        // overtake the rest.
+        let count = settled.len();
+        let Ok(ledger) = self.env.take_ledger(count) else { return };
+        for (index, (ticket, outcome)) in settled.iter().enumerate() {
+            ledger.set(index, *ticket, outcome.map_or_else(Errno::to_js, |()| 0));
+        }
+        let (settled, nothing) = (hooks.settled.get(), self.env.js.undefined());
+        call_for_items(&context, object, settled, ledger.words(), count, nothing);
+        self.env.return_ledger(ledger);
     }
 
     fn tell(&self, event: Event, value: i32) {
@@ -634,6 +635,8 @@ impl Endpoint {
         let mut batch = self.env.take_batch()?;
         let beside = self.beside.get();
         let control = beside.fds || beside.credentials;
+        // One message can bring 253 descriptors: let each be taken before the next comes.
+        let limit = if beside.fds { 1 } else { limit };
         let received = self.with_fd(|fd| batch.receiver.receive(fd, limit, control));
         match received {
             Ok(count) => self.deliver(batch, count),
@@ -644,7 +647,7 @@ impl Endpoint {
 
     fn deliver(&self, mut batch: Batch, count: usize) {
         let js = self.env.js;
-        let buffers = {
+        let (buffers, new_slab) = {
             let mut slab = self.env.slab.borrow_mut();
             let mut placement = Placement::new(js, &mut slab);
             for index in 0..count {
@@ -659,6 +662,7 @@ impl Endpoint {
             }
             placement.finish()
         };
+        batch.set_new_slab(new_slab);
         batch.receiver.trim();
         if let (Some((context, object)), Some(hooks)) = (self.callee(), self.env.hooks()) {
             let messages = hooks.messages.get();
@@ -712,6 +716,10 @@ impl Endpoint {
 }
 
 impl Resource for Endpoint {
+    fn owns(&self, fd: RawFd) -> bool {
+        self.fd() == Ok(fd)
+    }
+
     fn shut_down(&self) {
         self.reading.set(false);
         self.waits_for_self.set(false);

@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::os::fd::RawFd;
 use std::rc::{Rc, Weak};
 
 use napi::sys;
@@ -16,10 +17,15 @@ use crate::errno::{Errno, Result};
 use crate::js::{Js, Reference};
 use crate::uv::Loop;
 
+/// Settled sends told in one call without making a larger list.
+const LEDGER: usize = 256;
+
 /// Something that must be closed before its environment ends.
 pub trait Resource {
     /// Releases handles and descriptors, without running JavaScript. Idempotent.
     fn shut_down(&self);
+    /// Whether the descriptor `fd` is this one's.
+    fn owns(&self, fd: RawFd) -> bool;
 }
 
 /// The JavaScript functions that events go to. `this` is the handle concerned.
@@ -94,6 +100,12 @@ impl Environment {
         id
     }
 
+    /// Whether a living resource owns the descriptor `fd`.
+    pub fn owns(&self, fd: RawFd) -> bool {
+        let resources = self.resources.borrow();
+        resources.values().filter_map(Weak::upgrade).any(|resource| resource.owns(fd))
+    }
+
     /// It is closed.
     pub fn forget(&self, id: usize) {
         self.resources.borrow_mut().remove(&id);
@@ -114,11 +126,11 @@ impl Environment {
         }
     }
 
-    /// Lends the list in which settled sends are told to JavaScript.
-    pub fn take_ledger(&self) -> Result<Ledger> {
+    /// Lends a list with room for `count` settled sends.
+    pub fn take_ledger(&self, count: usize) -> Result<Ledger> {
         match self.ledger.borrow_mut().take() {
-            Some(ledger) => Ok(ledger),
-            None => Ledger::new(self.js).ok_or(Errno::NOMEM),
+            Some(ledger) if ledger.capacity() >= count => Ok(ledger),
+            _ => Ledger::new(self.js, count.max(LEDGER)).ok_or(Errno::NOMEM),
         }
     }
 

@@ -108,11 +108,13 @@ fn bind(call: &Call, endpoint: &Endpoint) -> Result<()> {
     endpoint.bind(&address(call, 0)?, u32::try_from(call.int(1)?).ok())
 }
 
-/// `send(lane, buffer, offset, length[, fds])`
+/// `send(lane, buffer[, offset, length[, fds]])`: all of the buffer where no part is named.
 fn send(call: &Call, endpoint: &Endpoint) -> Result<i32> {
     let lane = call.int(0)? as usize;
-    let (offset, length) = (call.size(2)?, call.size(3)?);
-    let bytes = call.bytes(1)?.part(offset, length).ok_or(Errno::INVAL)?;
+    let whole = call.bytes(1)?;
+    let (offset, length) =
+        if call.passed() > 2 { (call.size(2)?, call.size(3)?) } else { (0, whole.len()) };
+    let bytes = whole.part(offset, length).ok_or(Errno::INVAL)?;
     let fds = call.ints(4)?;
     let offer = Offer { buffer: call.arg(1), offset, bytes, fds: &fds };
     endpoint.send(lane, &offer).map(|ticket| ticket as i32)

@@ -463,6 +463,11 @@ impl Call {
         self.args[index]
     }
 
+    /// How many arguments there were.
+    pub fn passed(&self) -> usize {
+        self.passed
+    }
+
     /// Argument `index` as an i32, or EINVAL.
     pub fn int(&self, index: usize) -> Result<i32> {
         self.js.as_int(self.args[index]).ok_or(Errno::INVAL)

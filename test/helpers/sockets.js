@@ -2,6 +2,7 @@
 
 // Owns DgramSockets in tests: closed with their test, their messages and callbacks awaited.
 
+const fs = require('node:fs');
 const { DgramSocket } = require('../../lib');
 const { Queue, until, within } = require('./wait.js');
 
@@ -42,6 +43,14 @@ function nextEvent(emitter, event) {
 }
 
 const closed = (socket) => within(new Promise((done) => socket.close(done)), "'close'");
+
+/** Leaves a socket file behind to which nobody is bound any more. */
+async function leaveDeadFile(path) {
+  const socket = new DgramSocket().bind(`${path}~`);
+  // Closing removes the one name.
+  fs.linkSync(`${path}~`, path);
+  await closed(socket);
+}
 
 /** A turn of the event loop, with all that was ready in it. */
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -89,6 +98,7 @@ module.exports = {
   Outcomes,
   closed,
   inbox,
+  leaveDeadFile,
   nextEvent,
   openPair,
   openSocket,
