@@ -10,9 +10,10 @@ const { debuglog } = require('node:util');
 const { codedError, invalidValue, systemError } = require('./errors');
 const { NO_FDS, descriptorOf, descriptorsOf } = require('./fds');
 const handles = require('./handle');
+const { Callback, Outbox } = require('./outbox');
 const check = require('./validate');
 
-const { Callback, Endpoint, flag, kError, kHandle, kMessage, kSenderName, kSettled } = handles;
+const { Endpoint, demand, flag, kError, kHandle, kMessage, kSenderName, kSettled } = handles;
 
 const SOCK_DGRAM = 2;
 const MAX_INT = 2 ** 31 - 1;
@@ -24,7 +25,6 @@ const MAX_KNOWN_LANES = 1024;
 const ITERATOR_HIGH_WATER_MARK = 64;
 /** The native lane of the connected peer. */
 const PEER = 0;
-const ECANCELED = -constants.errno.ECANCELED;
 const ENOBUFS = -constants.errno.ENOBUFS;
 
 const BIND_STATE_UNBOUND = 0;
@@ -33,13 +33,9 @@ const CONNECT_STATE_DISCONNECTED = 0;
 const CONNECT_STATE_CONNECTED = 1;
 
 const kState = Symbol('kState');
-const kSend = Symbol('kSend');
 const kLane = Symbol('kLane');
+const kOutbox = Symbol('kOutbox');
 const kSenderPath = Symbol('kSenderPath');
-const kFinish = Symbol('kFinish');
-const kFail = Symbol('kFail');
-const kDrain = Symbol('kDrain');
-const kCancel = Symbol('kCancel');
 const kOpenHandle = Symbol('kOpenHandle');
 
 const debug = debuglog('afunix');
@@ -48,15 +44,6 @@ const debug = debuglog('afunix');
 const BAD_MESSAGE = flag.TRUNCATED | flag.FDS_LOST | flag.FDS_REFUSED;
 
 const NO_MESSAGE_INFO = Object.freeze({ fds: NO_FDS, credentials: undefined });
-
-/** A queued message, until native code settles it. */
-class QueuedSend {
-  constructor(length, path, callback) {
-    this.length = length;
-    this.path = path;
-    this.callback = callback;
-  }
-}
 
 /**
  * A Unix datagram socket. Messages arrive whole and one at a time; nothing is ever cut.
@@ -88,22 +75,18 @@ class DgramSocket extends EventEmitter {
       connectState: CONNECT_STATE_DISCONNECTED,
       closeEmitted: false,
       referenced: true,
-      highWaterMark: check.integer(
-        options.writableHighWaterMark ?? DEFAULT_HIGH_WATER_MARK,
-        'options.writableHighWaterMark',
-      ),
       pathsAsBuffers: pathsAsBuffers(options.pathEncoding),
-      needDrain: false,
-      queuedBytes: 0,
-      /** Ticket → QueuedSend, in the order of acceptance. Made with the first entry. */
-      queued: null,
-      /** Callbacks of sends that are done, waiting for the next tick: [callback, error] pairs. */
-      finished: null,
       /** Destination path → native lane. Made with the first entry. */
       lanes: null,
       lanesMade: 0,
       stopListening: null,
     };
+    const mark = options.writableHighWaterMark ?? DEFAULT_HIGH_WATER_MARK;
+    this[kOutbox] = new Outbox(
+      this,
+      check.integer(mark, 'options.writableHighWaterMark'),
+      (error) => this.emit('error', error),
+    );
     // Until a sender has a name, the unnamed one is the sender.
     this[kSenderName] = null;
     this[kSenderPath] = this[kState].pathsAsBuffers ? Buffer.alloc(0) : '';
@@ -217,10 +200,10 @@ class DgramSocket extends EventEmitter {
     if (typeof lost === 'number') {
       const error = systemError(lost, 'connect', path);
       if (!callback) throw error;
-      this[kFinish](new Callback(callback), error);
+      this[kOutbox].finish(new Callback(callback), error);
       return this;
     }
-    this[kCancel](lost);
+    this[kOutbox].cancel(lost);
     this[kState].connectState = CONNECT_STATE_CONNECTED;
     demand(this[kHandle].setReading(1), 'epoll_ctl');
     if (callback) this.once('connect', callback);
@@ -239,7 +222,7 @@ class DgramSocket extends EventEmitter {
     if (this[kState].connectState !== CONNECT_STATE_CONNECTED) {
       throw codedError(Error, 'ERR_SOCKET_DGRAM_NOT_CONNECTED', 'Not connected');
     }
-    this[kCancel](demand(handle.disconnect(), 'connect'));
+    this[kOutbox].cancel(demand(handle.disconnect(), 'connect'));
     this[kState].connectState = CONNECT_STATE_DISCONNECTED;
     if (!isReceiving(this[kState])) demand(handle.setReading(0), 'epoll_ctl');
     return this;
@@ -263,7 +246,10 @@ class DgramSocket extends EventEmitter {
     const view = check.messageBytes(message, 'buffer');
     checkRange(view, offset, length);
     check.optionalCallback(callback);
-    return this[kSend](this[kLane](destPath), view, offset, length, destPath, undefined, callback);
+    const outbox = this[kOutbox];
+    const lane = this[kLane](destPath);
+    outbox.send(running(this), lane, view, offset, length, undefined, destPath, callback);
+    return outbox.hasRoom();
   }
 
   /**
@@ -282,7 +268,9 @@ class DgramSocket extends EventEmitter {
     }
     const view = check.messageBytes(message);
     check.optionalCallback(callback);
-    return this[kSend](PEER, view, 0, view.byteLength, undefined, fds, callback);
+    const outbox = this[kOutbox];
+    outbox.send(running(this), PEER, view, 0, view.byteLength, fds, undefined, callback);
+    return outbox.hasRoom();
   }
 
   /** The native lane for a destination, or a negative errno. */
@@ -305,79 +293,8 @@ class DgramSocket extends EventEmitter {
     return lane;
   }
 
-  [kSend](lane, view, offset, length, path, fds, callback) {
-    const state = this[kState];
-    const handle = running(this);
-    let result = lane;
-    if (lane >= 0) {
-      // The fewer arguments cross, the cheaper: most messages are a whole Buffer.
-      if (fds !== undefined) result = handle.send(lane, view, offset, length, fds);
-      else if (length === view.byteLength) result = handle.send(lane, view);
-      else result = handle.send(lane, view, offset, length);
-    }
-    const request = callback === undefined ? undefined : new Callback(callback);
-    if (result > 0) {
-      state.queued ??= new Map();
-      state.queued.set(result, new QueuedSend(length, path, request));
-      state.queuedBytes += length;
-    } else if (result === 0) {
-      if (request !== undefined) this[kFinish](request, undefined);
-    } else {
-      this[kFail](request, systemError(result, 'sendmsg', path));
-    }
-    if (state.queuedBytes < state.highWaterMark) return true;
-    state.needDrain = true;
-    // Nothing waits that could bring 'drain' about: the mark is 0.
-    if (state.queuedBytes === 0) this[kDrain](0);
-    return false;
-  }
-
-  /** Calls back in the next tick, in order: never inside the call that brought the callback. */
-  [kFinish](callback, error) {
-    const state = this[kState];
-    if (state.finished === null) {
-      state.finished = [];
-      process.nextTick(runFinished, this);
-    }
-    state.finished.push(callback, error);
-  }
-
-  /** An error reaches the callback if there is one, else `'error'`. */
-  [kFail](callback, error) {
-    this[kFinish](callback ?? new Callback((failure) => this.emit('error', failure)), error);
-  }
-
-  /** So many bytes fewer wait: is it time for `'drain'`? */
-  [kDrain](bytes) {
-    const state = this[kState];
-    state.queuedBytes -= bytes;
-    if (state.needDrain && state.queuedBytes <= state.highWaterMark >>> 1) {
-      state.needDrain = false;
-      process.nextTick(emitIfOpen, this, 'drain');
-    }
-  }
-
   [kSettled](ticket, status) {
-    const state = this[kState];
-    const send = state.queued?.get(ticket);
-    // Closed by a callback before this one: close() has taken care of it.
-    if (send === undefined) return;
-    state.queued.delete(ticket);
-    this[kDrain](send.length);
-    const error = status === 0 ? undefined : systemError(status, 'sendmsg', send.path);
-    if (send.callback !== undefined) send.callback.run(error);
-    else if (error !== undefined) this.emit('error', error);
-  }
-
-  /** Queued sends that cannot be made any more. */
-  [kCancel](tickets) {
-    const state = this[kState];
-    for (const ticket of tickets) {
-      const send = state.queued.get(ticket);
-      state.queued.delete(ticket);
-      this[kDrain](send.length);
-      this[kFail](send.callback, systemError(ECANCELED, 'sendmsg', send.path));
-    }
+    this[kOutbox].settle(ticket, status);
   }
 
   [kMessage](data, flags, words, at) {
@@ -407,17 +324,17 @@ class DgramSocket extends EventEmitter {
 
   /** Bytes that wait to be sent. */
   get writableLength() {
-    return this[kState].queuedBytes;
+    return this[kOutbox].length;
   }
 
   /** From this many waiting bytes on, send() and sendTo() return false. */
   get writableHighWaterMark() {
-    return this[kState].highWaterMark;
+    return this[kOutbox].highWaterMark;
   }
 
   /** True while a `'drain'` event is due. */
   get writableNeedDrain() {
-    return this[kState].needDrain;
+    return this[kOutbox].needDrain;
   }
 
   /** The descriptor's number; -1 once closed. */
@@ -503,13 +420,11 @@ class DgramSocket extends EventEmitter {
     this[kHandle] = null;
     handle.close();
     state.stopListening?.();
-    for (const { path, callback: request } of state.queued?.values() ?? []) {
-      // Nobody asked to be told of these, and the socket is closed on purpose.
-      if (request) this[kFinish](request, systemError(ECANCELED, 'sendmsg', path));
-    }
-    state.queued = null;
-    state.queuedBytes = 0;
-    process.nextTick(emitClose, this);
+    this[kOutbox].close();
+    this[kOutbox].afterCallbacks(() => {
+      state.closeEmitted = true;
+      this.emit('close');
+    });
     return this;
   }
 
@@ -537,12 +452,6 @@ function running(socket) {
   throw codedError(Error, 'ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
 }
 
-/** A result that is not a negative errno, or throws the Error for that. */
-function demand(result, syscall, path) {
-  if (typeof result === 'number' && result < 0) throw systemError(result, syscall, path);
-  return result;
-}
-
 function isReceiving({ bindState, connectState }) {
   return bindState === BIND_STATE_BOUND || connectState === CONNECT_STATE_CONNECTED;
 }
@@ -560,7 +469,9 @@ function sendToShort(socket, message, destPath, options, callback) {
   const numbers = fds === undefined ? undefined : descriptorsOf(fds, 'options.fds');
   check.optionalCallback(callback);
   const lane = socket[kLane](destPath);
-  return socket[kSend](lane, view, 0, view.byteLength, destPath, numbers, callback);
+  const outbox = socket[kOutbox];
+  outbox.send(running(socket), lane, view, 0, view.byteLength, numbers, destPath, callback);
+  return outbox.hasRoom();
 }
 
 function checkRange(view, offset, length) {
@@ -611,37 +522,8 @@ function closeOnAbort(socket, signal) {
   return () => signal.removeEventListener('abort', onAbort);
 }
 
-function runFinished(socket) {
-  const { finished } = socket[kState];
-  socket[kState].finished = null;
-  let index = 0;
-  try {
-    while (index < finished.length) {
-      index += 2;
-      finished[index - 2].run(finished[index - 1]);
-    }
-  } finally {
-    // A callback threw: the others still have their turn, before any that came meanwhile.
-    if (index < finished.length) {
-      const rest = finished.slice(index).concat(socket[kState].finished ?? []);
-      if (socket[kState].finished === null) process.nextTick(runFinished, socket);
-      socket[kState].finished = rest;
-    }
-  }
-}
-
 function emitIfOpen(socket, event) {
   if (socket[kHandle] !== null) socket.emit(event);
-}
-
-function emitClose(socket) {
-  // Callbacks of failed sends that were not run yet come first.
-  if (socket[kState].finished !== null) {
-    process.nextTick(emitClose, socket);
-    return;
-  }
-  socket[kState].closeEmitted = true;
-  socket.emit('close');
 }
 
 async function* messagesOf(socket) {

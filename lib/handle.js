@@ -1,22 +1,30 @@
 // Owns: the glue between native handles and their owners: how batches of messages and settled
 // sends, as native/batch.rs lays them out, become calls on the owner.
-// May import: binding.
+// May import: binding, errors.
 //
 // A native `Endpoint` has an `owner`, which has these methods:
 //   [kMessage](data, flags, words, at)   one message; `at` is its entry, see below
 //   [kSettled](ticket, status)           a queued send is done: 0 or a negative errno
 //   [kError](errno)                      an error of the socket itself
+//   [kEnd]()                             the peer sends no more
+//
+// A native `Listener` has an `owner` with [kError], and
+//   [kConnection]()                      a connection was accepted: take it
+//   [kShortage](errno)                   accepting pauses, for want of memory or descriptors
 'use strict';
 
-const { AsyncResource } = require('node:async_hooks');
 const { Buffer } = require('node:buffer');
 const { markAsUntransferable } = require('node:worker_threads');
-const { Endpoint, setHooks } = require('./binding');
+const { Endpoint, Listener, setHooks } = require('./binding');
+const { systemError } = require('./errors');
 
 const kHandle = Symbol('kHandle');
 const kMessage = Symbol('kMessage');
 const kSettled = Symbol('kSettled');
 const kError = Symbol('kError');
+const kEnd = Symbol('kEnd');
+const kConnection = Symbol('kConnection');
+const kShortage = Symbol('kShortage');
 const kSenderName = Symbol('kSenderName');
 
 /** What an entry's flags say, as in native/batch.rs. */
@@ -89,11 +97,23 @@ function onSettled(words) {
   }
 }
 
-function onEvent(kind, value) {
-  this.owner[kError](value);
+/** Hands accepted connections to the owner, which takes them from the listener one by one. */
+function onConnections(count) {
+  const { owner } = this;
+  for (let index = 0; index < count && owner[kHandle] !== null; index++) owner[kConnection]();
 }
 
-setHooks(onMessages, onSettled, onEvent);
+const EVENT_ERROR = 0;
+const EVENT_END = 1;
+
+function onEvent(kind, value) {
+  const { owner } = this;
+  if (kind === EVENT_ERROR) owner[kError](value);
+  else if (kind === EVENT_END) owner[kEnd]();
+  else owner[kShortage](value);
+}
+
+setHooks(onMessages, onSettled, onConnections, onEvent);
 
 /** The token to take a message's descriptors with. */
 function fdsToken(words, at) {
@@ -105,34 +125,29 @@ function credentialsAt(words, at) {
   return { pid: words[at + 4] | 0, uid: words[at + 5], gid: words[at + 6] };
 }
 
-/** A callback waiting for its outcome, with the async context of the call that brought it. */
-class Callback extends AsyncResource {
-  constructor(callback) {
-    super('AFUNIXSENDREQ', { requireManualDestroy: true });
-    this.callback = callback;
-  }
-
-  /** Calls back, once. */
-  run(error) {
-    const { callback } = this;
-    this.callback = null;
-    try {
-      this.runInAsyncScope(callback, undefined, error);
-    } finally {
-      this.emitDestroy();
-    }
-  }
+/**
+ * A result of native code that is not a negative errno.
+ *
+ * @throws {Error} for a negative errno
+ */
+function demand(result, syscall, path) {
+  if (typeof result === 'number' && result < 0) throw systemError(result, syscall, path);
+  return result;
 }
 
 module.exports = {
-  Callback,
   Endpoint,
+  Listener,
   credentialsAt,
+  demand,
   fdsToken,
   flag,
+  kConnection,
+  kEnd,
   kError,
   kHandle,
   kMessage,
   kSenderName,
   kSettled,
+  kShortage,
 };

@@ -48,6 +48,8 @@ pub struct Received {
     pub fds: Vec<OwnedFd>,
     /// The sender, if SO_PASSCRED is on.
     pub credentials: Option<Credentials>,
+    /// The time of arrival came along, SO_TIMESTAMP.
+    pub has_timestamp: bool,
 }
 
 impl Received {
@@ -72,6 +74,7 @@ impl Received {
                 (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) => {
                     received.credentials = credentials(data);
                 }
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMP) => received.has_timestamp = true,
                 _ => {}
             }
         }

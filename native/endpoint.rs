@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::{Rc, Weak};
 
 use socket2::{SockRef, Type};
@@ -14,13 +14,13 @@ use socket2::{SockRef, Type};
 use crate::addr::UnixAddr;
 use crate::ancillary::{Credentials, Received};
 use crate::batch::{Batch, Entry, Place, Placement, call_for_items, flag};
-use crate::env::{Environment, Resource};
+use crate::core::{Callee, Core, Event, Watched};
+use crate::env::Environment;
 use crate::errno::{Errno, Result};
-use crate::js::{AsyncContext, Wrapper};
 use crate::message::{Message, RECEIVE_BATCH};
 use crate::outbox::{Flushed, Offer, Outbox, PEER, Watch, is_temporary};
-use crate::socket::{self, SocketFile};
-use crate::uv::{Poll, READABLE, Timer, WRITABLE};
+use crate::socket;
+use crate::uv::{Poll, READABLE, WRITABLE};
 
 /// Messages read in one wake-up at most, so that a flooding peer starves nobody.
 const READ_BUDGET: usize = 128;
@@ -28,42 +28,37 @@ const READ_BUDGET: usize = 128;
 const PROBE_EVERY: u32 = 16;
 /// Messages of one lane sent in one wake-up at most.
 const SEND_BUDGET: usize = 256;
-/// The longest pause between attempts for which the kernel offers no event.
-const MAX_RETRY_DELAY: u64 = 32;
-
-/// What `event` tells JavaScript, see lib/handle.js.
-#[derive(Clone, Copy)]
-enum Event {
-    /// An error of the socket itself, as an errno, negated.
-    Error = 0,
-}
-
 /// The socket's kind.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// SOCK_DGRAM
+    /// SOCK_DGRAM: messages, to and from anybody.
     Datagram,
+    /// SOCK_SEQPACKET: messages, to and from one peer, with an end. Linux only.
+    Seqpacket,
 }
 
 impl Kind {
     /// The kind JavaScript names by this number.
     pub fn from_js(kind: i32) -> Option<Kind> {
-        (kind == libc::SOCK_DGRAM).then_some(Kind::Datagram)
-    }
-
-    fn socket_type(self) -> Type {
-        match self {
-            Kind::Datagram => Type::DGRAM,
+        match kind {
+            libc::SOCK_DGRAM => Some(Kind::Datagram),
+            libc::SOCK_SEQPACKET => Some(Kind::Seqpacket),
+            _ => None,
         }
     }
-}
 
-/// An open descriptor with what belongs to it. Field order is the order of closing: the poll
-/// first, then the file (while the inode is still ours), then the descriptor.
-struct Open {
-    poll: Option<Poll>,
-    file: Option<SocketFile>,
-    fd: OwnedFd,
+    /// The type to make sockets of.
+    pub fn socket_type(self) -> Type {
+        match self {
+            Kind::Datagram => Type::DGRAM,
+            Kind::Seqpacket => Type::SEQPACKET,
+        }
+    }
+
+    /// It has one peer, whose end is the socket's end.
+    fn has_end(self) -> bool {
+        self != Kind::Datagram
+    }
 }
 
 /// What to ask for beside the bytes of a message.
@@ -103,6 +98,13 @@ impl Pending {
     }
 }
 
+/// How a batch ended.
+struct Batched {
+    count: usize,
+    /// The peer's end followed.
+    ended: bool,
+}
+
 /// What the traffic of a socket is expected to be like, from what it was like.
 #[derive(Clone, Copy, Default)]
 struct Guess {
@@ -115,23 +117,19 @@ struct Guess {
 
 /// One socket.
 pub struct Endpoint {
-    env: Rc<Environment>,
+    core: Core,
     kind: Kind,
     me: Weak<Endpoint>,
-    /// For [`Environment::forget`].
-    id: usize,
-    wrapper: RefCell<Option<Rc<Wrapper>>>,
-    context: RefCell<Option<Rc<AsyncContext>>>,
-    open: RefCell<Option<Open>>,
     reading: Cell<bool>,
-    keeps_alive: Cell<bool>,
     beside: Cell<Beside>,
     pending: RefCell<Pending>,
     outbox: RefCell<Outbox>,
     /// Lanes wait for this socket's own descriptor to become writable.
     waits_for_self: Cell<bool>,
-    retry: RefCell<Option<Timer>>,
-    retry_delay: Cell<u64>,
+    /// Messages only wait: the connection is not made yet.
+    holding: Cell<bool>,
+    /// An error that came before the peer's last messages, and is told after them.
+    failure: Cell<Option<Errno>>,
     guess: Cell<Guess>,
     /// The sender of the message before, so that its name crosses once.
     last_from: RefCell<Option<Box<UnixAddr>>>,
@@ -141,106 +139,57 @@ impl Endpoint {
     /// A socket object without a descriptor yet.
     pub fn new(env: &Rc<Environment>, kind: Kind) -> Rc<Endpoint> {
         Rc::new_cyclic(|me: &Weak<Endpoint>| Endpoint {
-            env: env.clone(),
+            core: Core::new(env, me),
             kind,
             me: me.clone(),
-            id: env.remember(me.clone() as Weak<dyn Resource>),
-            wrapper: RefCell::new(None),
-            context: RefCell::new(None),
-            open: RefCell::new(None),
             reading: Cell::new(false),
-            keeps_alive: Cell::new(true),
             beside: Cell::new(Beside::default()),
             pending: RefCell::new(Pending::default()),
             outbox: RefCell::new(Outbox::new()),
             waits_for_self: Cell::new(false),
-            retry: RefCell::new(None),
-            retry_delay: Cell::new(1),
+            holding: Cell::new(false),
+            failure: Cell::new(None),
             guess: Cell::new(Guess::default()),
             last_from: RefCell::new(None),
         })
     }
 
-    /// Its JavaScript object exists.
-    pub fn attach(&self, wrapper: Wrapper, context: Option<AsyncContext>) {
-        *self.wrapper.borrow_mut() = Some(Rc::new(wrapper));
-        *self.context.borrow_mut() = context.map(Rc::new);
-    }
-
-    /// Its JavaScript object is gone.
-    pub fn detach(&self) {
-        self.shut_down();
-        self.wrapper.borrow_mut().take();
-    }
-
-    fn install(&self, fd: OwnedFd) {
-        *self.open.borrow_mut() = Some(Open { poll: None, file: None, fd });
-    }
-
-    /// Runs `body` with the descriptor; EBADF once it is closed.
-    fn with_fd<T>(&self, body: impl FnOnce(BorrowedFd<'_>) -> Result<T>) -> Result<T> {
-        match self.open.borrow().as_ref() {
-            Some(open) => body(open.fd.as_fd()),
-            None => Err(Errno::BADF),
-        }
-    }
-
     /// Makes the descriptor.
     pub fn create(&self) -> Result<()> {
-        self.install(socket::create(self.kind.socket_type())?);
-        Ok(())
+        self.install(socket::create(self.kind.socket_type())?)
     }
 
     /// Makes the descriptors of two connected sockets.
     pub fn create_pair(&self, other: &Endpoint) -> Result<()> {
         let (left, right) = socket::pair(self.kind.socket_type())?;
-        self.install(left);
-        other.install(right);
+        self.install(left)?;
+        other.install(right)
+    }
+
+    /// Takes a new descriptor: a made one, or one that a listener accepted.
+    pub fn install(&self, fd: OwnedFd) -> Result<()> {
+        self.prepare(fd.as_fd())?;
+        self.core.install(fd);
         Ok(())
     }
 
     /// Takes over a descriptor that somebody else opened. On Err it is still the caller's.
     pub fn adopt(&self, fd: RawFd) -> Result<()> {
-        if self.env.owns(fd) {
-            return Err(Errno::EXIST);
-        }
-        let owned = socket::adopt(fd, self.kind.socket_type())?;
-        // Watched from the start: this is where EEXIST shows that another handle watches it.
-        match self.watch_own(fd) {
-            Ok(poll) => {
-                *self.open.borrow_mut() = Some(Open { poll: Some(poll), file: None, fd: owned });
-                Ok(())
-            }
-            Err(errno) => {
-                let _ = owned.into_raw_fd();
-                Err(errno)
-            }
-        }
+        self.core.adopt(fd, self.kind.socket_type(), |fd| self.prepare(fd))
     }
 
-    fn watch_own(&self, fd: RawFd) -> Result<Poll> {
-        let me = self.me.clone();
-        let poll = Poll::new(
-            &self.env.event_loop,
-            fd,
-            Box::new(move |event| {
-                if let Some(endpoint) = me.upgrade() {
-                    endpoint.env.js.scope(|| endpoint.on_ready(event));
-                }
-            }),
-        )?;
-        poll.set_ref(self.keeps_alive.get());
-        Ok(poll)
+    fn prepare(&self, fd: BorrowedFd<'_>) -> Result<()> {
+        // Tells an empty message from the end: see Message::is_end.
+        if self.kind == Kind::Seqpacket { socket::stamp_messages(fd) } else { Ok(()) }
+    }
+
+    fn with_fd<T>(&self, body: impl FnOnce(BorrowedFd<'_>) -> Result<T>) -> Result<T> {
+        self.core.with_fd(body)
     }
 
     /// Binds; see [`socket::bind`].
     pub fn bind(&self, to: &UnixAddr, mode: Option<u32>) -> Result<()> {
-        let kind = self.kind.socket_type();
-        let file = self.with_fd(|fd| socket::bind(fd, to, kind, mode))?;
-        if let Some(open) = self.open.borrow_mut().as_mut() {
-            open.file = file;
-        }
-        Ok(())
+        self.core.bind(to, self.kind.socket_type(), mode)
     }
 
     /// Connects. What waits for the peer before still goes there.
@@ -262,20 +211,10 @@ impl Endpoint {
         self.waits_for_self.set(false);
         // The retry finds out what each lane has to wait for now.
         if self.outbox.borrow().waiting() > 0 {
-            self.retry_later();
+            self.core.retry_later();
         }
         self.rearm()?;
         Ok(lost)
-    }
-
-    /// The descriptor's number.
-    pub fn fd(&self) -> Result<RawFd> {
-        self.with_fd(|fd| Ok(fd.as_raw_fd()))
-    }
-
-    /// The own name.
-    pub fn local_address(&self) -> Result<UnixAddr> {
-        self.with_fd(socket::local_address)
     }
 
     /// The peer's name.
@@ -318,17 +257,24 @@ impl Endpoint {
         self.rearm()
     }
 
+    /// While holding, whatever is sent waits. Afterwards it goes, in order.
+    pub fn set_holding(&self, holding: bool) -> Result<()> {
+        if self.holding.replace(holding) && !holding {
+            self.flush(PEER);
+        }
+        self.rearm()
+    }
+
+    /// Sends no more: the peer sees the end once it has read what was sent.
+    pub fn shut_down_sending(&self) -> Result<()> {
+        self.with_fd(socket::shut_down_sending)
+    }
+
     /// Whether the open socket keeps the process alive.
     pub fn set_ref(&self, keeps_alive: bool) {
-        self.keeps_alive.set(keeps_alive);
-        if let Some(poll) = self.open.borrow().as_ref().and_then(|open| open.poll.as_ref()) {
-            poll.set_ref(keeps_alive);
-        }
+        self.core.set_ref(keeps_alive);
         for watch in self.outbox.borrow().watches() {
             watch.poll.set_ref(keeps_alive);
-        }
-        if let Some(timer) = self.retry.borrow().as_ref() {
-            timer.set_ref(keeps_alive);
         }
     }
 
@@ -350,6 +296,9 @@ impl Endpoint {
     /// Sends now or, where there is no room, later. Returns 0 or the ticket under which the
     /// outcome will be told. Err: nothing was and will be sent.
     pub fn send(&self, lane: usize, offer: &Offer<'_>) -> Result<u32> {
+        if self.holding.get() {
+            return self.outbox.borrow_mut().enqueue(self.core.env.js, lane, offer);
+        }
         let sent = self.with_fd(|fd| {
             match self.outbox.borrow_mut().lane(lane) {
                 Some(lane) => lane.try_send(fd, offer).map_err(|errno| (errno, lane.is_empty())),
@@ -360,7 +309,7 @@ impl Endpoint {
         match sent? {
             None => Ok(0),
             Some((errno, was_empty)) if is_temporary(errno) => {
-                let ticket = self.outbox.borrow_mut().enqueue(self.env.js, lane, offer)?;
+                let ticket = self.outbox.borrow_mut().enqueue(self.core.env.js, lane, offer)?;
                 if was_empty {
                     self.wait_for_room(lane, errno, false);
                     self.rearm()?;
@@ -391,7 +340,7 @@ impl Endpoint {
             // The kernel has no event for this: POLLOUT comes only once three quarters of the send
             // buffer are free, which a stalled receiver can hold for ever, and nothing tells when
             // fewer descriptors are in flight or when a helper socket can be made.
-            self.retry_later();
+            self.core.retry_later();
         }
     }
 
@@ -410,15 +359,15 @@ impl Endpoint {
             socket::connect(helper.as_fd(), to)?;
             let me = self.me.clone();
             let poll = Poll::new(
-                &self.env.event_loop,
+                &self.core.env.event_loop,
                 helper.as_raw_fd(),
                 Box::new(move |_| {
                     if let Some(endpoint) = me.upgrade() {
-                        endpoint.env.js.scope(|| endpoint.on_room(id));
+                        endpoint.core.env.js.scope(|| endpoint.on_room(id));
                     }
                 }),
             )?;
-            poll.set_ref(self.keeps_alive.get());
+            poll.set_ref(self.core.keeps_alive());
             lane.watch = Some(Watch { poll, socket: helper });
         }
         match &lane.watch {
@@ -427,33 +376,12 @@ impl Endpoint {
         }
     }
 
-    fn retry_later(&self) {
-        let mut retry = self.retry.borrow_mut();
-        if retry.is_none() {
-            let me = self.me.clone();
-            let timer = Timer::new(&self.env.event_loop, move || {
-                if let Some(endpoint) = me.upgrade() {
-                    endpoint.env.js.scope(|| endpoint.on_retry());
-                }
-            });
-            let Ok(timer) = timer else { return };
-            timer.set_ref(self.keeps_alive.get());
-            *retry = Some(timer);
-        }
-        if let Some(timer) = retry.as_ref() {
-            timer.start(self.retry_delay.get());
-            self.retry_delay.set((self.retry_delay.get() * 2).min(MAX_RETRY_DELAY));
-        }
-    }
-
     /// Arms what is waited for and disarms the rest; decides whether the object may be collected.
     fn rearm(&self) -> Result<()> {
         let waiting = self.outbox.borrow().waiting() > 0;
         if !waiting {
             self.waits_for_self.set(false);
-            if let Some(timer) = self.retry.borrow().as_ref() {
-                timer.stop();
-            }
+            self.core.stop_retrying();
         }
         let mut mask = 0;
         if self.reading.get() {
@@ -462,43 +390,8 @@ impl Endpoint {
         if self.waits_for_self.get() {
             mask |= WRITABLE;
         }
-        let mut armed = Ok(());
-        let missing = match self.open.borrow().as_ref() {
-            None => None,
-            Some(Open { poll: None, fd, .. }) => (mask != 0).then(|| fd.as_raw_fd()),
-            Some(Open { poll: Some(poll), .. }) => {
-                armed = poll.arm(mask);
-                None
-            }
-        };
-        if let Some(fd) = missing {
-            let poll = self.watch_own(fd)?;
-            armed = poll.arm(mask);
-            if let Some(open) = self.open.borrow_mut().as_mut() {
-                open.poll = Some(poll);
-            }
-        }
-        if let Some(wrapper) = self.wrapper.borrow().as_ref() {
-            wrapper.hold(mask != 0 || waiting);
-        }
-        armed
-    }
-
-    /// The own descriptor is ready. Err: libuv saw POLLERR and stopped watching.
-    fn on_ready(&self, event: Result<i32>) {
-        let events = event.unwrap_or(READABLE | WRITABLE);
-        if events & READABLE != 0 {
-            self.pump();
-        }
-        if event.is_err()
-            && let Ok(Some(errno)) = self.with_fd(|fd| Ok(socket::take_error(fd)))
-        {
-            self.tell(Event::Error, errno.to_js());
-        }
-        if events & WRITABLE != 0 && self.waits_for_self.replace(false) {
-            self.flush_all();
-        }
-        self.rearm_or_tell();
+        self.core.hold(mask != 0 || waiting);
+        self.core.arm(mask)
     }
 
     /// A lane's helper socket says that the destination has room, or is gone.
@@ -513,21 +406,16 @@ impl Endpoint {
         }
     }
 
-    fn on_retry(&self) {
-        self.flush_all();
-        self.rearm_or_tell();
-    }
-
     fn rearm_or_tell(&self) {
         if let Err(errno) = self.rearm() {
-            self.tell(Event::Error, errno.to_js());
+            self.core.tell(Event::Error, errno.to_js());
         }
     }
 
-    /// Tries every lane that waits for the socket itself. A lane with a watch waits for that.
+    /// Tries every lane that waits for the socket itself.
     fn flush_all(&self) {
-        let busy = self.outbox.borrow().busy();
-        for lane in busy {
+        let unwatched = self.outbox.borrow().unwatched();
+        for lane in unwatched {
             self.flush(lane);
         }
     }
@@ -540,12 +428,12 @@ impl Endpoint {
                 return Err(Errno::INVAL);
             };
             let note = |ticket, outcome| settled.push((ticket, outcome));
-            let flushed = lane.flush(self.env.js, fd, SEND_BUDGET, note);
+            let flushed = lane.flush(self.core.env.js, fd, SEND_BUDGET, note);
             outbox.settle(settled.len());
             Ok(flushed)
         });
         if !settled.is_empty() {
-            self.retry_delay.set(1);
+            self.core.forget_retries();
         }
         match flushed {
             Ok(Flushed::Blocked(errno)) => self.wait_for_room(id, errno, settled.is_empty()),
@@ -553,7 +441,7 @@ impl Endpoint {
             Ok(Flushed::More) if id == PEER => self.waits_for_self.set(true),
             Ok(Flushed::More) => {
                 if self.watch_destination(id, false).is_err() {
-                    self.retry_later();
+                    self.core.retry_later();
                 }
             }
             Ok(Flushed::Empty) | Err(_) => {}
@@ -561,41 +449,22 @@ impl Endpoint {
         self.tell_settled(&settled);
     }
 
-    /// The JavaScript side of a call: None once closed or collected.
-    fn callee(&self) -> Option<(Rc<AsyncContext>, crate::js::Value)> {
-        let context = self.context.borrow().clone()?;
-        let object = self.wrapper.borrow().as_ref()?.get()?;
-        Some((context, object))
-    }
-
     fn tell_settled(&self, settled: &[(u32, Result<()>)]) {
         if settled.is_empty() {
             return;
         }
-        let (Some((context, object)), Some(hooks)) = (self.callee(), self.env.hooks()) else {
-            return;
-        };
+        let Some(Callee { context, object, hooks }) = self.core.callee() else { return };
         // In one call: between two, what the callbacks of the first left to the next tick would
         // overtake the rest.
         let count = settled.len();
-        let Ok(ledger) = self.env.take_ledger(count) else { return };
+        let env = &self.core.env;
+        let Ok(ledger) = env.take_ledger(count) else { return };
         for (index, (ticket, outcome)) in settled.iter().enumerate() {
             ledger.set(index, *ticket, outcome.map_or_else(Errno::to_js, |()| 0));
         }
-        let (settled, nothing) = (hooks.settled.get(), self.env.js.undefined());
+        let (settled, nothing) = (hooks.settled.get(), env.js.undefined());
         call_for_items(&context, object, settled, ledger.words(), count, nothing);
-        self.env.return_ledger(ledger);
-    }
-
-    fn tell(&self, event: Event, value: i32) {
-        let Some((context, object)) = self.callee() else {
-            return;
-        };
-        let Some(hooks) = self.env.hooks() else {
-            return;
-        };
-        let js = self.env.js;
-        context.call(object, hooks.event.get(), &[js.int(event as i32), js.int(value)]);
+        env.return_ledger(ledger);
     }
 
     /// Takes waiting messages, a batch at a time, and hands each batch to JavaScript.
@@ -610,11 +479,21 @@ impl Endpoint {
         let limit = if guess.bursts || probing { RECEIVE_BATCH } else { 1 };
         let mut looks_again = guess.continues || probing;
         let (mut taken, mut largest, mut continued) = (0, 0, false);
-        while taken < READ_BUDGET && self.reading.get() {
+        let mut ended = false;
+        while taken < READ_BUDGET && self.reading.get() && !ended {
             let count = match self.receive(limit) {
-                Ok(count) => count,
+                Ok(received) => {
+                    ended = received.ended;
+                    received.count
+                }
                 Err(Errno::AGAIN | Errno::BADF) => break,
-                Err(errno) => return self.tell(Event::Error, errno.to_js()),
+                // The peer's last messages and its end are still to come.
+                Err(errno) if self.kind.has_end() && self.failure.get().is_none() => {
+                    self.failure.set(Some(errno));
+                    looks_again = true;
+                    continue;
+                }
+                Err(errno) => return self.core.tell(Event::Error, errno.to_js()),
             };
             continued = taken > 0;
             taken += count;
@@ -628,30 +507,67 @@ impl Endpoint {
         let bursts = if limit == 1 { guess.bursts } else { largest > 1 };
         let continues = if guess.continues || probing { continued } else { false };
         self.guess.set(Guess { wake_ups: wake_up, bursts, continues });
+        self.tell_end(ended);
+    }
+
+    /// What follows the last message. While reading is paused there may be more.
+    fn tell_end(&self, ended: bool) {
+        if !self.reading.get() && !ended {
+            return;
+        }
+        if let Some(errno) = self.failure.take() {
+            self.core.tell(Event::Error, errno.to_js());
+        } else if ended {
+            self.reading.set(false);
+            self.core.tell(Event::End, 0);
+        }
+    }
+
+    /// Delivers everything that has come, whatever the budget: the socket is about to go.
+    pub fn drain(&self) -> Result<()> {
+        let mut ended = false;
+        while self.reading.get() && !ended {
+            match self.receive(RECEIVE_BATCH) {
+                Ok(received) => ended = received.ended,
+                Err(Errno::AGAIN | Errno::BADF) => break,
+                Err(_) if self.failure.get().is_none() => self.failure.set(Some(Errno::CONNRESET)),
+                Err(_) => break,
+            }
+        }
+        self.reading.set(false);
+        self.rearm()
     }
 
     /// One batch.
-    fn receive(&self, limit: usize) -> Result<usize> {
-        let mut batch = self.env.take_batch()?;
+    fn receive(&self, limit: usize) -> Result<Batched> {
+        let mut batch = self.core.env.take_batch()?;
         let beside = self.beside.get();
         let control = beside.fds || beside.credentials;
         // One message can bring 253 descriptors: let each be taken before the next comes.
         let limit = if beside.fds { 1 } else { limit };
         let received = self.with_fd(|fd| batch.receiver.receive(fd, limit, control));
         match received {
-            Ok(count) => self.deliver(batch, count),
-            Err(_) => self.env.return_batch(batch),
+            Ok(count) => Ok(self.deliver(batch, count)),
+            Err(errno) => {
+                self.core.env.return_batch(batch);
+                Err(errno)
+            }
         }
-        received
     }
 
-    fn deliver(&self, mut batch: Batch, count: usize) {
-        let js = self.env.js;
+    fn deliver(&self, mut batch: Batch, received: usize) -> Batched {
+        let env = &self.core.env;
+        let mut count = received;
         let (buffers, new_slab) = {
-            let mut slab = self.env.slab.borrow_mut();
-            let mut placement = Placement::new(js, &mut slab);
-            for index in 0..count {
+            let mut slab = env.slab.borrow_mut();
+            let mut placement = Placement::new(env.js, &mut slab);
+            for index in 0..received {
                 let message = batch.receiver.message(index);
+                if self.kind.has_end() && message.is_end {
+                    // The kernel repeats the end for as long as it is asked.
+                    count = index;
+                    break;
+                }
                 let renamed = self.note_sender(message.from);
                 let place = placement.place(message.bytes);
                 let entry = self.entry_for(message, place, renamed.is_some());
@@ -664,11 +580,14 @@ impl Endpoint {
         };
         batch.set_new_slab(new_slab);
         batch.receiver.trim();
-        if let (Some((context, object)), Some(hooks)) = (self.callee(), self.env.hooks()) {
+        if count > 0
+            && let Some(Callee { context, object, hooks }) = self.core.callee()
+        {
             let messages = hooks.messages.get();
             call_for_items(&context, object, messages, batch.words(), count, buffers);
         }
-        self.env.return_batch(batch);
+        env.return_batch(batch);
+        Batched { count, ended: count < received }
     }
 
     /// The sender's name, if it is not the one of the message before.
@@ -688,7 +607,7 @@ impl Endpoint {
         if message.truncated || place.is_none() {
             flags |= flag::TRUNCATED;
         }
-        let Received { fds, credentials } = message.beside;
+        let Received { fds, credentials, .. } = message.beside;
         let beside = self.beside.get();
         let mut token = 0;
         if beside.fds {
@@ -715,29 +634,38 @@ impl Endpoint {
     }
 }
 
-impl Resource for Endpoint {
-    fn owns(&self, fd: RawFd) -> bool {
-        self.fd() == Ok(fd)
+impl Watched for Endpoint {
+    fn core(&self) -> &Core {
+        &self.core
     }
 
-    fn shut_down(&self) {
+    fn on_ready(&self, event: Result<i32>) {
+        let events = event.unwrap_or(READABLE | WRITABLE);
+        if event.is_err()
+            && let Ok(Some(errno)) = self.with_fd(|fd| Ok(socket::take_error(fd)))
+        {
+            self.failure.set(Some(errno));
+        }
+        if events & READABLE != 0 {
+            self.pump();
+        }
+        if events & WRITABLE != 0 && self.waits_for_self.replace(false) {
+            self.flush_all();
+        }
+        self.rearm_or_tell();
+    }
+
+    fn on_retry(&self) {
+        self.flush_all();
+        self.rearm_or_tell();
+    }
+
+    fn close(&self) {
         self.reading.set(false);
         self.waits_for_self.set(false);
-        // Taken out first, dropped after the borrow: watches before the descriptor they serve.
-        let outbox = self.outbox.replace(Outbox::new());
-        drop(outbox);
-        drop(self.retry.take());
-        drop(self.open.take());
+        // Watches go before the descriptor they serve.
+        drop(self.outbox.replace(Outbox::new()));
         drop(self.pending.take());
-        drop(self.context.take());
-        if let Some(wrapper) = self.wrapper.borrow().as_ref() {
-            wrapper.hold(false);
-        }
-    }
-}
-
-impl Drop for Endpoint {
-    fn drop(&mut self) {
-        self.env.forget(self.id);
+        self.core.close();
     }
 }

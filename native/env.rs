@@ -34,6 +34,8 @@ pub struct Hooks {
     pub messages: Reference,
     /// `(words)`: settled sends of a [`Ledger`].
     pub settled: Reference,
+    /// `(count)`: connections of a listener.
+    pub connections: Reference,
     /// `(kind, value)`: anything else.
     pub event: Reference,
 }

@@ -7,11 +7,14 @@ use std::os::fd::IntoRawFd;
 use std::rc::Rc;
 
 use crate::addr::UnixAddr;
+use crate::core::Watched;
 use crate::endpoint::{Endpoint, Kind};
-use crate::env::{Environment, Resource};
+use crate::env::Environment;
 use crate::errno::{Errno, Result};
-use crate::js::{AsyncContext, Call, Class, Method, Value, Wrapper};
+use crate::js::{Call, Class, Method, Value, Wrapper};
+use crate::listener::Listener;
 use crate::outbox::Offer;
+use crate::socket;
 
 impl Class for Endpoint {
     type Context = Environment;
@@ -27,10 +30,16 @@ impl Class for Endpoint {
         }),
         (c"disconnect", |call, endpoint| lost(call, endpoint.disconnect())),
         (c"close", |call, endpoint| {
-            endpoint.shut_down();
+            endpoint.close();
             done(call, Ok(()))
         }),
-        (c"fd", |call, endpoint| call.status(endpoint.fd())),
+        (c"acceptFrom", |call, endpoint| done(call, accept_from(call, endpoint))),
+        (c"shutDownSending", |call, endpoint| done(call, endpoint.shut_down_sending())),
+        (c"drain", |call, endpoint| done(call, endpoint.drain())),
+        (c"setHolding", |call, endpoint| {
+            done(call, call.int(0).and_then(|on| endpoint.set_holding(on != 0)))
+        }),
+        (c"fd", |call, endpoint| call.status(endpoint.core().fd())),
         (c"lane", |call, endpoint| {
             call.status(address(call, 0).map(|to| endpoint.lane_of(to) as i32))
         }),
@@ -49,27 +58,83 @@ impl Class for Endpoint {
                 call.int(0).map_or_else(|_| Vec::new(), |token| endpoint.take_fds(token as u32));
             call.js.int_array(fds.into_iter().map(IntoRawFd::into_raw_fd))
         }),
-        (c"localAddress", |call, endpoint| name(call, endpoint.local_address())),
+        (c"localAddress", |call, endpoint| {
+            name(call, endpoint.core().with_fd(socket::local_address))
+        }),
         (c"peerAddress", |call, endpoint| name(call, endpoint.peer_address())),
         (c"peerCredentials", peer_credentials),
         (c"bufferSize", |call, endpoint| call.status(buffer_size(call, endpoint))),
     ];
 
     fn construct(call: &Call, env: &Rc<Environment>) -> Rc<Endpoint> {
-        let kind = call.int(0).ok().and_then(Kind::from_js);
-        if kind.is_none() {
-            call.js.throw(c"ERR_INVALID_ARG_VALUE", c"unknown kind of socket");
-        }
-        Endpoint::new(env, kind.unwrap_or(Kind::Datagram))
+        Endpoint::new(env, kind(call))
     }
 
     fn attach(self: &Rc<Endpoint>, call: &Call, wrapper: Wrapper) {
-        Endpoint::attach(self, wrapper, AsyncContext::new(call.js, call.this, "AFUNIXSOCKET"));
+        self.core().attach(call, wrapper);
     }
 
     fn detach(self: &Rc<Endpoint>) {
-        Endpoint::detach(self);
+        self.close();
+        self.core().detach();
     }
+}
+
+impl Class for Listener {
+    type Context = Environment;
+    const TAG: u64 = 2;
+    const NAME: &'static std::ffi::CStr = c"Listener";
+    const METHODS: &'static [(&'static std::ffi::CStr, Method<Listener>)] = &[
+        (c"listen", |call, listener| done(call, listen(call, listener))),
+        (c"adopt", |call, listener| done(call, call.int(0).and_then(|fd| listener.adopt(fd)))),
+        (c"setAccepting", |call, listener| {
+            done(call, call.int(0).and_then(|on| listener.set_accepting(on != 0)))
+        }),
+        (c"setRef", |call, listener| {
+            done(call, call.int(0).map(|on| listener.core().set_ref(on != 0)))
+        }),
+        (c"close", |call, listener| {
+            listener.close();
+            done(call, Ok(()))
+        }),
+        (c"fd", |call, listener| call.status(listener.core().fd())),
+        (c"localAddress", |call, listener| {
+            name(call, listener.core().with_fd(socket::local_address))
+        }),
+    ];
+
+    fn construct(call: &Call, env: &Rc<Environment>) -> Rc<Listener> {
+        Listener::new(env, kind(call))
+    }
+
+    fn attach(self: &Rc<Listener>, call: &Call, wrapper: Wrapper) {
+        self.core().attach(call, wrapper);
+    }
+
+    fn detach(self: &Rc<Listener>) {
+        self.close();
+        self.core().detach();
+    }
+}
+
+/// Argument 0 as a kind; throws for anything else.
+fn kind(call: &Call) -> Kind {
+    let kind = call.int(0).ok().and_then(Kind::from_js);
+    if kind.is_none() {
+        call.js.throw(c"ERR_INVALID_ARG_VALUE", c"unknown kind of socket");
+    }
+    kind.unwrap_or(Kind::Datagram)
+}
+
+/// `listen(name, backlog, mode)`: a negative mode leaves permissions to the umask.
+fn listen(call: &Call, listener: &Listener) -> Result<()> {
+    listener.listen(&address(call, 0)?, call.int(1)?, u32::try_from(call.int(2)?).ok())
+}
+
+/// `acceptFrom(listener)`: takes the next connection that it has accepted; EAGAIN if there is none.
+fn accept_from(call: &Call, endpoint: &Endpoint) -> Result<()> {
+    let listener = call.object::<Listener>(0)?;
+    endpoint.install(listener.take().ok_or(Errno::AGAIN)?)
 }
 
 fn done(call: &Call, result: Result<()>) -> Value {

@@ -5,7 +5,8 @@
 //! ```text
 //! lib        registration
 //! handles    the classes lib/ uses
-//! endpoint   one engine for every socket
+//! endpoint   one engine for every socket         listener accepting
+//! core       what both have: descriptor, JavaScript object, life and end
 //! env        one JavaScript environment's state
 //! batch      how messages cross to JavaScript    outbox   messages that wait to be sent
 //! js         raw Node-API                        uv       the host's libuv
@@ -20,11 +21,13 @@
 mod addr;
 mod ancillary;
 mod batch;
+mod core;
 mod endpoint;
 mod env;
 mod errno;
 mod handles;
 mod js;
+mod listener;
 mod message;
 mod outbox;
 mod socket;
@@ -33,6 +36,7 @@ mod uv;
 use endpoint::Endpoint;
 use env::{Environment, Hooks};
 use js::{Call, Reference, Value};
+use listener::Listener;
 use napi::bindgen_prelude::Object;
 use napi::{Env, JsValue};
 use napi_derive::napi;
@@ -51,16 +55,18 @@ fn register(exports: Object, env: Env) -> napi::Result<()> {
         return Ok(());
     };
     js.set_named(target, c"Endpoint", js::define_class::<Endpoint>(js, &environment));
+    js.set_named(target, c"Listener", js::define_class::<Listener>(js, &environment));
     js.set_named(target, c"setHooks", js.function(c"setHooks", &environment, set_hooks));
     js.set_named(target, c"uvVersion", js.function(c"uvVersion", &environment, uv_version));
     Ok(())
 }
 
-/// `setHooks(messages, settled, event)`, see [`Hooks`].
+/// `setHooks(messages, settled, connections, event)`, see [`Hooks`].
 fn set_hooks(call: &Call, env: &std::rc::Rc<Environment>) -> Value {
     let hook = |index| Reference::new(call.js, call.arg(index));
-    if let (Some(messages), Some(settled), Some(event)) = (hook(0), hook(1), hook(2)) {
-        env.set_hooks(Hooks { messages, settled, event });
+    if let [Some(messages), Some(settled), Some(connections), Some(event)] = [0, 1, 2, 3].map(hook)
+    {
+        env.set_hooks(Hooks { messages, settled, connections, event });
     }
     call.js.undefined()
 }

@@ -129,6 +129,10 @@ pub struct Message<'a> {
     pub truncated: bool,
     /// Descriptors or other control data were dropped by the kernel (only where asked for).
     pub control_truncated: bool,
+    /// Not a message: the end of a connection. Says so only of sockets with
+    /// [`crate::socket::stamp_messages`]: their messages have a timestamp, and the kernel either
+    /// delivers it or notes that there was no room for it.
+    pub is_end: bool,
 }
 
 const CONTROL_WORDS: usize = RECEIVE_CAPACITY.div_ceil(size_of::<usize>());
@@ -200,6 +204,7 @@ impl Receiver {
         };
         let len = (header.msg_len as usize).min(MAX_MESSAGE);
         let flags = header.msg_hdr.msg_flags;
+        let is_stamped = beside.has_timestamp || flags & libc::MSG_CTRUNC != 0;
         Message {
             // SAFETY: the kernel wrote `len` bytes into this slot.
             bytes: unsafe { std::slice::from_raw_parts(self.region.slot(index), len) },
@@ -207,6 +212,7 @@ impl Receiver {
             beside,
             truncated: flags & libc::MSG_TRUNC != 0,
             control_truncated: asked && flags & libc::MSG_CTRUNC != 0,
+            is_end: len == 0 && !is_stamped,
         }
     }
 

@@ -281,10 +281,15 @@ impl Outbox {
         self.waiting -= count;
     }
 
-    /// Ids of the lanes in which something waits.
-    pub fn busy(&self) -> Vec<usize> {
-        let is_busy = |slot: &Option<Lane>| slot.as_ref().is_some_and(|lane| !lane.is_empty());
-        (0..self.lanes.len()).filter(|id| is_busy(&self.lanes[*id])).collect()
+    /// Ids of the lanes in which something waits, except those whose watch will tell.
+    pub fn unwatched(&self) -> Vec<usize> {
+        let waits = |slot: &Option<Lane>| {
+            slot.as_ref().is_some_and(|lane| {
+                let is_watched = lane.watch.as_ref().is_some_and(|watch| watch.poll.armed() != 0);
+                !lane.is_empty() && !is_watched
+            })
+        };
+        (0..self.lanes.len()).filter(|id| waits(&self.lanes[*id])).collect()
     }
 
     /// The peer changes: what waits for `old` still goes there, if it has a name. Otherwise the

@@ -136,6 +136,52 @@ pub fn pass_credentials(fd: BorrowedFd<'_>) -> Result<()> {
     return Err(Errno::NOSYS);
 }
 
+/// Gives every message a timestamp, SO_TIMESTAMP: what tells an empty message from the end.
+pub fn stamp_messages(fd: BorrowedFd<'_>) -> Result<()> {
+    let (on, len) = (1 as libc::c_int, size_of::<libc::c_int>() as libc::socklen_t);
+    let (level, name, value) = (libc::SOL_SOCKET, libc::SO_TIMESTAMP, (&raw const on).cast());
+    // SAFETY: the option is an int, and `len` is its size.
+    unsafe { syscall!(setsockopt(fd.as_raw_fd(), level, name, value, len)) }.map(drop)
+}
+
+/// `listen(2)`
+pub fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<()> {
+    Ok(SockRef::from(&fd).listen(backlog)?)
+}
+
+/// Whether the socket listens, SO_ACCEPTCONN.
+pub fn is_listening(fd: BorrowedFd<'_>) -> bool {
+    SockRef::from(&fd).is_listener().unwrap_or(false)
+}
+
+/// The next waiting connection, `accept4(2)`; EAGAIN if none waits.
+pub fn accept(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let (no_address, no_len) = (std::ptr::null_mut(), std::ptr::null_mut());
+    #[cfg(target_os = "linux")]
+    {
+        let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: no address is asked for.
+        let raw = unsafe { syscall!(accept4(fd.as_raw_fd(), no_address, no_len, flags)) }?;
+        // SAFETY: a new descriptor that is ours.
+        Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        // SAFETY: no address is asked for.
+        let raw = unsafe { syscall!(accept(fd.as_raw_fd(), no_address, no_len)) }?;
+        // SAFETY: a new descriptor that is ours.
+        let owned = unsafe { OwnedFd::from_raw_fd(raw) };
+        SockRef::from(&owned).set_cloexec(true)?;
+        SockRef::from(&owned).set_nonblocking(true)?;
+        Ok(owned)
+    }
+}
+
+/// Sends no more, `shutdown(2)` with SHUT_WR.
+pub fn shut_down_sending(fd: BorrowedFd<'_>) -> Result<()> {
+    Ok(SockRef::from(&fd).shutdown(std::net::Shutdown::Write)?)
+}
+
 /// Takes the pending error, SO_ERROR.
 pub fn take_error(fd: BorrowedFd<'_>) -> Option<Errno> {
     SockRef::from(&fd).take_error().ok().flatten().map(Errno::from)

@@ -1,0 +1,201 @@
+// Owns: what JavaScript keeps of messages on their way out: callbacks, their order, how much waits.
+// May import: errors, handle.
+'use strict';
+
+const { AsyncResource } = require('node:async_hooks');
+const { constants } = require('node:os');
+const { systemError } = require('./errors');
+
+const ECANCELED = -constants.errno.ECANCELED;
+
+/** A callback waiting for its outcome, with the async context of the call that brought it. */
+class Callback extends AsyncResource {
+  constructor(callback) {
+    super('AFUNIXSENDREQ', { requireManualDestroy: true });
+    this.callback = callback;
+  }
+
+  /** Calls back, once. */
+  run(error) {
+    const { callback } = this;
+    this.callback = null;
+    try {
+      this.runInAsyncScope(callback, undefined, error);
+    } finally {
+      this.emitDestroy();
+    }
+  }
+}
+
+/** A queued message, until native code settles it. */
+class QueuedSend {
+  constructor(length, path, callback) {
+    this.length = length;
+    this.path = path;
+    this.callback = callback;
+  }
+}
+
+/**
+ * The sending side of a socket. Callbacks run exactly once, in order, never inside the call that
+ * brought them; an error without a callback goes to `onError`.
+ */
+class Outbox {
+  /**
+   * @param {object} owner - emits `'drain'`
+   * @param {number} highWaterMark - bytes
+   * @param {(error: Error) => void} onError - of a send that has no callback
+   */
+  constructor(owner, highWaterMark, onError) {
+    this.owner = owner;
+    this.highWaterMark = highWaterMark;
+    this.onError = onError;
+    /** Bytes that wait. */
+    this.length = 0;
+    this.needDrain = false;
+    /** Ticket → QueuedSend, in the order of acceptance. Made with the first entry. */
+    this.queued = null;
+    /** Sends that are done, for the next tick: callback, error, callback, error … */
+    this.finished = null;
+    this.whenEmpty = null;
+  }
+
+  /**
+   * Sends through `handle`, or notes that the message waits.
+   *
+   * @param {number} lane - or a negative errno, which is then the outcome
+   * @returns {number} 0: sent; above: waits; below: a negative errno
+   */
+  send(handle, lane, view, offset, length, fds, path, callback) {
+    let result = lane;
+    if (lane >= 0) {
+      // The fewer arguments cross, the cheaper: most messages are a whole Buffer.
+      if (fds !== undefined) result = handle.send(lane, view, offset, length, fds);
+      else if (length === view.byteLength) result = handle.send(lane, view);
+      else result = handle.send(lane, view, offset, length);
+    }
+    const request = callback === undefined ? undefined : new Callback(callback);
+    if (result > 0) {
+      this.queued ??= new Map();
+      this.queued.set(result, new QueuedSend(length, path, request));
+      this.length += length;
+    } else if (result < 0) {
+      this.fail(request, systemError(result, 'sendmsg', path));
+    } else if (request !== undefined) {
+      this.finish(request, undefined);
+    }
+    return result;
+  }
+
+  /** What a send returns to the user: false once the mark is reached, and then `'drain'`. */
+  hasRoom() {
+    if (this.length < this.highWaterMark) return true;
+    this.needDrain = true;
+    // Nothing waits that could bring 'drain' about: the mark is 0.
+    if (this.length === 0) this.remove(0);
+    return false;
+  }
+
+  /** So many bytes fewer wait: is it time for `'drain'`? */
+  remove(bytes) {
+    this.length -= bytes;
+    if (this.needDrain && this.length <= this.highWaterMark >>> 1) {
+      this.needDrain = false;
+      process.nextTick(emitDrain, this);
+    }
+  }
+
+  /** Calls back in the next tick, in order. */
+  finish(callback, error) {
+    if (this.finished === null) {
+      this.finished = [];
+      process.nextTick(runFinished, this);
+    }
+    this.finished.push(callback, error);
+  }
+
+  /** An error reaches the callback if there is one, else `onError`; in the next tick. */
+  fail(callback, error) {
+    this.finish(callback ?? new Callback(this.onError), error);
+  }
+
+  /** Native code is done with a message. */
+  settle(ticket, status) {
+    const send = this.queued?.get(ticket);
+    // Closed by a callback before this one, and taken care of there.
+    if (send === undefined) return;
+    this.queued.delete(ticket);
+    this.remove(send.length);
+    if (this.queued.size === 0 && this.whenEmpty !== null) {
+      process.nextTick(this.whenEmpty);
+      this.whenEmpty = null;
+    }
+    const error = status === 0 ? undefined : systemError(status, 'sendmsg', send.path);
+    if (send.callback !== undefined) send.callback.run(error);
+    else if (error !== undefined) this.onError(error);
+  }
+
+  /** Calls `callback` once nothing waits: at once if that is so. */
+  afterLast(callback) {
+    if (this.queued === null || this.queued.size === 0) callback();
+    else this.whenEmpty = callback;
+  }
+
+  /** Messages that native code will not send after all. */
+  cancel(tickets) {
+    for (const ticket of tickets) {
+      const send = this.queued.get(ticket);
+      this.queued.delete(ticket);
+      this.remove(send.length);
+      this.fail(send.callback, systemError(ECANCELED, 'sendmsg', send.path));
+    }
+  }
+
+  /**
+   * The socket is closed: the callbacks of what waits get an error, in order. What nobody asked to
+   * be told of goes quietly: the closing itself is what is told.
+   */
+  close(makeError = ({ path }) => systemError(ECANCELED, 'sendmsg', path)) {
+    for (const send of this.queued?.values() ?? []) {
+      if (send.callback) this.finish(send.callback, makeError(send));
+    }
+    this.queued = null;
+    this.length = 0;
+    this.needDrain = false;
+    this.whenEmpty = null;
+  }
+
+  /** Calls `callback` in a tick after the last callback that is due. */
+  afterCallbacks(callback) {
+    process.nextTick(() => {
+      if (this.finished === null) callback();
+      else this.afterCallbacks(callback);
+    });
+  }
+}
+
+function emitDrain(outbox) {
+  const { owner } = outbox;
+  if (owner.fd >= 0) owner.emit('drain');
+}
+
+function runFinished(outbox) {
+  const { finished } = outbox;
+  outbox.finished = null;
+  let index = 0;
+  try {
+    while (index < finished.length) {
+      index += 2;
+      finished[index - 2].run(finished[index - 1]);
+    }
+  } finally {
+    // A callback threw: the others still have their turn, before any that came meanwhile.
+    if (index < finished.length) {
+      const rest = finished.slice(index).concat(outbox.finished ?? []);
+      if (outbox.finished === null) process.nextTick(runFinished, outbox);
+      outbox.finished = rest;
+    }
+  }
+}
+
+module.exports = { Callback, Outbox };

@@ -1,0 +1,532 @@
+'use strict';
+
+// Owns messages that have to wait: backpressure, receivers that stall, come back, die or are
+// replaced, and what waiting costs.
+
+const assert = require('node:assert/strict');
+const { randomBytes } = require('node:crypto');
+const { describe, test } = require('node:test');
+const { startReceiver, startScript, startStalled } = require('./helpers/node.js');
+const { onLinux } = require('./helpers/programs.js');
+const {
+  Outcomes,
+  closed,
+  inbox,
+  nextEvent,
+  openPair,
+  openSocket,
+  sendTo,
+  turn,
+} = require('./helpers/sockets.js');
+const { abstractName, temporaryPath } = require('./helpers/tmp.js');
+const { until, within } = require('./helpers/wait.js');
+
+/** Milliseconds of processor time that a second with a stalled receiver may cost. */
+const CPU_LIMIT = 20;
+
+const numbers = (from, to) => Array.from({ length: to - from }, (_, index) => from + index);
+const names = (from, to) => numbers(from, to).map(String);
+
+/** Sends numbered messages from `from` to `to`, with callbacks; returns the last result. */
+function sendNumbers(socket, path, from, to, outcomes) {
+  let result;
+  for (const number of numbers(from, to)) {
+    const callback = outcomes.callback();
+    result =
+      path === null
+        ? socket.send(`${number}`, callback)
+        : socket.sendTo(`${number}`, path, callback);
+  }
+  return result;
+}
+
+describe('backpressure', () => {
+  test("is false at writableHighWaterMark, then 'drain' when half of it is gone", async (t) => {
+    const [one, two] = openPair(t, { sendBufferSize: 1, writableHighWaterMark: 1000 });
+    assert.equal(one.writableHighWaterMark, 1000);
+    assert.equal(one.writableLength, 0);
+    // Until the kernel takes no more.
+    let direct = 0;
+    while (one.writableLength === 0) {
+      assert.equal(one.send(Buffer.alloc(100)), true);
+      direct++;
+    }
+    for (let length = 200; length < 1000; length += 100) {
+      assert.equal(one.send(Buffer.alloc(100)), true);
+      assert.equal(one.writableLength, length);
+      assert.equal(one.writableNeedDrain, false);
+    }
+    assert.equal(one.send(Buffer.alloc(100)), false);
+    assert.equal(one.send(''), false);
+    assert.equal(one.send(Buffer.alloc(1)), false);
+    assert.equal(one.writableLength, 1001);
+    assert.equal(one.writableNeedDrain, true);
+    let drains = 0;
+    one.on('drain', () => {
+      drains++;
+      assert.ok(one.writableLength <= 500, `${one.writableLength} bytes wait`);
+      assert.equal(one.writableNeedDrain, false);
+    });
+    const messages = inbox(two);
+    assert.equal((await messages.take(direct + 11)).length, direct + 11);
+    await until(() => one.writableLength === 0, 'the queue to be empty');
+    await turn();
+    assert.equal(drains, 1);
+  });
+
+  test('is true while the kernel takes everything', async (t) => {
+    const [one, two] = openPair(t);
+    const messages = inbox(two);
+    assert.equal(one.writableHighWaterMark, 65_536);
+    assert.equal(one.send(Buffer.alloc(100_000)), true);
+    assert.equal(one.writableLength, 0);
+    assert.equal((await messages.next()).data.length, 100_000);
+  });
+
+  test("is false with writableHighWaterMark 0, and 'drain' follows each time", async (t) => {
+    const [one, two] = openPair(t, { writableHighWaterMark: 0 });
+    const messages = inbox(two);
+    for (let count = 0; count < 3; count++) {
+      assert.equal(one.send('x'), false);
+      await nextEvent(one, 'drain');
+      assert.equal(String((await messages.next()).data), 'x');
+    }
+  });
+
+  test("'drain' lets a producer send without end and little memory", async (t) => {
+    const [one, two] = openPair(t, { writableHighWaterMark: 10_000 });
+    const messages = inbox(two);
+    let most = 0;
+    for (let number = 0; number < 3000; number++) {
+      if (!one.send(Buffer.alloc(1000, number))) await nextEvent(one, 'drain');
+      most = Math.max(most, one.writableLength);
+    }
+    assert.ok(most > 0 && most <= 11_000, `${most} bytes waited`);
+    const received = await messages.take(3000);
+    assert.ok(received.every(({ data }, number) => data[0] === number % 256));
+  });
+
+  test('ends with ECANCELED where the peer has no name and is given up', async (t) => {
+    for (const how of ['disconnect', 'connect']) {
+      const [one, two] = openPair(t, { sendBufferSize: 1, writableHighWaterMark: 10 });
+      const received = inbox(two);
+      const other = openSocket(t).bind(temporaryPath(t));
+      const outcomes = new Outcomes();
+      assert.equal(sendNumbers(one, null, 0, 100, outcomes), false);
+      if (how === 'disconnect') one.disconnect();
+      else one.connect(other.address());
+      assert.equal(one.writableLength, 0);
+      await nextEvent(one, 'drain');
+      await outcomes.settled();
+      const sent = outcomes.codes.findIndex(([, code]) => code !== undefined);
+      assert.ok(sent > 0, 'none was sent');
+      assert.deepEqual(
+        outcomes.codes,
+        numbers(0, 100).map((number) => [number, number < sent ? undefined : 'ECANCELED']),
+      );
+      const texts = (await received.take(sent)).map(({ data }) => String(data));
+      assert.deepEqual(texts, names(0, sent));
+    }
+  });
+});
+
+describe('close with messages waiting', () => {
+  test('is ECANCELED for each, in order, then close', async (t) => {
+    const [one] = openPair(t, { sendBufferSize: 1 });
+    one.on('error', (error) => assert.fail(error));
+    const outcomes = new Outcomes();
+    sendNumbers(one, null, 0, 50, outcomes);
+    // These have no callback and nobody is told of them.
+    one.send('x');
+    one.send('x');
+    sendNumbers(one, null, 0, 50, outcomes);
+    one.close(() => outcomes.codes.push('close'));
+    assert.equal(one.writableLength, 0);
+    assert.equal(outcomes.codes.length, 0);
+    await outcomes.settled(101);
+    const sent = outcomes.codes.findIndex(([, code]) => code === 'ECANCELED');
+    assert.deepEqual(outcomes.codes, [
+      ...numbers(0, 100).map((number) => [number, number < sent ? undefined : 'ECANCELED']),
+      'close',
+    ]);
+    for (const error of outcomes.errors) {
+      assert.equal(error.syscall, 'sendmsg');
+      assert.ok(error.errno < 0);
+    }
+  });
+
+  test('may happen in the callback of one of them', async (t) => {
+    const [one, two] = openPair(t, { sendBufferSize: 1 });
+    const outcomes = new Outcomes();
+    sendNumbers(one, null, 0, 40, outcomes);
+    const queued = outcomes.codes.length;
+    assert.equal(queued, 0);
+    const last = outcomes.callback();
+    one.send('x', (error) => {
+      last(error);
+      one.close(() => outcomes.codes.push('close'));
+    });
+    sendNumbers(one, null, 0, 40, outcomes);
+    two.on('data', () => {});
+    await outcomes.settled(82);
+    assert.deepEqual(outcomes.codes.slice(0, 41), Outcomes.all(41));
+    assert.deepEqual(outcomes.codes.at(-1), 'close');
+    assert.deepEqual(
+      outcomes.codes.slice(41, 81).map(([number]) => number),
+      numbers(41, 81),
+    );
+    assert.equal(outcomes.codes[80][1], 'ECANCELED');
+  });
+});
+
+describe('a stalled receiver', onLinux({}), () => {
+  test('delays no other destination', async (t) => {
+    const stalled = await startStalled(t, temporaryPath(t));
+    const path = temporaryPath(t);
+    const messages = inbox(openSocket(t).bind(path));
+    const socket = openSocket(t);
+    const [late, prompt] = [new Outcomes(), new Outcomes()];
+    for (const number of numbers(0, 300)) {
+      sendNumbers(socket, stalled.name, number, number + 1, late);
+      sendNumbers(socket, path, number, number + 1, prompt);
+    }
+    const texts = (await messages.take(300)).map(({ data }) => String(data));
+    assert.deepEqual(texts, names(0, 300));
+    assert.deepEqual(await prompt.settled(), Outcomes.all(300));
+    const { length } = late.codes;
+    assert.ok(length < 50, `${length} messages went to a receiver that does not read`);
+    stalled.resume();
+    assert.deepEqual(await stalled.texts(300), names(0, 300));
+    assert.deepEqual(await late.settled(), Outcomes.all(300));
+  });
+
+  for (const connected of [false, true]) {
+    const way = connected ? 'connected' : 'unconnected';
+    test(`that comes back gets everything in order (${way})`, async (t) => {
+      const receiver = await startStalled(t, temporaryPath(t));
+      const socket = openSocket(t);
+      if (connected) socket.connect(receiver.name);
+      const path = connected ? null : receiver.name;
+      const outcomes = new Outcomes();
+      sendNumbers(socket, path, 0, 500, outcomes);
+      receiver.resume();
+      assert.deepEqual(await receiver.texts(250), names(0, 250));
+      await receiver.stop();
+      sendNumbers(socket, path, 500, 1000, outcomes);
+      receiver.resume();
+      assert.deepEqual(await receiver.texts(750), names(250, 1000));
+      assert.deepEqual(await outcomes.settled(), Outcomes.all(1000));
+    });
+
+    test(`that dies is ECONNREFUSED for what waits, in order (${way})`, async (t) => {
+      const [victim, other] = await Promise.all([
+        startStalled(t, temporaryPath(t)),
+        startStalled(t, temporaryPath(t)),
+      ]);
+      const socket = openSocket(t);
+      if (connected) socket.connect(victim.name);
+      const [refused, served] = [new Outcomes(), new Outcomes()];
+      sendNumbers(socket, connected ? null : victim.name, 0, 1000, refused);
+      sendNumbers(socket, other.name, 0, 1000, served);
+      await victim.kill();
+      await refused.settled();
+      const sent = refused.codes.findIndex(([, code]) => code !== undefined);
+      assert.ok(sent > 0 && sent < 50, `${sent} went to a receiver that does not read`);
+      const [first, ...rest] = refused.codes.slice(sent).map(([, code]) => code);
+      assert.equal(first, 'ECONNREFUSED');
+      // A connected socket has no peer any more after that.
+      const code = connected ? 'ENOTCONN' : 'ECONNREFUSED';
+      assert.ok(rest.every((each) => each === 'ECONNREFUSED' || each === code));
+      assert.deepEqual(
+        refused.codes.map(([number]) => number),
+        numbers(0, 1000),
+      );
+      other.resume();
+      assert.deepEqual(await other.texts(1000), names(0, 1000));
+      assert.deepEqual(await served.settled(), Outcomes.all(1000));
+    });
+  }
+
+  test('that dies: callbacks stay in order although they send again', async (t) => {
+    const victim = await startStalled(t, temporaryPath(t));
+    const socket = openSocket(t);
+    const outcomes = new Outcomes();
+    const resend = (left) => {
+      const callback = outcomes.callback();
+      socket.sendTo('x', victim.name, (error) => {
+        callback(error);
+        if (error && left > 0) resend(left - 1);
+      });
+    };
+    for (let count = 0; count < 600; count++) resend(count % 100 === 50 ? 2 : 0);
+    await victim.kill();
+    await outcomes.settled(600 + 12);
+    assert.deepEqual(
+      outcomes.codes.map(([number]) => number),
+      numbers(0, 612),
+    );
+  });
+
+  test('gets what was sent before we connect to another', async (t) => {
+    const [first, second] = await Promise.all([
+      startStalled(t, temporaryPath(t)),
+      startStalled(t, temporaryPath(t)),
+    ]);
+    const socket = openSocket(t).connect(first.name);
+    const outcomes = new Outcomes();
+    sendNumbers(socket, null, 0, 100, outcomes);
+    socket.connect(second.name);
+    sendNumbers(socket, null, 100, 200, outcomes);
+    socket.disconnect();
+    sendNumbers(socket, first.name, 200, 250, outcomes);
+    second.resume();
+    assert.deepEqual(await second.texts(100), names(100, 200));
+    first.resume();
+    assert.deepEqual(await first.texts(150), [...names(0, 100), ...names(200, 250)]);
+    const codes = await outcomes.settled();
+    assert.deepEqual(
+      codes.toSorted?.(([one], [two]) => one - two) ?? codes.sort(([one], [two]) => one - two),
+      Outcomes.all(250),
+    );
+  });
+
+  test('of three senders gets the messages of each in order', async (t) => {
+    const receiver = await startStalled(t, temporaryPath(t));
+    const outcomes = new Outcomes();
+    const senders = ['a', 'b', 'c'].map((name) => ({ name, socket: openSocket(t) }));
+    for (const number of numbers(0, 300)) {
+      for (const { name, socket } of senders) {
+        socket.sendTo(`${name}${number}`, receiver.name, outcomes.callback());
+      }
+    }
+    receiver.resume();
+    const received = await receiver.texts(900);
+    for (const { name } of senders) {
+      assert.deepEqual(
+        received.filter((text) => text.startsWith(name)),
+        numbers(0, 300).map((number) => `${name}${number}`),
+      );
+    }
+    assert.equal((await outcomes.settled()).filter(([, code]) => code !== undefined).length, 0);
+  });
+
+  test('gets large messages whole, unless their memory was given away', async (t) => {
+    const receiver = await startStalled(t, temporaryPath(t));
+    const socket = openSocket(t);
+    for (let count = 0; count < 20; count++) socket.sendTo('', receiver.name);
+    assert.equal(socket.writableLength, 0);
+    const sent = numbers(0, 6).map((number) => randomBytes(20_000 + number));
+    const shrinking = new Uint8Array(new ArrayBuffer(5000, { maxByteLength: 5000 }));
+    sent.push(shrinking, Buffer.from('last'));
+    const outcomes = new Outcomes();
+    for (const data of sent) socket.sendTo(data, receiver.name, outcomes.callback());
+    assert.equal(socket.writableLength, 6 * 20_000 + 15 + 5000 + 4);
+    // Bytes are taken when they are sent; of memory that is gone nothing can be.
+    structuredClone(sent[2], { transfer: [sent[2].buffer] });
+    shrinking.buffer.resize(10);
+    sent[3].fill(7);
+    receiver.resume();
+    const expected = [20_000, 20_001, 20_003, 20_004, 20_005, 4];
+    const received = await receiver.take(26);
+    assert.deepEqual(
+      received.slice(20).map(({ size }) => size),
+      expected,
+    );
+    const codes = await outcomes.settled();
+    assert.deepEqual(
+      codes.map(([number]) => number),
+      numbers(0, 8),
+    );
+    assert.deepEqual(
+      codes.filter(([, code]) => code !== undefined),
+      [
+        [2, 'EFAULT'],
+        [6, 'EFAULT'],
+      ],
+    );
+  });
+
+  test('blocks our whole send buffer with large messages, until one reads', async (t) => {
+    const [first, second, prompt] = await Promise.all([
+      startStalled(t, temporaryPath(t)),
+      startStalled(t, temporaryPath(t)),
+      startReceiver(t, temporaryPath(t)),
+    ]);
+    const socket = openSocket(t);
+    const outcomes = new Outcomes();
+    const large = Buffer.alloc(100_000, 'x');
+    for (let count = 0; count < 5; count++) {
+      for (const { name } of [first, second]) socket.sendTo(large, name, outcomes.callback());
+    }
+    sendNumbers(socket, prompt.name, 0, 100, outcomes);
+    await turn();
+    // Each of the two has some of what the send buffer holds.
+    const { length } = outcomes.codes;
+    assert.ok(length >= 2 && length < 10, `${length} messages of 100,000 bytes were sent`);
+    first.resume();
+    assert.deepEqual(await prompt.texts(100), names(0, 100));
+    assert.equal((await first.take(5)).length, 5);
+    second.resume();
+    assert.deepEqual(
+      (await second.take(5)).map(({ size }) => size),
+      Array(5).fill(100_000),
+    );
+    await outcomes.settled();
+    assert.ok(outcomes.codes.every(([, code]) => code === undefined));
+  });
+
+  test('that is connected to us gets everything', async (t) => {
+    const here = temporaryPath(t);
+    const socket = openSocket(t).bind(here);
+    const receiver = await startStalled(t, temporaryPath(t), here);
+    const outcomes = new Outcomes();
+    sendNumbers(socket, receiver.name, 0, 1500, outcomes);
+    assert.ok(socket.writableLength > 0, 'none waits');
+    receiver.resume();
+    assert.deepEqual(await receiver.texts(1500), names(0, 1500));
+    assert.deepEqual(await outcomes.settled(), Outcomes.all(1500));
+  });
+
+  test('of descriptors: too many in flight for the user only delays', async (t) => {
+    const receiver = await startStalled(t, abstractName());
+    const skip = process.getuid() !== 0 && !process.env.CI && 'only root can become nobody';
+    if (skip) return t.skip(skip);
+    const sender = startScript(
+      t,
+      ({ DgramSocket }, name) => {
+        const fds = Array(30).fill(require('node:fs').openSync('/dev/null'));
+        process.setgid(65534);
+        process.setuid(65534);
+        const socket = new DgramSocket({ sendBufferSize: 1 << 20 });
+        const codes = [];
+        for (let number = 0; number < 10; number++) {
+          socket.sendTo(`${number}`, name, { fds }, (error) => codes.push(error?.code ?? 'sent'));
+        }
+        setTimeout(() => console.log(JSON.stringify(codes.length)), 100);
+        process.on('exit', () => console.log(JSON.stringify(codes)));
+      },
+      [receiver.name],
+      { openFiles: 64 },
+    );
+    // Three messages are more than 64 descriptors, the queue would hold ten messages.
+    assert.equal(await sender.lines.next(), '3');
+    receiver.resume();
+    const received = await receiver.take(10);
+    assert.deepEqual(
+      received.map(({ text, files }) => [text, files.length]),
+      names(0, 10).map((text) => [text, 30]),
+    );
+    assert.equal(await sender.lines.next(), JSON.stringify(Array(10).fill('sent')));
+  });
+});
+
+describe('a second with a stalled receiver', onLinux({}), () => {
+  /** Sends, measures what a second of waiting costs, and prints that and then all outcomes. */
+  async function sendAndMeasure({ DgramSocket }, { bind, connect, to, count, size }) {
+    const socket = new DgramSocket();
+    if (bind) socket.bind(bind);
+    if (connect) socket.connect(connect);
+    const codes = [];
+    const data = Buffer.alloc(size, 'x');
+    const callback = (error) => codes.push(error?.code ?? 'sent');
+    for (let number = 0; number < count; number++) {
+      for (const path of to) socket.sendTo(data, path, callback);
+      if (connect) socket.send(data, callback);
+    }
+    const all = count * (to.length + (connect ? 1 : 0));
+    const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
+    await pause(200);
+    const sent = codes.length;
+    const before = process.cpuUsage();
+    await pause(1000);
+    const { user, system } = process.cpuUsage(before);
+    console.log(JSON.stringify({ cpu: (user + system) / 1000, sent, more: codes.length - sent }));
+    while (codes.length < all) await pause(10);
+    console.log(JSON.stringify([...new Set(codes)]));
+    socket.close();
+  }
+
+  /** Starts the sender and checks what the second costs; returns how many messages were sent. */
+  async function assertCheap(t, options) {
+    const defaults = { to: [], count: 1000, size: 10 };
+    const sender = startScript(t, sendAndMeasure, [{ ...defaults, ...options }]);
+    const { cpu, sent, more } = JSON.parse(await sender.lines.next());
+    assert.equal(more, 0, 'the receiver is not stalled');
+    assert.ok(cpu <= CPU_LIMIT, `${cpu} ms of processor time in a second`);
+    t.diagnostic(`${cpu} ms`);
+    return { sender, sent };
+  }
+
+  const assertAllSent = async (sender) => assert.equal(await sender.lines.next(), '["sent"]');
+
+  test('costs nothing', async (t) => {
+    const receiver = await startStalled(t, temporaryPath(t));
+    const { sender, sent } = await assertCheap(t, { to: [receiver.name] });
+    assert.ok(sent < 50, `${sent} messages went to a receiver that does not read`);
+    receiver.resume();
+    await receiver.take(1000);
+    await assertAllSent(sender);
+  });
+
+  test('costs nothing when connected', async (t) => {
+    const receiver = await startStalled(t, temporaryPath(t));
+    const { sender } = await assertCheap(t, { connect: receiver.name });
+    receiver.resume();
+    await receiver.take(1000);
+    await assertAllSent(sender);
+  });
+
+  test('costs nothing with many of them, connected to one', async (t) => {
+    const receivers = await Promise.all(numbers(0, 4).map(() => startStalled(t, temporaryPath(t))));
+    const [peer, ...others] = receivers.map(({ name }) => name);
+    const { sender } = await assertCheap(t, { connect: peer, to: others, count: 250 });
+    for (const receiver of receivers) receiver.resume();
+    for (const receiver of receivers) await receiver.take(250);
+    await assertAllSent(sender);
+  });
+
+  test('costs nothing when the receiver is connected to us', async (t) => {
+    const here = temporaryPath(t);
+    // A socket has to be there to be connected to; the sender takes its place.
+    const receiver = await startStalled(t, temporaryPath(t));
+    const { sender } = await assertCheap(t, { bind: here, to: [receiver.name] });
+    receiver.resume();
+    await receiver.take(1000);
+    await assertAllSent(sender);
+  });
+
+  test('costs nothing with a full send buffer', async (t) => {
+    const receivers = await Promise.all(numbers(0, 3).map(() => startStalled(t, temporaryPath(t))));
+    const to = receivers.map(({ name }) => name);
+    const { sender, sent } = await assertCheap(t, { to, count: 20, size: 100_000 });
+    assert.ok(sent <= 5, `${sent} messages of 100,000 bytes were sent`);
+    for (const receiver of receivers) receiver.resume();
+    for (const receiver of receivers) await receiver.take(20);
+    await assertAllSent(sender);
+  });
+
+  test('costs nothing after the receiver was replaced by another that stalls', async (t) => {
+    const path = temporaryPath(t);
+    const first = await startStalled(t, path);
+    const socket = openSocket(t);
+    const outcomes = new Outcomes();
+    sendNumbers(socket, path, 0, 50, outcomes);
+    await until(() => outcomes.codes.length > 0, 'the first messages to be sent');
+    first.resume();
+    await outcomes.settled();
+    await first.kill();
+    const second = await startStalled(t, path);
+    sendNumbers(socket, path, 50, 100, outcomes);
+    await turn();
+    // Here the sender is this process, with all that node:test does.
+    const before = process.cpuUsage();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const { user, system } = process.cpuUsage(before);
+    assert.ok(user + system < 250_000, `${(user + system) / 1000} ms in half a second`);
+    second.resume();
+    assert.deepEqual(await second.texts(50), names(50, 100));
+    assert.deepEqual(await outcomes.settled(), Outcomes.all(100));
+  });
+});
+
+void [randomBytes, closed, sendTo, within];
