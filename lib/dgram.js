@@ -10,7 +10,8 @@ const { debuglog } = require('node:util');
 const { codedError, invalidValue, systemError } = require('./errors');
 const { NO_FDS, descriptorOf, descriptorsOf } = require('./fds');
 const handles = require('./handle');
-const { Callback, Outbox } = require('./outbox');
+const { configure, socketOptions } = require('./options');
+const { Outbox } = require('./outbox');
 const check = require('./validate');
 
 const { Endpoint, demand, flag, kError, kHandle, kMessage, kSenderName, kSettled } = handles;
@@ -18,7 +19,6 @@ const { Endpoint, demand, flag, kError, kHandle, kMessage, kSenderName, kSettled
 const SOCK_DGRAM = 2;
 const MAX_INT = 2 ** 31 - 1;
 const DEFAULT_HIGH_WATER_MARK = 64 * 1024;
-const DEFAULT_MAX_PENDING_FDS = 1024;
 /** Destinations remembered by their native number before the table is made anew. */
 const MAX_KNOWN_LANES = 1024;
 /** Messages an iterator holds before it stops the socket from reading more. */
@@ -41,7 +41,7 @@ const kOpenHandle = Symbol('kOpenHandle');
 const debug = debuglog('afunix');
 
 /** What makes a message an `'error'` event. */
-const BAD_MESSAGE = flag.TRUNCATED | flag.FDS_LOST | flag.FDS_REFUSED;
+const BAD_MESSAGE = flag.TRUNCATED | handles.FDS_MISSING;
 
 const NO_MESSAGE_INFO = Object.freeze({ fds: NO_FDS, credentials: undefined });
 
@@ -92,35 +92,17 @@ class DgramSocket extends EventEmitter {
     this[kSenderPath] = this[kState].pathsAsBuffers ? Buffer.alloc(0) : '';
     const signal = check.optionalSignal(options.signal);
     if (options[kOpenHandle] !== null) this[kOpenHandle](options);
-    if (signal) this[kState].stopListening = closeOnAbort(this, signal);
+    if (signal) this[kState].stopListening = check.onAbort(signal, () => this.close());
   }
 
   /** Makes or adopts the descriptor. */
   [kOpenHandle](options, handle = new Endpoint(SOCK_DGRAM)) {
-    const receiveFds = check.optionalBoolean(options.receiveFds, 'options.receiveFds', false);
-    const credentials = check.optionalBoolean(options.credentials, 'options.credentials', false);
-    const maxPending = check.integer(
-      options.maxPendingFds ?? DEFAULT_MAX_PENDING_FDS,
-      'options.maxPendingFds',
-      0,
-      MAX_INT,
-    );
-    const sizes = [
-      ['receiveBufferSize', 1],
-      ['sendBufferSize', 0],
-    ].filter(([name]) => options[name] !== undefined);
-    for (const [name] of sizes) check.integer(options[name], `options.${name}`, 1, MAX_INT);
-
+    const checked = socketOptions(options);
     const adopted = options.fd === undefined ? -1 : descriptorOf(options.fd, 'options.fd');
     if (adopted >= 0) demand(handle.adopt(adopted), 'adopt');
     else if (handle.fd() < 0) demand(handle.create(), 'socket');
     try {
-      if (receiveFds || credentials) {
-        demand(handle.receiveBeside(+receiveFds, +credentials, maxPending), 'setsockopt');
-      }
-      for (const [name, receive] of sizes) {
-        demand(handle.bufferSize(receive, options[name]), 'setsockopt');
-      }
+      configure(handle, checked);
     } catch (error) {
       handle.close();
       throw error;
@@ -200,7 +182,7 @@ class DgramSocket extends EventEmitter {
     if (typeof lost === 'number') {
       const error = systemError(lost, 'connect', path);
       if (!callback) throw error;
-      this[kOutbox].finish(new Callback(callback), error);
+      this[kOutbox].reject(callback, error);
       return this;
     }
     this[kOutbox].cancel(lost);
@@ -244,7 +226,7 @@ class DgramSocket extends EventEmitter {
   sendTo(message, offset, length, destPath, callback) {
     if (typeof offset !== 'number') return sendToShort(this, message, offset, length, destPath);
     const view = check.messageBytes(message, 'buffer');
-    checkRange(view, offset, length);
+    check.partLength(view, offset, length);
     check.optionalCallback(callback);
     const outbox = this[kOutbox];
     const lane = this[kLane](destPath);
@@ -375,10 +357,7 @@ class DgramSocket extends EventEmitter {
 
   /** `{ pid, uid, gid }` of whoever made the other end of a pair (SO_PEERCRED), else undefined. */
   get peerCredentials() {
-    const found = this[kHandle]?.peerCredentials();
-    if (!Array.isArray(found)) return undefined;
-    const [pid, uid, gid] = found;
-    return { pid, uid, gid };
+    return handles.peerCredentials(this[kHandle]);
   }
 
   /** Lets the open socket keep the process alive: the default. @returns {this} */
@@ -474,16 +453,6 @@ function sendToShort(socket, message, destPath, options, callback) {
   return outbox.hasRoom();
 }
 
-function checkRange(view, offset, length) {
-  check.integer(offset, 'offset');
-  check.integer(length, 'length');
-  if (offset > view.byteLength || length > view.byteLength - offset) {
-    const name = offset > view.byteLength ? 'offset' : 'length';
-    const message = `"${name}" is outside of buffer bounds`;
-    throw codedError(RangeError, 'ERR_BUFFER_OUT_OF_BOUNDS', message);
-  }
-}
-
 function pathsAsBuffers(encoding) {
   if (encoding === undefined || encoding === 'utf8') return false;
   if (encoding === 'buffer') return true;
@@ -500,26 +469,11 @@ function senderPath(socket) {
 
 function receiveError(flags, path) {
   if (flags & flag.TRUNCATED) return systemError(ENOBUFS, 'recvmsg', path);
-  if (flags & flag.FDS_LOST) {
-    const message = 'Descriptors of a message were lost: the process may not open any more';
-    return codedError(Error, 'ERR_AFUNIX_FDS_LOST', message);
-  }
-  const message = 'More descriptors arrived than maxPendingFds allows; they were closed';
-  return codedError(Error, 'ERR_AFUNIX_TOO_MANY_FDS', message);
+  return handles.descriptorError(flags);
 }
 
 function closeAll(fds) {
   for (const fd of fds) closeSync(fd);
-}
-
-function closeOnAbort(socket, signal) {
-  const onAbort = () => socket.close();
-  if (signal.aborted) {
-    process.nextTick(onAbort);
-    return null;
-  }
-  signal.addEventListener('abort', onAbort, { once: true });
-  return () => signal.removeEventListener('abort', onAbort);
 }
 
 function emitIfOpen(socket, event) {

@@ -16,7 +16,7 @@
 const { Buffer } = require('node:buffer');
 const { markAsUntransferable } = require('node:worker_threads');
 const { Endpoint, Listener, setHooks } = require('./binding');
-const { systemError } = require('./errors');
+const { codedError, systemError } = require('./errors');
 
 const kHandle = Symbol('kHandle');
 const kMessage = Symbol('kMessage');
@@ -125,6 +125,27 @@ function credentialsAt(words, at) {
   return { pid: words[at + 4] | 0, uid: words[at + 5], gid: words[at + 6] };
 }
 
+/** What makes a message an error: descriptors that came with it are gone. */
+const FDS_MISSING = flag.FDS_LOST | flag.FDS_REFUSED;
+
+/** The Error for flags with FDS_MISSING. */
+function descriptorError(flags) {
+  if (flags & flag.FDS_LOST) {
+    const message = 'Descriptors of a message were lost: the process may not open any more';
+    return codedError(Error, 'ERR_AFUNIX_FDS_LOST', message);
+  }
+  const message = 'More descriptors arrived than maxPendingFds allows; they were closed';
+  return codedError(Error, 'ERR_AFUNIX_TOO_MANY_FDS', message);
+}
+
+/** `{ pid, uid, gid }` of the peer of a handle, if it has one. */
+function peerCredentials(handle) {
+  const found = handle?.peerCredentials();
+  if (!Array.isArray(found)) return undefined;
+  const [pid, uid, gid] = found;
+  return { pid, uid, gid };
+}
+
 /**
  * A result of native code that is not a negative errno.
  *
@@ -137,9 +158,11 @@ function demand(result, syscall, path) {
 
 module.exports = {
   Endpoint,
+  FDS_MISSING,
   Listener,
   credentialsAt,
   demand,
+  descriptorError,
   fdsToken,
   flag,
   kConnection,
@@ -150,4 +173,5 @@ module.exports = {
   kSenderName,
   kSettled,
   kShortage,
+  peerCredentials,
 };

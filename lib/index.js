@@ -2,5 +2,6 @@
 'use strict';
 
 const { DgramSocket } = require('./dgram');
+const { SeqpacketServer, SeqpacketSocket } = require('./seqpacket');
 
-module.exports = { DgramSocket };
+module.exports = { DgramSocket, SeqpacketServer, SeqpacketSocket };

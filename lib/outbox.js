@@ -119,6 +119,11 @@ class Outbox {
     this.finish(callback ?? new Callback(this.onError), error);
   }
 
+  /** The outcome of something that was not even tried; `callback` is the user's, or undefined. */
+  reject(callback, error) {
+    this.fail(callback === undefined ? undefined : new Callback(callback), error);
+  }
+
   /** Native code is done with a message. */
   settle(ticket, status) {
     const send = this.queued?.get(ticket);
@@ -198,4 +203,4 @@ function runFinished(outbox) {
   }
 }
 
-module.exports = { Callback, Outbox };
+module.exports = { Outbox };

@@ -4,7 +4,7 @@
 
 const { Buffer } = require('node:buffer');
 const { fileURLToPath } = require('node:url');
-const { invalidType, invalidValue, outOfRange } = require('./errors');
+const { codedError, invalidType, invalidValue, outOfRange } = require('./errors');
 
 /**
  * The bytes of a socket path: a string, Buffer or `file:` URL; a leading NUL makes an abstract
@@ -30,9 +30,9 @@ function pathBytes(path, name = 'path') {
 }
 
 /** A message: a view is taken as it is, a string becomes UTF-8. */
-function messageBytes(message, name = 'message') {
+function messageBytes(message, name = 'message', encoding = 'utf8') {
   if (ArrayBuffer.isView(message)) return message;
-  if (typeof message === 'string') return Buffer.from(message);
+  if (typeof message === 'string') return Buffer.from(message, encoding);
   throw invalidType(
     name,
     'of type string or an instance of Buffer, TypedArray, or DataView',
@@ -46,6 +46,23 @@ function integer(value, name, min = 0, max = Number.MAX_SAFE_INTEGER) {
   if (!Number.isInteger(value)) throw outOfRange(name, 'an integer', value);
   if (value < min || value > max) throw outOfRange(name, `>= ${min} and <= ${max}`, value);
   return value;
+}
+
+/**
+ * The part of a view from `offset` on, `length` bytes long.
+ *
+ * @throws {RangeError} ERR_OUT_OF_RANGE, ERR_BUFFER_OUT_OF_BOUNDS
+ * @returns {number} the length
+ */
+function partLength(view, offset, length) {
+  integer(offset, 'offset');
+  integer(length, 'length');
+  if (offset > view.byteLength || length > view.byteLength - offset) {
+    const name = offset > view.byteLength ? 'offset' : 'length';
+    const message = `"${name}" is outside of buffer bounds`;
+    throw codedError(RangeError, 'ERR_BUFFER_OUT_OF_BOUNDS', message);
+  }
+  return length;
 }
 
 /** A function or nothing. */
@@ -84,13 +101,29 @@ function optionalSignal(signal, name = 'options.signal') {
   return signal;
 }
 
+/**
+ * Calls `react` when the signal is aborted, in the next tick if it is already.
+ *
+ * @returns {(() => void) | null} stops listening
+ */
+function onAbort(signal, react) {
+  if (signal.aborted) {
+    process.nextTick(react);
+    return null;
+  }
+  signal.addEventListener('abort', react, { once: true });
+  return () => signal.removeEventListener('abort', react);
+}
+
 module.exports = {
   integer,
   isOptions,
   messageBytes,
+  onAbort,
   optionalBoolean,
   optionalCallback,
   optionalSignal,
   optionsObject,
+  partLength,
   pathBytes,
 };

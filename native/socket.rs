@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CString, OsStr};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -313,8 +313,27 @@ fn descriptor_path(fd: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
+/// A turn at replacing files in `path`'s directory: an advisory lock on it, until dropped, so that
+/// two who find the same dead file do not remove each other's living one. None where there is no
+/// such lock to be had: then there is only the check right before the removal.
+fn take_turn(path: &Path) -> Option<std::fs::File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = std::fs::File::open(folder.unwrap_or(Path::new("."))).ok()?;
+    // Whoever holds it needs microseconds; somebody else's lock must not hold us for long.
+    for _ in 0..100 {
+        // SAFETY: a plain call on an open descriptor.
+        let locked = unsafe { syscall!(flock(folder.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB)) };
+        if locked.is_ok() {
+            return Some(folder);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    None
+}
+
 /// Removes the socket file at `path` if nobody listens on it. True: try to bind again.
 fn remove_if_dead(path: &Path, kind: Type) -> Result<bool> {
+    let _turn = take_turn(path);
     // While it is pinned, no other file can be given its inode number.
     #[cfg(target_os = "linux")]
     let pinned = match pin(path) {
@@ -322,34 +341,15 @@ fn remove_if_dead(path: &Path, kind: Type) -> Result<bool> {
         Err(_) => return Ok(false),
         Ok(pinned) => pinned,
     };
-    let Some(id) = identity(path) else {
-        return Ok(!path.exists());
-    };
+    let Some(id) = identity(path) else { return Ok(false) };
     #[cfg(target_os = "linux")]
     let probe = descriptor_path(&pinned);
     #[cfg(not(target_os = "linux"))]
     let probe = path.to_path_buf();
     let probe = UnixAddr::new(probe.as_os_str().as_bytes())?;
     // ENOENT: no /proc here, so nothing can be said, and what may be alive is left alone.
-    if connect(std::os::fd::AsFd::as_fd(&create(kind)?), &probe) != Err(Errno::CONNREFUSED) {
+    if connect(create(kind)?.as_fd(), &probe) != Err(Errno::CONNREFUSED) {
         return Ok(false);
     }
-    // Another process may have replaced the dead file by a living one just now. So move it aside
-    // first, look at what was moved, and put it back if it is not the one found dead.
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(format!(".{}.dead", std::process::id()));
-    let aside = PathBuf::from(aside);
-    match std::fs::rename(path, &aside).map_err(Errno::from) {
-        Err(Errno::NOENT) => return Ok(true),
-        Err(_) => return Ok(false),
-        Ok(()) => {}
-    }
-    if identity(&aside) == Some(id) {
-        return Ok(std::fs::remove_file(&aside).is_ok());
-    }
-    // hard_link, not rename: it does not overwrite what may have come meanwhile.
-    if std::fs::hard_link(&aside, path).is_ok() {
-        let _ = std::fs::remove_file(&aside);
-    }
-    Ok(false)
+    Ok(identity(path) == Some(id) && std::fs::remove_file(path).is_ok())
 }

@@ -1,0 +1,245 @@
+// Owns: what both servers have in common: listening, accepting, closing, counting connections.
+// May import: errors, fds, handle, validate.
+'use strict';
+
+const { EventEmitter, on } = require('node:events');
+const { debuglog } = require('node:util');
+const { codedError, systemError } = require('./errors');
+const { descriptorOf } = require('./fds');
+const check = require('./validate');
+const handles = require('./handle');
+
+const { Endpoint, Listener, demand, kConnection, kError, kHandle, kShortage } = handles;
+
+const MAX_INT = 2 ** 31 - 1;
+/** As in net: the kernel's own limit (net.core.somaxconn) may be lower. */
+const DEFAULT_BACKLOG = 511;
+
+const kServer = Symbol('kServer');
+const kMakeSocket = Symbol('kMakeSocket');
+const kConnectionClosed = Symbol('kConnectionClosed');
+
+const debug = debuglog('afunix');
+
+/**
+ * A server of connected Unix sockets, as net.Server is of TCP ones.
+ *
+ * Events: `'listening'`, `'connection'(socket, path)`, `'drop'` (beyond `maxConnections`),
+ * `'warning'(error)` (accepting pauses for want of descriptors or memory, and goes on by itself),
+ * `'error'(error)`, `'close'`.
+ */
+class SocketServer extends EventEmitter {
+  /**
+   * @param {number} kind - the native kind
+   * @param {object} [options] - given to each connection's socket, but for `signal`
+   * @param {AbortSignal} [options.signal] - closes the server
+   * @param {(socket: object) => void} [connectionListener]
+   */
+  constructor(kind, options, connectionListener) {
+    super();
+    if (typeof options === 'function') [options, connectionListener] = [undefined, options];
+    check.optionalCallback(connectionListener, 'connectionListener');
+    const { signal, ...forSockets } = check.optionsObject(options);
+    check.optionalSignal(signal);
+    /** Above this many connections new ones are closed at once. No limit unless set. */
+    this.maxConnections = undefined;
+    this[kHandle] = null;
+    this[kServer] = {
+      kind,
+      options: forSockets,
+      path: '',
+      connections: 0,
+      referenced: true,
+      paused: false,
+      closeEmitted: true,
+      stopListening: null,
+    };
+    if (connectionListener) this.on('connection', connectionListener);
+    if (signal) this[kServer].stopListening = check.onAbort(signal, () => this.close());
+  }
+
+  /** Whether the server accepts connections. */
+  get listening() {
+    return this[kHandle] !== null;
+  }
+
+  /** The descriptor's number; -1 while there is none. */
+  get fd() {
+    return this[kHandle] === null ? -1 : this[kHandle].fd();
+  }
+
+  /** The name the server listens at; null while it does not. */
+  address() {
+    const name = this[kHandle]?.localAddress();
+    return name === undefined || typeof name === 'number' ? null : name.toString();
+  }
+
+  /**
+   * How many connections are open.
+   *
+   * @param {(error: null, count: number) => void} callback - in the next tick
+   */
+  getConnections(callback) {
+    process.nextTick(callback, null, this[kServer].connections);
+    return this;
+  }
+
+  /** Accepts no more until resume(): connections wait in the backlog. */
+  pause() {
+    this[kServer].paused = true;
+    this[kHandle]?.setAccepting(0);
+    return this;
+  }
+
+  /** Accepts again. */
+  resume() {
+    this[kServer].paused = false;
+    if (this[kHandle] !== null) demand(this[kHandle].setAccepting(1), 'epoll_ctl');
+    return this;
+  }
+
+  /** Lets the listening server keep the process alive: the default. */
+  ref() {
+    this[kServer].referenced = true;
+    this[kHandle]?.setRef(1);
+    return this;
+  }
+
+  /** Lets the process end although the server listens. */
+  unref() {
+    this[kServer].referenced = false;
+    this[kHandle]?.setRef(0);
+    return this;
+  }
+
+  /** Whether the listening server keeps the process alive. */
+  hasRef() {
+    return this[kHandle] !== null && this[kServer].referenced;
+  }
+
+  /**
+   * Stops listening at once and removes the socket file, if it is still ours. Connections stay;
+   * `'close'` comes when the last of them has ended. Idempotent.
+   *
+   * @param {(error?: Error) => void} [callback] - with `'close'`; ERR_SERVER_NOT_RUNNING if the
+   *   server did not listen
+   */
+  close(callback) {
+    check.optionalCallback(callback);
+    const handle = this[kHandle];
+    if (callback) {
+      if (handle !== null) {
+        this.once('close', () => callback());
+      } else {
+        const error = codedError(Error, 'ERR_SERVER_NOT_RUNNING', 'Server is not running.');
+        process.nextTick(callback, error);
+      }
+    }
+    if (handle === null) return this;
+    debug('server fd %d closes', handle.fd());
+    this[kHandle] = null;
+    this[kServer].stopListening?.();
+    handle.close();
+    emitCloseIfEmpty(this);
+    return this;
+  }
+
+  /** close(), as a promise of `'close'`. */
+  [Symbol.asyncDispose]() {
+    return new Promise((resolve) => {
+      if (this[kServer].closeEmitted) resolve();
+      else this.once('close', resolve);
+      this.close();
+    });
+  }
+
+  /** Connections, until the server is closed. */
+  async *[Symbol.asyncIterator]() {
+    for await (const [socket] of on(this, 'connection', { close: ['close'] })) yield socket;
+  }
+
+  [kConnection]() {
+    const { kind, options, connections, path } = this[kServer];
+    const handle = new Endpoint(kind);
+    const status = handle.acceptFrom(this[kHandle]);
+    if (status < 0) {
+      handle.close();
+      this.emit('error', systemError(status, 'accept', path));
+      return;
+    }
+    if (this.maxConnections !== undefined && connections >= this.maxConnections) {
+      handle.close();
+      this.emit('drop');
+      return;
+    }
+    const socket = this[kMakeSocket](handle, options);
+    this[kServer].connections++;
+    this.emit('connection', socket, path);
+  }
+
+  /** A connection's socket has closed. */
+  [kConnectionClosed]() {
+    this[kServer].connections--;
+    if (this[kHandle] === null) emitCloseIfEmpty(this);
+  }
+
+  [kShortage](errno) {
+    this.emit('warning', systemError(errno, 'accept', this[kServer].path));
+  }
+
+  [kError](errno) {
+    this.emit('error', systemError(errno, 'accept', this[kServer].path));
+  }
+}
+
+/**
+ * Makes a server listen, or throws: ERR_SERVER_ALREADY_LISTEN, EADDRINUSE (somebody lives there, or
+ * the file is no dead socket) and other errors of bind(2) and listen(2); for `fd` EBADF, ENOTSOCK,
+ * EINVAL (it does not listen), EPROTOTYPE.
+ */
+function listen(server, path, backlog, callback) {
+  if (typeof path === 'function') [path, callback] = [undefined, path];
+  if (typeof backlog === 'function') [backlog, callback] = [undefined, backlog];
+  let options = {};
+  if (check.isOptions(path)) {
+    options = path;
+    ({ path, backlog = backlog } = options);
+  }
+  check.optionalCallback(callback);
+  const { fd, mode } = options;
+  const length = check.integer(backlog ?? DEFAULT_BACKLOG, 'backlog', 0, MAX_INT);
+  const bits = mode === undefined ? -1 : check.integer(mode, 'options.mode', 0, 0o7777);
+  const state = server[kServer];
+  if (server[kHandle] !== null) {
+    const message = 'Listen method has been called more than once without closing.';
+    throw codedError(Error, 'ERR_SERVER_ALREADY_LISTEN', message);
+  }
+  const handle = new Listener(state.kind);
+  if (fd !== undefined) {
+    demand(handle.adopt(descriptorOf(fd, 'options.fd')), 'adopt');
+  } else {
+    // Without a name the kernel chooses one.
+    const name = path === undefined || path === null ? new Uint8Array() : check.pathBytes(path);
+    demand(handle.listen(name, length, bits), 'listen', path);
+  }
+  handle.owner = server;
+  server[kHandle] = handle;
+  state.closeEmitted = false;
+  state.path = server.address();
+  if (!state.referenced) handle.setRef(0);
+  if (!state.paused) demand(handle.setAccepting(1), 'epoll_ctl');
+  debug('server fd %d listens at %j', handle.fd(), state.path);
+  if (callback) server.once('listening', callback);
+  process.nextTick(() => {
+    if (server[kHandle] === handle) server.emit('listening');
+  });
+}
+
+function emitCloseIfEmpty(server) {
+  const state = server[kServer];
+  if (state.connections > 0 || state.closeEmitted) return;
+  state.closeEmitted = true;
+  process.nextTick(() => server.emit('close'));
+}
+
+module.exports = { SocketServer, kConnectionClosed, kMakeSocket, listen };
