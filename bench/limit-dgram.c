@@ -53,7 +53,7 @@ static void dgram_oneway_receive(void) {
   static char message[BUFFER];
   struct sockaddr_un from;
   int fd = bound(SOCK_DGRAM, address(text("path", "")));
-  meter.streams = 1;
+  meter_open(1);
   say("\"ready\":true");
   do {
     socklen_t length = sizeof from;
@@ -127,12 +127,11 @@ static void dgram_fanout_receive(void) {
   static int fds[MAX_SOCKETS];
   struct epoll_event events[128];
   struct sockaddr_un from;
-  int set = epoll_create1(EPOLL_CLOEXEC), more = 1;
-  meter.streams = number("receivers", 100);
-  for (int i = 0; i < meter.streams; i++) {
-    struct epoll_event wanted = {.events = EPOLLIN, .data.u32 = i};
+  int set = open_set(), receivers = number("receivers", 100), more = 1;
+  meter_open(receivers);
+  for (int i = 0; i < receivers; i++) {
     fds[i] = bound(SOCK_DGRAM, numbered(i));
-    if (epoll_ctl(set, EPOLL_CTL_ADD, fds[i], &wanted) < 0) die("epoll_ctl");
+    watch(set, fds[i], i);
   }
   say("\"ready\":true");
   while (more) {
@@ -200,6 +199,8 @@ static void dgram_flood_timer_receive(void) {
   say("\"late\":%.3f,\"rate\":%.1f", worst * 1e3, received / number("duration", 2));
 }
 
+/* ---- roles that every case may use ----------------------------------------------------------- */
+
 /* A reader that never reads: binds and waits to be ended. */
 static void any_stalled(void) {
   bound(SOCK_DGRAM, address(text("path", "")));
@@ -207,10 +208,7 @@ static void any_stalled(void) {
   for (;;) pause();
 }
 
-static const struct {
-  const char *name, *role;
-  void (*run)(void);
-} programs[] = {
+const struct program dgram_programs[] = {
     {"any", "stalled", any_stalled},
     {"dgram-oneway", "send", dgram_oneway_send},
     {"dgram-oneway", "receive", dgram_oneway_receive},
@@ -223,5 +221,5 @@ static const struct {
     {"dgram-stalled-cpu", "send", dgram_stalled_cpu_send},
     {"dgram-idle-memory", "open", dgram_idle_memory_open},
     {"dgram-flood-timer", "receive", dgram_flood_timer_receive},
+    {0},
 };
-

@@ -9,6 +9,7 @@
  */
 #include "limit.h"
 #include <stdarg.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -33,7 +34,6 @@ double number(const char *name, double otherwise) {
   return value ? atof(value) : otherwise;
 }
 
-/* One line for the parent: a JSON object with the given members. */
 void say(const char *members, ...) {
   va_list rest;
   va_start(rest, members);
@@ -89,7 +89,18 @@ int bound(int type, struct sockaddr_un a) {
   return fd;
 }
 
-/* What the receiver of numbered messages saw: the twin of `Meter` in lib/sequence.js. */
+int open_set(void) {
+  int set = epoll_create1(EPOLL_CLOEXEC);
+  if (set < 0) die("epoll_create1");
+  return set;
+}
+
+void watch(int set, int fd, uint32_t id) {
+  struct epoll_event wanted = {.events = EPOLLIN, .data.u32 = id};
+  if (epoll_ctl(set, EPOLL_CTL_ADD, fd, &wanted) < 0) die("epoll_ctl");
+}
+
+/* What the receiver of numbered messages saw. */
 static struct {
   uint32_t expected[MAX_SOCKETS];
   uint32_t received, misplaced;
@@ -99,7 +110,6 @@ static struct {
 
 void meter_open(int streams) { meter.streams = streams; }
 
-/* False once every stream has ended. */
 int take(int stream, const char *message) {
   uint32_t n;
   memcpy(&n, message, sizeof n);
@@ -123,16 +133,22 @@ void say_meter(void) {
 
 /* ---- roles ----------------------------------------------------------------------------------- */
 
+static const struct program *find(const char *name, const char *role) {
+  const struct program *tables[] = {dgram_programs, seqpacket_programs};
+  for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+    for (const struct program *p = tables[i]; p->name; p++)
+      if (!strcmp(p->name, name) && !strcmp(p->role, role)) return p;
+  return NULL;
+}
+
 int main(int count, char **argv) {
-  if (count >= 3) {
-    arguments = argv + 3;
-    alarm(number("timeout", 60)); /* nothing outlives a bench that was killed */
-    for (size_t i = 0; i < sizeof programs / sizeof *programs; i++)
-      if (!strcmp(programs[i].name, argv[1]) && !strcmp(programs[i].role, argv[2])) {
-        programs[i].run();
-        return 0;
-      }
+  const struct program *program = count >= 3 ? find(argv[1], argv[2]) : NULL;
+  if (!program) {
+    fprintf(stderr, "usage: limit CASE ROLE [name=value …]\n");
+    return 2;
   }
-  fprintf(stderr, "usage: limit CASE ROLE [name=value …]\n");
-  return 2;
+  arguments = argv + 3;
+  alarm(number("timeout", 60)); /* nothing outlives a bench that was killed */
+  program->run();
+  return 0;
 }

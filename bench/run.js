@@ -30,6 +30,12 @@ const CASES = [
   'dgram-stalled-cpu',
   'dgram-idle-memory',
   'dgram-flood-timer',
+  'seq-oneway',
+  'seq-oneway-8k',
+  'seq-rtt',
+  'seq-accept',
+  'seq-idle-memory',
+  'seq-idle-throughput',
 ];
 
 const USAGE = `usage: node bench/run.js [CASE …] [options]

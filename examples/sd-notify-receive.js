@@ -1,8 +1,8 @@
 'use strict';
 
-// Receives what services tell their manager with sd_notify(3), and believes only the process that
-// the kernel names. The service is systemd-notify or, where that is not installed, this process.
-// Linux only: messages carry credentials.
+// Receives what services tell their manager with sd_notify(3), with the credentials of the sender,
+// which the kernel vouches for. The service is systemd-notify or, where that is not installed,
+// this process itself. Linux only: nobody else sends credentials with each message.
 // Run: node examples/sd-notify-receive.js (after `npm start` or `npm run build` built the addon)
 
 const { spawn } = require('node:child_process');
@@ -10,50 +10,51 @@ const { once } = require('node:events');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const { promisify } = require('node:util');
 const { DgramSocket } = require('afunix');
 
-/** Starts systemd-notify; false if it is not installed. */
-async function startNotifier(address) {
+/** Runs systemd-notify to its end; false if it is not installed. */
+async function runNotifier(address) {
   const notifier = spawn('systemd-notify', ['--ready', '--status=Ready to serve'], {
     env: { ...process.env, NOTIFY_SOCKET: address },
     stdio: 'inherit',
   });
   try {
-    await once(notifier, 'spawn');
+    await once(notifier, 'close'); // Rejects if there is an 'error' instead.
     return true;
   } catch {
     return false;
   }
 }
 
-function notifyOurselves(address) {
+/** Does what it does. */
+async function notifyOurselves(address) {
   const service = new DgramSocket();
-  service.sendTo('READY=1\nSTATUS=Ready to serve', address, (error) => {
-    if (error) throw error;
-    service.close();
-  });
+  await promisify(service.sendTo).call(service, 'READY=1\nSTATUS=Ready to serve', address);
+  service.close();
 }
 
 async function main() {
-  if (process.platform !== 'linux') return console.log('Only Linux sends credentials.');
+  if (process.platform !== 'linux') {
+    console.log('Skipped: only Linux sends credentials with each message.');
+    return;
+  }
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'afunix-notify-'));
   const address = path.join(folder, 'notify.sock');
   // Without `receiveFds` the kernel closes descriptors that come along. systemd-notify sends one
-  // with a second message, and waits until it is closed.
+  // with its last message, BARRIER=1, and waits until it is closed.
   const manager = new DgramSocket({ credentials: true }).bind(address, { mode: 0o600 });
-  manager.unref(); // Should no message ever come, the process ends all the same.
-
-  const received = once(manager, 'data');
-  if (!(await startNotifier(address))) notifyOurselves(address);
-  const [data, , { credentials }] = await received;
-  for (const line of data.toString().trimEnd().split('\n')) {
-    const [name, value] = line.split(/=(.*)/s);
-    console.log(`${name}: ${value}`);
-  }
-  console.log(`said by user ${credentials.uid}, group ${credentials.gid}`);
-  return new Promise((resolve) => {
-    manager.close(() => resolve(fs.rmdirSync(folder)));
+  manager.on('data', (data, _from, { credentials }) => {
+    const { pid, uid, gid } = credentials;
+    console.log(`process ${pid}, user ${uid}, group ${gid}:`);
+    for (const line of data.toString().trimEnd().split('\n')) console.log(`  ${line}`);
   });
+
+  const told = once(manager, 'data');
+  if (!(await runNotifier(address))) await notifyOurselves(address);
+  await told;
+  manager.close();
+  fs.rmdirSync(folder);
 }
 
 main();

@@ -106,13 +106,14 @@ struct Batched {
 }
 
 /// What the traffic of a socket is expected to be like, from what it was like.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Guess {
     wake_ups: u32,
-    /// A wake-up finds more than one message.
+    /// A look finds more than one message.
     bursts: bool,
-    /// More come while JavaScript handles the first.
-    continues: bool,
+    /// So many looks in a row find something: the answer to what JavaScript sends while it handles
+    /// the first is often there when it returns.
+    looks: u32,
 }
 
 /// One socket.
@@ -149,7 +150,7 @@ impl Endpoint {
             waits_for_self: Cell::new(false),
             holding: Cell::new(false),
             failure: Cell::new(None),
-            guess: Cell::new(Guess::default()),
+            guess: Cell::new(Guess { wake_ups: 0, bursts: false, looks: 1 }),
             last_from: RefCell::new(None),
         })
     }
@@ -470,15 +471,15 @@ impl Endpoint {
     /// Takes waiting messages, a batch at a time, and hands each batch to JavaScript.
     ///
     /// Two guesses save system calls where traffic is regular: whether to ask for more than one
-    /// message, and whether another will have come by the time JavaScript has handled these, so
-    /// that looking again beats another turn of the event loop.
+    /// message, and how often to look again before going back to the event loop. Both are put to
+    /// the test now and then.
     fn pump(&self) {
         let guess = self.guess.get();
-        let wake_up = guess.wake_ups.wrapping_add(1);
-        let probing = wake_up.is_multiple_of(PROBE_EVERY);
+        let wake_ups = guess.wake_ups.wrapping_add(1);
+        let probing = wake_ups.is_multiple_of(PROBE_EVERY);
         let limit = if guess.bursts || probing { RECEIVE_BATCH } else { 1 };
-        let mut looks_again = guess.continues || probing;
-        let (mut taken, mut largest, mut continued) = (0, 0, false);
+        let mut allowed = guess.looks + u32::from(probing);
+        let (mut taken, mut largest, mut looks, mut missed) = (0, 0, 0, false);
         let mut ended = false;
         while taken < READ_BUDGET && self.reading.get() && !ended {
             let count = match self.receive(limit) {
@@ -486,27 +487,29 @@ impl Endpoint {
                     ended = received.ended;
                     received.count
                 }
-                Err(Errno::AGAIN | Errno::BADF) => break,
+                Err(Errno::AGAIN | Errno::BADF) => {
+                    missed = true;
+                    break;
+                }
                 // The peer's last messages and its end are still to come.
                 Err(errno) if self.kind.has_end() && self.failure.get().is_none() => {
                     self.failure.set(Some(errno));
-                    looks_again = true;
+                    allowed = u32::MAX;
                     continue;
                 }
                 Err(errno) => return self.core.tell(Event::Error, errno.to_js()),
             };
-            continued = taken > 0;
+            looks += 1;
             taken += count;
             largest = count.max(largest);
-            if count < RECEIVE_BATCH && !looks_again {
+            // Nothing more waits, or hardly: the poll is level-triggered.
+            if count < RECEIVE_BATCH && looks >= allowed {
                 break;
             }
-            // Again for as long as it proves right.
-            looks_again = guess.continues || continued;
         }
         let bursts = if limit == 1 { guess.bursts } else { largest > 1 };
-        let continues = if guess.continues || probing { continued } else { false };
-        self.guess.set(Guess { wake_ups: wake_up, bursts, continues });
+        let looks = if missed || looks > guess.looks { looks.max(1) } else { guess.looks };
+        self.guess.set(Guess { wake_ups, bursts, looks });
         self.tell_end(ended);
     }
 

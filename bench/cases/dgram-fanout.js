@@ -68,6 +68,7 @@ module.exports = {
   name: 'dgram-fanout',
   about:
     'One sender, 100 receiving sockets in another process, 64-byte datagrams in turn; first with all of them reading, then with one that never reads.',
+  kind: 'dgram',
   implementations: ['afunix', 'node-unix-socket', 'unix-dgram'],
   metrics: [
     { key: 'all', label: 'messages/s, all reading', ratioTo: 'c' },

@@ -41,6 +41,7 @@ const roles = {
 module.exports = {
   name: 'dgram-flood-timer',
   about: 'Worst lateness of a 5 ms timer in two seconds while another process floods the socket.',
+  kind: 'dgram',
   implementations: ['afunix', 'node-unix-socket', 'unix-dgram'],
   metrics: [
     {

@@ -47,6 +47,7 @@ async function oneway(trial, connect) {
 module.exports = {
   name: 'dgram-oneway',
   about: '64-byte datagrams one way between two processes, in windows of 64 with callbacks.',
+  kind: 'dgram',
   implementations: ['afunix', 'node-unix-socket', 'unix-dgram'],
   metrics: [
     {

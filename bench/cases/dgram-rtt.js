@@ -43,6 +43,7 @@ const roles = {
 module.exports = {
   name: 'dgram-rtt',
   about: '64-byte request and answer between two processes pinned to one processor.',
+  kind: 'dgram',
   implementations: ['afunix', 'node-unix-socket', 'unix-dgram'],
   pinned: true,
   metrics: [

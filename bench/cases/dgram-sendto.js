@@ -10,6 +10,7 @@ const { roles, oneway, metrics, faults } = require('./dgram-oneway');
 module.exports = {
   name: 'dgram-sendto',
   about: 'As dgram-oneway, but every message names its destination, in the C loop too.',
+  kind: 'dgram',
   implementations: ['afunix', 'node-unix-socket'],
   metrics: metrics.map((metric) => ({ ...metric, target: undefined })),
   faults,

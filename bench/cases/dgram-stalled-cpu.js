@@ -32,6 +32,7 @@ module.exports = {
   name: 'dgram-stalled-cpu',
   about:
     'CPU of a sender in one second with 1000 messages waiting for a receiver that never reads.',
+  kind: 'dgram',
   implementations: ['afunix', 'node-unix-socket', 'unix-dgram'],
   metrics: [
     {

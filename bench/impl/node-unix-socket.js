@@ -1,9 +1,9 @@
 'use strict';
 
-/** Adapter for node-unix-socket; see afunix.js for the interface. It has no connect(). */
+/** Adapter for node-unix-socket; see afunix.js for the interface. It has no connect() for datagrams. */
 
 const { version } = require('node-unix-socket/package.json');
-const { DgramSocket } = require('node-unix-socket');
+const { DgramSocket, SeqpacketServer, SeqpacketSocket } = require('node-unix-socket');
 
 const dgram = {
   bind(path, onMessage) {
@@ -27,4 +27,26 @@ const dgram = {
   },
 };
 
-module.exports = { version, dgram };
+const seqpacket = {
+  listen(path, onConnection) {
+    const server = new SeqpacketServer();
+    server.on('connection', onConnection);
+    server.listen(path);
+  },
+
+  connect(path, onConnect) {
+    const socket = new SeqpacketSocket();
+    socket.connect(path, onConnect);
+    return socket;
+  },
+
+  read(socket, onMessage) {
+    socket.on('data', onMessage);
+    socket.on('end', () => socket.destroy());
+  },
+
+  write: (socket, message, done) => socket.write(message, 0, message.length, done),
+  close: (socket) => socket.destroy(),
+};
+
+module.exports = { version, dgram, seqpacket };

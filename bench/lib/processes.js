@@ -117,7 +117,7 @@ class Trial {
   /**
    * @param {object} options
    * @param {string[]} options.command what runs a role of the implementation under test
-   * @param {string[]} options.limit what runs a role of limit.c
+   * @param {string[]} options.limit what runs a role of limit*.c
    * @param {string} options.caseName
    * @param {number} options.duration seconds to measure
    * @param {number} options.timeout seconds until a role is ended
@@ -148,7 +148,7 @@ class Trial {
     return this.#run(this.options.command, this.options.caseName, role, params, how);
   }
 
-  /** Starts a role of limit.c, whatever is under test. */
+  /** Starts a role of limit*.c, whatever is under test. */
   startLimit(caseName, role, params, how) {
     return this.#run(this.options.limit, caseName, role, params, how);
   }

@@ -34,14 +34,16 @@ async function runTrial(bench, command, { limit, duration }) {
  * @param {object} options
  * @param {number} options.rounds
  * @param {number} options.duration seconds to measure in a trial
- * @param {string[]} options.limit what runs a role of limit.c
- * @param {(name: string) => { version?: string, unavailable?: string }} options.probe
+ * @param {string[]} options.limit what runs a role of limit*.c
+ * @param {(name: string, kind: string) => { version?: string, unavailable?: string }} options.probe
  * @param {(round: number, name: string, measures: object) => void} options.onTrial
  * @returns {Promise<object>} for each implementation `{ version, unavailable, rounds, summary }`
  */
 async function runCase(bench, { rounds, duration, limit, probe, onTrial }) {
   const results = { [LIMIT]: { rounds: [] } };
-  for (const name of bench.implementations) results[name] = { ...probe(name), rounds: [] };
+  for (const name of bench.implementations) {
+    results[name] = { ...probe(name, bench.kind), rounds: [] };
+  }
   const names = Object.keys(results).filter((name) => !results[name].unavailable);
   const commandOf = (name) =>
     name === LIMIT ? limit : [process.execPath, ...(bench.nodeFlags ?? []), ROLE, name];

@@ -2,7 +2,7 @@
 
 /**
  * Numbered messages: how a sender paces them and how a receiver counts them. Shared by every case
- * that moves messages one way, whatever the kind of socket; limit.c has the same in C.
+ * that moves messages one way, whatever the kind of socket; limit*.c has the same in C.
  *
  * The first four bytes of a message are its number within its stream (little-endian), so that a lost,
  * repeated or overtaking message shows. A stream ends with one message numbered `END`.

@@ -1,7 +1,7 @@
 'use strict';
 
 /**
- * Owns what the bench needs before it starts: the rivals in node_modules/ and the compiled limit.c.
+ * Owns what the bench needs before it starts: the rivals in node_modules/ and the compiled C program.
  * A rival that cannot be built or loaded is left out with the reason; a missing C compiler is an error.
  */
 
@@ -65,18 +65,20 @@ function installRivals(log) {
 }
 
 /**
- * Compiles limit.c if it is newer than its program.
+ * Compiles limit*.c if one of them is newer than the program.
  *
  * @returns {string} the program
  */
 function compileLimit() {
-  const source = path.join(bench, 'limit.c');
+  const parts = fs.readdirSync(bench).filter((name) => /^limit.*\.[ch]$/.test(name));
+  const sources = parts.filter((name) => name.endsWith('.c'));
   const program = path.join(build, 'limit');
-  if (modified(program) > modified(source)) return program;
+  const newest = Math.max(...parts.map((name) => modified(path.join(bench, name))));
+  if (modified(program) > newest) return program;
   fs.mkdirSync(build, { recursive: true });
-  const compiled = run('cc', ['-O2', '-Wall', '-Wextra', '-o', program, source]);
+  const compiled = run('cc', ['-O2', '-Wall', '-Wextra', '-o', program, ...sources]);
   if (!compiled.ok) {
-    throw new BenchError(`cannot compile limit.c with cc: ${compiled.output.trim()}`);
+    throw new BenchError(`cannot compile limit*.c with cc: ${compiled.output.trim()}`);
   }
   return program;
 }
@@ -84,12 +86,19 @@ function compileLimit() {
 /**
  * Loads an implementation in a process of its own.
  *
+ * @param {string} name
+ * @param {string} kind what it must have: 'dgram' or 'seqpacket'
  * @returns {{ version: string } | { unavailable: string }}
  */
-function probe(name) {
+function probe(name, kind) {
   const adapter = path.join(bench, 'impl', name);
-  const loaded = run(process.execPath, ['-p', 'require(process.argv[1]).version', adapter]);
-  if (loaded.ok) return { version: loaded.output.trim() };
+  const script = `const it = require(process.argv[1]);
+    console.log(JSON.stringify({ version: it.version, has: Boolean(it[process.argv[2]]) }))`;
+  const loaded = run(process.execPath, ['-e', script, adapter, kind]);
+  if (loaded.ok) {
+    const { version, has } = JSON.parse(loaded.output);
+    return has ? { version } : { version, unavailable: `${kind} is not available yet` };
+  }
   const log = fs.existsSync(logOf(name)) ? ` (its build failed, see ${logOf(name)})` : '';
   return { unavailable: `${reasonIn(loaded.output)}${log}`.replaceAll(`${bench}/`, '') };
 }

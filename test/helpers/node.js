@@ -1,12 +1,13 @@
 'use strict';
 
-// Owns other Node.js processes in tests: scripts written as functions, and receivers that can be
-// stopped, continued and killed.
+// Owns other Node.js processes and threads in tests: scripts written as functions, and receivers that
+// can be stopped, continued and killed.
 
 const fs = require('node:fs');
 const path = require('node:path');
+const { Worker } = require('node:worker_threads');
 const { startProgram } = require('./programs.js');
-const { until } = require('./wait.js');
+const { Queue, until, within } = require('./wait.js');
 
 const LIB = path.join(__dirname, '..', '..', 'lib');
 
@@ -42,6 +43,38 @@ async function runScript(t, body, args, options) {
   if (code !== 0) throw new Error(`the script ended with ${signal ?? `code ${code}`}\n${stderr}`);
   const last = stdout.trimEnd().split('\n').at(-1);
   return last === '' ? undefined : JSON.parse(last);
+}
+
+/**
+ * Runs a function of `(afunix, data, port)` in a worker thread. It sees nothing of this file; `port`
+ * leads to `messages`. `exited()` is its exit code, `failure()` the Error that ended it, if any.
+ */
+function startWorker(t, body, data) {
+  const source = `const { parentPort, workerData: [lib, data] } = require('node:worker_threads');
+    (${body})(require(lib), data, parentPort);`;
+  // Otherwise closing a received descriptor with node:fs warns that node:fs has not opened it.
+  const options = { eval: true, workerData: [LIB, data], trackUnmanagedFds: false };
+  const worker = new Worker(source, options);
+  const messages = new Queue();
+  let failed;
+  worker.on('message', (message) => messages.put(message));
+  worker.on('error', (error) => {
+    failed = error;
+    messages.fail(error);
+  });
+  const exit = new Promise((resolve) => {
+    worker.on('exit', (code) => {
+      messages.fail(new Error(`the worker ended with code ${code}`));
+      resolve(code);
+    });
+  });
+  t.after(() => worker.terminate());
+  return {
+    worker,
+    messages,
+    exited: () => within(exit, 'the end of a worker'),
+    failure: () => failed,
+  };
 }
 
 /** Binds, says so, and prints every message. With an address to connect to, does that first. */
@@ -123,4 +156,4 @@ async function startStalled(t, name, peer) {
   return receiver;
 }
 
-module.exports = { LIB, runScript, startReceiver, startScript, startStalled };
+module.exports = { LIB, runScript, startReceiver, startScript, startStalled, startWorker };

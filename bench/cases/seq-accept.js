@@ -1,0 +1,127 @@
+'use strict';
+
+/**
+ * Connections that their client closes as soon as it has 16 of them, and that the server accepts,
+ * reads to the end and closes; connections per second at the server.
+ *
+ * First with the same C client for every server: it does not wait for the server, so that the backlog
+ * is never empty for long and the server is what holds the figure down. Then with a client of the
+ * implementation under test, which has to cope with a full backlog.
+ *
+ * A last connection brings the number of those before it, so that a missing one shows.
+ */
+
+const AT_ONCE = 16;
+const WARM_UP = 5000;
+
+const roles = {
+  serve({ seqpacket }, { params, ready, finish, onStop }) {
+    const { path, warmUp } = params;
+    let accepted = 0;
+    let first = 0;
+    let begin = 0;
+
+    function result(opened) {
+      const end = performance.now();
+      const [from, since] = accepted > 2 * warmUp ? [warmUp, begin] : [1, first];
+      const rate = (accepted - from) / ((end - since) / 1e3);
+      return { accepted, rate, missing: opened + 1 - accepted };
+    }
+
+    onStop(() => ({ accepted }));
+    seqpacket.listen(path, (socket) => {
+      accepted++;
+      if (accepted === 1) first = performance.now();
+      if (accepted === warmUp) begin = performance.now();
+      seqpacket.read(socket, (message) => finish(result(message.readUInt32LE(0))));
+    });
+    ready();
+  },
+
+  connect({ seqpacket }, { params, finish }) {
+    const { path, atOnce, duration } = params;
+    const stop = performance.now() + duration * 1e3;
+    let opened = 0;
+
+    function next() {
+      if (performance.now() >= stop) return end();
+      const sockets = [];
+      let waiting = atOnce;
+
+      function connected() {
+        // The callback may come inside of connect().
+        if (--waiting === 0) process.nextTick(closeAll);
+      }
+
+      function closeAll() {
+        opened += atOnce;
+        for (const socket of sockets) seqpacket.close(socket);
+        setImmediate(next);
+      }
+
+      for (let i = 0; i < atOnce; i++) sockets.push(seqpacket.connect(path, connected));
+    }
+
+    function end() {
+      const message = Buffer.alloc(4);
+      message.writeUInt32LE(opened);
+      const socket = seqpacket.connect(path, () => {
+        process.nextTick(() => seqpacket.write(socket, message, () => finish({ opened })));
+      });
+    }
+
+    next();
+  },
+};
+
+/** @param {boolean} own whether the client is of the implementation under test, or the C program */
+async function accept(trial, own) {
+  const path = trial.path('server');
+  const { duration } = trial;
+  const server = trial.start('serve', { path, warmUp: WARM_UP });
+  await server.ready;
+  const params = { path, atOnce: AT_ONCE, duration };
+  const client = own
+    ? trial.start('connect', params)
+    : trial.startLimit('seq-accept', 'connect', params);
+  try {
+    return (await Promise.all([server.result, client.result]))[0];
+  } catch (error) {
+    server.stop();
+    const counted = await server.result.catch(() => null);
+    if (!counted) throw error;
+    const figure = counted.accepted.toLocaleString('en-US');
+    throw new Error(`stopped after ${figure} connections (${error.message})`, { cause: error });
+  }
+}
+
+module.exports = {
+  name: 'seq-accept',
+  about: `Connect, accept, close: ${AT_ONCE} connections at a time. First with the same C client for every server, so that the server is what is measured; then with the implementation's own client.`,
+  kind: 'seqpacket',
+  implementations: ['afunix', 'node-unix-socket'],
+  metrics: [
+    {
+      key: 'server',
+      label: 'connections/s, C client',
+      ratioTo: 'c',
+      target: { of: 'ratio', atLeast: 0.3, aim: 0.45 },
+    },
+    { key: 'both', label: 'connections/s, own client', ratioTo: 'c' },
+  ],
+  faults: { missing: 'missing' },
+  roles,
+
+  async measure(trial) {
+    const server = await trial.part((part) => accept(part, false));
+    const measures = { server: server.rate, missing: server.missing };
+    try {
+      const both = await trial.part((part) => accept(part, true));
+      measures.both = both.rate;
+      measures.missing += both.missing;
+    } catch (error) {
+      measures.error = `own client: ${error.message}`;
+    }
+    return measures;
+  },
+};

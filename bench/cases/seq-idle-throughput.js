@@ -1,0 +1,45 @@
+'use strict';
+
+/**
+ * seq-oneway twice: alone, and with 10,000 connections to the same server that nothing happens on;
+ * their other ends are in a C program. The C server reads with epoll in both.
+ */
+
+const { kind, implementations, faults, roles, oneway } = require('./seq-oneway');
+
+const IDLE = 10_000;
+
+module.exports = {
+  name: 'seq-idle-throughput',
+  about:
+    'seq-oneway alone, then with 10,000 connections to the same server that nothing happens on. The C server reads with epoll.',
+  kind,
+  implementations,
+  metrics: [
+    { key: 'alone', label: 'messages/s, alone', ratioTo: 'c' },
+    { key: 'beside', label: 'messages/s, beside 10,000 idle', ratioTo: 'c' },
+    {
+      key: 'kept',
+      label: 'beside ÷ alone',
+      digits: 2,
+      target: { of: 'value', atLeast: 0.9 },
+    },
+  ],
+  faults,
+  roles,
+
+  async measure(trial) {
+    const alone = await trial.part((part) => oneway(part));
+    const measures = { alone: alone.rate, lost: alone.lost, misplaced: alone.misplaced };
+    try {
+      const beside = await trial.part((part) => oneway(part, { idle: IDLE }));
+      measures.beside = beside.rate;
+      measures.kept = beside.rate / alone.rate;
+      measures.lost += beside.lost;
+      measures.misplaced += beside.misplaced;
+    } catch (error) {
+      measures.error = `with idle connections: ${error.message}`;
+    }
+    return measures;
+  },
+};

@@ -1,0 +1,211 @@
+/* The roles of the seqpacket cases; see limit.h for the manner. */
+#include "limit.h"
+#include <sys/epoll.h>
+
+enum { BACKLOG = 511 }; /* as Node's own */
+
+static int listening(void) {
+  int fd = bound(SOCK_SEQPACKET, address(text("path", "")));
+  if (listen(fd, BACKLOG) < 0) die("listen");
+  return fd;
+}
+
+static int accepted(int server) {
+  int fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+  if (fd < 0) die("accept");
+  return fd;
+}
+
+static int connection(void) {
+  struct sockaddr_un to = address(text("path", ""));
+  int fd = open_socket(SOCK_SEQPACKET);
+  if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0) die("connect");
+  return fd;
+}
+
+/* False when the reader is gone. */
+static int send_message(int fd, const void *data, size_t size) {
+  if (send(fd, data, size, MSG_NOSIGNAL) >= 0) return 1;
+  if (errno != EPIPE && errno != ECONNRESET) die("send");
+  return 0;
+}
+
+/* The size of a message, or 0 at the end: no case sends an empty one. */
+static size_t receive_message(int fd, char *message) {
+  ssize_t size = recv(fd, message, BUFFER, 0);
+  if (size < 0) die("recv");
+  return size;
+}
+
+/* ---- seq-oneway, seq-oneway-8k --------------------------------------------------------------- */
+
+static void oneway_send(void) {
+  size_t size = number("size", 64);
+  int fd = connection(), alive = 1;
+  char *message = calloc(1, size);
+  double stop = now() + number("duration", 1);
+  uint32_t n = 0;
+  while (alive && now() < stop)
+    for (int i = 0; alive && i < WINDOW; i++) {
+      memcpy(message, &n, sizeof n);
+      if ((alive = send_message(fd, message, size))) n++;
+    }
+  memcpy(message, &END, sizeof END);
+  send_message(fd, message, size);
+  say("\"sent\":%u", n);
+}
+
+static void oneway_receive(void) {
+  static char message[BUFFER];
+  int server = listening(), fd;
+  meter_open(1);
+  say("\"ready\":true");
+  fd = accepted(server);
+  while (receive_message(fd, message) && take(0, message))
+    ;
+  say_meter();
+}
+
+/* ---- seq-rtt --------------------------------------------------------------------------------- */
+
+static void rtt_answer(void) {
+  static char message[BUFFER];
+  int server = listening(), fd;
+  say("\"ready\":true");
+  fd = accepted(server);
+  for (size_t size; (size = receive_message(fd, message));) send_message(fd, message, size);
+}
+
+static void rtt_ask(void) {
+  static char message[BUFFER];
+  int fd = connection();
+  size_t size = number("size", 64);
+  uint32_t warm_up = number("warmUp", 0), trips = 0;
+  double duration = number("duration", 1), begin = now(), time;
+  do {
+    memcpy(message, &trips, sizeof trips);
+    send_message(fd, message, size);
+    if (receive_message(fd, message) != size || memcmp(message, &trips, sizeof trips) != 0)
+      die("wrong answer");
+    time = now();
+    if (++trips == warm_up) begin = time;
+  } while (trips < warm_up || time - begin < duration);
+  say("\"rate\":%.1f", (trips - warm_up) / (time - begin));
+}
+
+/* ---- seq-accept ------------------------------------------------------------------------------ */
+
+/* Reads one connection after the other to its end; a message is the number of those before it. */
+static void accept_serve(void) {
+  uint32_t warm_up = number("warmUp", 0), accepts = 0, opened = 0;
+  int server = listening();
+  double first = 0, begin = 0;
+  size_t size;
+  say("\"ready\":true");
+  do {
+    char message[BUFFER];
+    int fd = accepted(server);
+    accepts++;
+    if (accepts == 1) first = now();
+    if (accepts == warm_up) begin = now();
+    size = receive_message(fd, message);
+    if (size) memcpy(&opened, message, sizeof opened);
+    close(fd);
+  } while (size == 0);
+  int warm = accepts > 2 * warm_up;
+  double seconds = now() - (warm ? begin : first);
+  say("\"accepted\":%u,\"rate\":%.1f,\"missing\":%d", accepts,
+      (accepts - (warm ? warm_up : 1)) / seconds, (int)(opened + 1 - accepts));
+}
+
+static void accept_connect(void) {
+  uint32_t at_once = number("atOnce", 16), opened = 0;
+  int *fds = calloc(at_once, sizeof *fds);
+  double stop = now() + number("duration", 1);
+  while (now() < stop) {
+    for (uint32_t i = 0; i < at_once; i++) fds[i] = connection();
+    for (uint32_t i = 0; i < at_once; i++) close(fds[i]);
+    opened += at_once;
+  }
+  send_message(connection(), &opened, sizeof opened);
+  say("\"opened\":%u", opened);
+}
+
+/* ---- seq-idle-memory ------------------------------------------------------------------------- */
+
+/* Accepts so many connections and gets ready to read them. */
+static void idle_memory_open(void) {
+  int connections = number("connections", 10000), server = listening(), set = open_set();
+  double before = resident_kib();
+  int *fds = calloc(connections, sizeof *fds);
+  say("\"ready\":true");
+  for (int i = 0; i < connections; i++) {
+    fds[i] = accepted(server);
+    watch(set, fds[i], i);
+  }
+  say("\"each\":%.4f", (resident_kib() - before) / connections);
+}
+
+/* ---- seq-idle-throughput --------------------------------------------------------------------- */
+
+/* As seq-oneway, but of a server that reads all of its connections. */
+static void idle_throughput_receive(void) {
+  static char message[BUFFER];
+  struct epoll_event events[128];
+  int server = listening(), set = open_set(), more = 1;
+  watch(set, server, server);
+  meter_open(1);
+  say("\"ready\":true");
+  while (more) {
+    int count = epoll_wait(set, events, 128, -1);
+    for (int e = 0; e < count; e++) {
+      int fd = events[e].data.u32;
+      if (fd == server) {
+        int fresh = accepted(server);
+        watch(set, fresh, fresh);
+      } else if (receive_message(fd, message)) {
+        more = take(0, message) && more;
+      } else {
+        close(fd);
+      }
+    }
+  }
+  say_meter();
+}
+
+/* ---- roles that every case may use ----------------------------------------------------------- */
+
+/*
+ * A process with many connections that nothing happens on: waits to be ended. Gives up when the
+ * server leaves its backlog full for `patience` seconds.
+ */
+static void any_hold(void) {
+  int connections = number("connections", 10000);
+  struct sockaddr_un to = address(text("path", ""));
+  struct timeval patience = {.tv_sec = number("patience", 2)};
+  for (int i = 0; i < connections; i++) {
+    int fd = open_socket(SOCK_SEQPACKET);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) == 0) continue;
+    fprintf(stderr, "limit: %d of %d connections made: %s\n", i, connections, strerror(errno));
+    exit(1);
+  }
+  say("\"ready\":true");
+  for (;;) pause();
+}
+
+const struct program seqpacket_programs[] = {
+    {"any", "hold", any_hold},
+    {"seq-oneway", "send", oneway_send},
+    {"seq-oneway", "receive", oneway_receive},
+    {"seq-oneway-8k", "send", oneway_send},
+    {"seq-oneway-8k", "receive", oneway_receive},
+    {"seq-rtt", "ask", rtt_ask},
+    {"seq-rtt", "answer", rtt_answer},
+    {"seq-accept", "serve", accept_serve},
+    {"seq-accept", "connect", accept_connect},
+    {"seq-idle-memory", "open", idle_memory_open},
+    {"seq-idle-throughput", "send", oneway_send},
+    {"seq-idle-throughput", "receive", idle_throughput_receive},
+    {0},
+};
