@@ -4,11 +4,10 @@
 
 const { Buffer } = require('node:buffer');
 const { EventEmitter } = require('node:events');
-const { closeSync } = require('node:fs');
 const { constants } = require('node:os');
 const { debuglog } = require('node:util');
 const { codedError, invalidValue, systemError } = require('./errors');
-const { NO_FDS, descriptorOf, descriptorsOf } = require('./fds');
+const { NO_FDS, closeFd, descriptorOf, descriptorsOf } = require('./fds');
 const handles = require('./handle');
 const { configure, socketOptions } = require('./options');
 const { Outbox } = require('./outbox');
@@ -473,7 +472,7 @@ function receiveError(flags, path) {
 }
 
 function closeAll(fds) {
-  for (const fd of fds) closeSync(fd);
+  for (const fd of fds) closeFd(fd);
 }
 
 function emitIfOpen(socket, event) {

@@ -9,6 +9,7 @@
 //   [kEnd]()                             the peer sends no more
 //
 // A native `Listener` has an `owner` with [kError], and
+//   [kAccepts]                           whether it wants connections just now
 //   [kConnection]()                      a connection was accepted: take it
 //   [kShortage](errno)                   accepting pauses, for want of memory or descriptors
 'use strict';
@@ -23,6 +24,7 @@ const kMessage = Symbol('kMessage');
 const kSettled = Symbol('kSettled');
 const kError = Symbol('kError');
 const kEnd = Symbol('kEnd');
+const kAccepts = Symbol('kAccepts');
 const kConnection = Symbol('kConnection');
 const kShortage = Symbol('kShortage');
 const kSenderName = Symbol('kSenderName');
@@ -100,7 +102,8 @@ function onSettled(words) {
 /** Hands accepted connections to the owner, which takes them from the listener one by one. */
 function onConnections(count) {
   const { owner } = this;
-  for (let index = 0; index < count && owner[kHandle] !== null; index++) owner[kConnection]();
+  // Closed or paused by a handler: native code keeps, or closes, the others.
+  for (let index = 0; index < count && owner[kAccepts]; index++) owner[kConnection]();
 }
 
 const EVENT_ERROR = 0;
@@ -165,6 +168,7 @@ module.exports = {
   descriptorError,
   fdsToken,
   flag,
+  kAccepts,
   kConnection,
   kEnd,
   kError,

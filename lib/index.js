@@ -2,6 +2,7 @@
 'use strict';
 
 const { DgramSocket } = require('./dgram');
+const { closeFd } = require('./fds');
 const { SeqpacketServer, SeqpacketSocket } = require('./seqpacket');
 
-module.exports = { DgramSocket, SeqpacketServer, SeqpacketSocket };
+module.exports = { DgramSocket, SeqpacketServer, SeqpacketSocket, closeFd };

@@ -2,7 +2,7 @@
 // May import: errors, fds, handle, outbox, server, validate.
 'use strict';
 
-const { Duplex } = require('node:stream');
+const { Duplex, addAbortSignal } = require('node:stream');
 const { constants } = require('node:os');
 const { debuglog } = require('node:util');
 const { codedError, systemError } = require('./errors');
@@ -11,7 +11,13 @@ const check = require('./validate');
 const handles = require('./handle');
 const { configure, socketOptions } = require('./options');
 const { Outbox } = require('./outbox');
-const { SocketServer, kConnectionClosed, kMakeSocket, listen } = require('./server');
+const {
+  SocketServer,
+  kConnectionClosed,
+  kMakeSocket,
+  kSocketOptions,
+  listen,
+} = require('./server');
 
 const { Endpoint, demand, flag, kEnd, kError, kHandle, kMessage, kSettled } = handles;
 
@@ -24,7 +30,7 @@ const DEFAULT_WRITABLE_MARK = 64 * 1024;
 const DEFAULT_CONNECT_TIMEOUT = 10_000;
 const DEFAULT_READ_BUFFER = 256 * 1024;
 /** The longest pause between attempts to connect to a full backlog, in milliseconds. */
-const MAX_CONNECT_PAUSE = 50;
+const MAX_CONNECT_PAUSE = 8;
 
 const { EAGAIN, ECONNRESET, EISCONN, ENOBUFS, ENOTCONN, EPIPE, ETIMEDOUT } = constants.errno;
 /** Failed sends after which no other can succeed. */
@@ -39,6 +45,7 @@ const kOutbox = Symbol('kOutbox');
 const kStart = Symbol('kStart');
 const kFail = Symbol('kFail');
 const kTouch = Symbol('kTouch');
+const kChecked = Symbol('kChecked');
 const kAdoptHandle = Symbol('kAdoptHandle');
 
 const debug = debuglog('afunix');
@@ -74,7 +81,6 @@ class SeqpacketSocket extends Duplex {
       readableObjectMode: true,
       readableHighWaterMark: options.readableHighWaterMark ?? DEFAULT_READABLE_MARK,
       emitClose: false,
-      signal: check.optionalSignal(options.signal),
     });
     const mark = options.writableHighWaterMark ?? DEFAULT_WRITABLE_MARK;
     const wait = options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT;
@@ -82,10 +88,13 @@ class SeqpacketSocket extends Duplex {
     this[kOutbox] = new Outbox(
       this,
       check.integer(mark, 'options.writableHighWaterMark'),
-      (error) => this.emit('error', error),
+      (error) => {
+        // A fatal one destroys the socket, which tells it.
+        if (!FATAL.has(error.errno)) this.emit('error', error);
+      },
     );
     this[kState] = {
-      options: socketOptions(options),
+      options: options[kChecked] ?? socketOptions(options),
       connectTimeout: check.integer(wait, 'options.connectTimeout', 0, MAX_INT),
       connectState: CONNECT_STATE_UNCONNECTED,
       connectTimer: null,
@@ -94,6 +103,8 @@ class SeqpacketSocket extends Duplex {
       ended: false,
       /** An error that is told once the messages before it are read. */
       failure: null,
+      /** The send error with which the connection ended. */
+      sendFailure: null,
       server: null,
       timeout: 0,
       timer: null,
@@ -101,6 +112,7 @@ class SeqpacketSocket extends Duplex {
       bytesWritten: 0,
       readBufferSize: DEFAULT_READ_BUFFER,
     };
+    const signal = check.optionalSignal(options.signal);
     if (options[kAdoptHandle]) {
       this[kStart](options[kAdoptHandle]);
     } else if (options.fd !== undefined) {
@@ -108,6 +120,8 @@ class SeqpacketSocket extends Duplex {
       demand(handle.adopt(descriptorOf(options.fd, 'options.fd')), 'adopt');
       this[kStart](handle);
     }
+    // Not through super(): a signal that is aborted already destroys at once.
+    if (signal) addAbortSignal(signal, this);
   }
 
   /**
@@ -120,7 +134,9 @@ class SeqpacketSocket extends Duplex {
     options = check.optionsObject(options);
     const ends = [new Endpoint(SOCK_SEQPACKET), new Endpoint(SOCK_SEQPACKET)];
     demand(ends[0].createPair(ends[1]), 'socketpair');
-    return ends.map((end) => makeSocket(end, options));
+    return ends.map(
+      (end) => new SeqpacketSocket({ ...options, fd: undefined, [kAdoptHandle]: end }),
+    );
   }
 
   /** A connected descriptor: sets its options and starts to read, as net does. */
@@ -251,8 +267,9 @@ class SeqpacketSocket extends Duplex {
   read(size) {
     const message = super.read(size);
     const { failure } = this[kState];
-    if (failure !== null && this.readableLength === 0)
-      {process.nextTick(() => this.destroy(failure));}
+    if (failure !== null && this.readableLength === 0) {
+      process.nextTick(() => this.destroy(failure));
+    }
     return message;
   }
 
@@ -270,8 +287,8 @@ class SeqpacketSocket extends Duplex {
     this[kOutbox].afterCallbacks(() => {
       callback(error);
       process.nextTick(() => {
-        this.emit('close', Boolean(error));
         state.server?.[kConnectionClosed]();
+        this.emit('close', Boolean(error));
       });
     });
   }
@@ -308,13 +325,15 @@ class SeqpacketSocket extends Duplex {
   }
 
   [kError](errno) {
-    this[kFail](systemError(errno, 'recvmsg'));
+    const { sendFailure } = this[kState];
+    const wasSending = sendFailure?.errno === errno;
+    this[kFail](wasSending ? sendFailure : systemError(errno, 'recvmsg'));
   }
 
   /** Destroys the socket, after the messages that came before have been read. */
   [kFail](error) {
-    const nobodyReads = this.readableFlowing === null;
-    if (this.destroyed || this.readableLength === 0 || nobodyReads) this.destroy(error);
+    const nobodyReads = this.readableFlowing === null && !hasReader(this);
+    if (this.readableLength === 0 || nobodyReads) this.destroy(error);
     else this[kState].failure ??= error;
   }
 
@@ -477,6 +496,11 @@ class SeqpacketServer extends SocketServer {
    */
   constructor(options, connectionListener) {
     super(SOCK_SEQPACKET, options, connectionListener);
+    // An unsuitable option is an error here, not at the first connection.
+    const forSockets = this[kSocketOptions];
+    const probe = new SeqpacketSocket({ ...forSockets, fd: undefined });
+    this[kSocketOptions] = { ...forSockets, [kChecked]: probe[kState].options, fd: undefined };
+    probe.destroy();
   }
 
   /**
@@ -493,18 +517,14 @@ class SeqpacketServer extends SocketServer {
     return this;
   }
 
-  [kMakeSocket](handle, options) {
-    return makeSocket(handle, options, this);
+  [kMakeSocket](handle) {
+    const socket = new SeqpacketSocket({ ...this[kSocketOptions], [kAdoptHandle]: handle });
+    socket[kState].server = this;
+    return socket;
   }
 }
 
 const EMPTY = new Uint8Array();
-
-function makeSocket(handle, options, server = null) {
-  const socket = new SeqpacketSocket({ ...options, fd: undefined, [kAdoptHandle]: handle });
-  socket[kState].server = server;
-  return socket;
-}
 
 /** One attempt to connect; where the backlog is full, arranges for the next. */
 function tryToConnect(socket, name, path, deadline, pause) {
@@ -513,7 +533,6 @@ function tryToConnect(socket, name, path, deadline, pause) {
   const result = handle.connect(name);
   if (Array.isArray(result)) {
     socket[kStart](handle);
-    handle.setHolding(0);
     debug('seqpacket fd %d connected to %j', handle.fd(), path);
     process.nextTick(emitConnect, socket);
   } else if (result !== -EAGAIN) {
@@ -531,18 +550,31 @@ function tryToConnect(socket, name, path, deadline, pause) {
 
 function emitConnect(socket) {
   if (socket.destroyed) return;
-  socket.emit('connect');
-  socket.emit('ready');
+  try {
+    socket.emit('connect');
+    socket.emit('ready');
+  } finally {
+    // What was written meanwhile goes now, so that its callbacks come after 'connect'.
+    socket[kHandle]?.setHolding(0);
+  }
 }
 
 /** After a failed send with which the connection has ended: what the peer sent before comes first. */
 function dieAfter(socket, errno) {
-  if (!FATAL.has(errno) || socket[kState].failure !== null) return;
+  const state = socket[kState];
+  if (!FATAL.has(errno) || state.sendFailure !== null) return;
+  state.sendFailure = systemError(errno, 'sendmsg');
   process.nextTick(() => {
     if (socket.destroyed) return;
-    socket[kHandle].drain();
-    socket[kFail](systemError(errno, 'sendmsg'));
+    // Without a reader nothing would ever come of waiting for him.
+    const isOver = state.ended || (socket.readableFlowing === null && !hasReader(socket));
+    if (isOver) socket[kFail](state.sendFailure);
+    else socket[kHandle].fail(errno);
   });
+}
+
+function hasReader(socket) {
+  return socket.listenerCount('readable') > 0;
 }
 
 /** Gives a message its `fds`: taken from native code, which closes what nobody takes, when read. */

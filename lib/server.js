@@ -9,13 +9,14 @@ const { descriptorOf } = require('./fds');
 const check = require('./validate');
 const handles = require('./handle');
 
-const { Endpoint, Listener, demand, kConnection, kError, kHandle, kShortage } = handles;
+const { Endpoint, Listener, demand, kAccepts, kConnection, kError, kHandle, kShortage } = handles;
 
 const MAX_INT = 2 ** 31 - 1;
 /** As in net: the kernel's own limit (net.core.somaxconn) may be lower. */
 const DEFAULT_BACKLOG = 511;
 
 const kServer = Symbol('kServer');
+const kSocketOptions = Symbol('kSocketOptions');
 const kMakeSocket = Symbol('kMakeSocket');
 const kConnectionClosed = Symbol('kConnectionClosed');
 
@@ -44,9 +45,9 @@ class SocketServer extends EventEmitter {
     /** Above this many connections new ones are closed at once. No limit unless set. */
     this.maxConnections = undefined;
     this[kHandle] = null;
+    this[kSocketOptions] = forSockets;
     this[kServer] = {
       kind,
-      options: forSockets,
       path: '',
       connections: 0,
       referenced: true,
@@ -66,6 +67,10 @@ class SocketServer extends EventEmitter {
   /** The descriptor's number; -1 while there is none. */
   get fd() {
     return this[kHandle] === null ? -1 : this[kHandle].fd();
+  }
+
+  get [kAccepts]() {
+    return this[kHandle] !== null && !this[kServer].paused;
   }
 
   /** The name the server listens at; null while it does not. */
@@ -159,7 +164,7 @@ class SocketServer extends EventEmitter {
   }
 
   [kConnection]() {
-    const { kind, options, connections, path } = this[kServer];
+    const { kind, connections, path } = this[kServer];
     const handle = new Endpoint(kind);
     const status = handle.acceptFrom(this[kHandle]);
     if (status < 0) {
@@ -172,7 +177,7 @@ class SocketServer extends EventEmitter {
       this.emit('drop');
       return;
     }
-    const socket = this[kMakeSocket](handle, options);
+    const socket = this[kMakeSocket](handle);
     this[kServer].connections++;
     this.emit('connection', socket, path);
   }
@@ -242,4 +247,4 @@ function emitCloseIfEmpty(server) {
   process.nextTick(() => server.emit('close'));
 }
 
-module.exports = { SocketServer, kConnectionClosed, kMakeSocket, listen };
+module.exports = { SocketServer, kConnectionClosed, kMakeSocket, kSocketOptions, listen };

@@ -478,7 +478,7 @@ impl Endpoint {
         let wake_ups = guess.wake_ups.wrapping_add(1);
         let probing = wake_ups.is_multiple_of(PROBE_EVERY);
         let limit = if guess.bursts || probing { RECEIVE_BATCH } else { 1 };
-        let mut allowed = guess.looks + u32::from(probing);
+        let allowed = guess.looks + u32::from(probing);
         let (mut taken, mut largest, mut looks, mut missed) = (0, 0, 0, false);
         let mut ended = false;
         while taken < READ_BUDGET && self.reading.get() && !ended {
@@ -494,7 +494,6 @@ impl Endpoint {
                 // The peer's last messages and its end are still to come.
                 Err(errno) if self.kind.has_end() && self.failure.get().is_none() => {
                     self.failure.set(Some(errno));
-                    allowed = u32::MAX;
                     continue;
                 }
                 Err(errno) => return self.core.tell(Event::Error, errno.to_js()),
@@ -503,41 +502,37 @@ impl Endpoint {
             taken += count;
             largest = count.max(largest);
             // Nothing more waits, or hardly: the poll is level-triggered.
-            if count < RECEIVE_BATCH && looks >= allowed {
+            let is_last = count < RECEIVE_BATCH && looks >= allowed;
+            if is_last && self.failure.get().is_none() {
                 break;
             }
         }
         let bursts = if limit == 1 { guess.bursts } else { largest > 1 };
         let looks = if missed || looks > guess.looks { looks.max(1) } else { guess.looks };
         self.guess.set(Guess { wake_ups, bursts, looks });
-        self.tell_end(ended);
+        if ended || missed {
+            self.tell_end(ended);
+        }
     }
 
-    /// What follows the last message. While reading is paused there may be more.
+    /// The kernel has no more messages: what follows the last one is told.
     fn tell_end(&self, ended: bool) {
-        if !self.reading.get() && !ended {
-            return;
+        if ended {
+            self.reading.set(false);
         }
         if let Some(errno) = self.failure.take() {
             self.core.tell(Event::Error, errno.to_js());
         } else if ended {
-            self.reading.set(false);
             self.core.tell(Event::End, 0);
         }
     }
 
-    /// Delivers everything that has come, whatever the budget: the socket is about to go.
-    pub fn drain(&self) -> Result<()> {
-        let mut ended = false;
-        while self.reading.get() && !ended {
-            match self.receive(RECEIVE_BATCH) {
-                Ok(received) => ended = received.ended,
-                Err(Errno::AGAIN | Errno::BADF) => break,
-                Err(_) if self.failure.get().is_none() => self.failure.set(Some(Errno::CONNRESET)),
-                Err(_) => break,
-            }
+    /// A send showed that the connection is over. Told once what came before has been read.
+    pub fn fail(&self, errno: Errno) -> Result<()> {
+        if self.failure.get().is_none() {
+            self.failure.set(Some(errno));
         }
-        self.reading.set(false);
+        self.pump();
         self.rearm()
     }
 

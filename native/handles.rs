@@ -35,7 +35,9 @@ impl Class for Endpoint {
         }),
         (c"acceptFrom", |call, endpoint| done(call, accept_from(call, endpoint))),
         (c"shutDownSending", |call, endpoint| done(call, endpoint.shut_down_sending())),
-        (c"drain", |call, endpoint| done(call, endpoint.drain())),
+        (c"fail", |call, endpoint| {
+            done(call, call.int(0).and_then(|errno| endpoint.fail(Errno::from_uv(errno))))
+        }),
         (c"setHolding", |call, endpoint| {
             done(call, call.int(0).and_then(|on| endpoint.set_holding(on != 0)))
         }),

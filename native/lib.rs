@@ -58,7 +58,13 @@ fn register(exports: Object, env: Env) -> napi::Result<()> {
     js.set_named(target, c"Listener", js::define_class::<Listener>(js, &environment));
     js.set_named(target, c"setHooks", js.function(c"setHooks", &environment, set_hooks));
     js.set_named(target, c"uvVersion", js.function(c"uvVersion", &environment, uv_version));
+    js.set_named(target, c"closeFd", js.function(c"closeFd", &environment, close_fd));
     Ok(())
+}
+
+/// `closeFd(fd)`: 0, or an errno.
+fn close_fd(call: &Call, _env: &std::rc::Rc<Environment>) -> Value {
+    call.status(call.int(0).and_then(socket::close).map(|()| 0))
 }
 
 /// `setHooks(messages, settled, connections, event)`, see [`Hooks`].

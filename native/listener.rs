@@ -67,6 +67,13 @@ impl Listener {
     /// Starts or stops accepting.
     pub fn set_accepting(&self, accepting: bool) -> Result<()> {
         self.accepting.set(accepting);
+        if accepting {
+            // Look again, and hand over what was accepted before a pause.
+            self.is_short.set(false);
+            if !self.accepted.borrow().is_empty() {
+                self.core.retry_later();
+            }
+        }
         self.rearm()
     }
 
@@ -82,13 +89,14 @@ impl Listener {
     }
 
     fn accept_all(&self) {
+        self.tell_accepted();
         let mut budget = BUDGET;
         while budget > 0 && self.accepting.get() {
             let (count, end) = self.accept_batch();
             if count > 0 {
                 self.is_short.set(false);
                 self.core.forget_retries();
-                self.tell_accepted(count);
+                self.tell_accepted();
             }
             match end {
                 None => budget -= count,
@@ -124,19 +132,20 @@ impl Listener {
         (count, None)
     }
 
-    fn tell_accepted(&self, count: usize) {
-        let mut left = count;
+    fn tell_accepted(&self) {
         // After an exception in a handler (it is an uncaughtException by then) the others still
         // have their turn; without progress the environment is being terminated.
-        while left > 0 {
+        loop {
+            let left = self.accepted.borrow().len();
+            if left == 0 || !self.accepting.get() {
+                return;
+            }
             let Some(Callee { context, object, hooks }) = self.core.callee() else { return };
             let connections = hooks.connections.get();
             context.call(object, connections, &[self.core.env.js.int(left as i32)]);
-            let now = self.accepted.borrow().len();
-            if now >= left {
+            if self.accepted.borrow().len() >= left {
                 return;
             }
-            left = now;
         }
     }
 }

@@ -182,6 +182,15 @@ pub fn shut_down_sending(fd: BorrowedFd<'_>) -> Result<()> {
     Ok(SockRef::from(&fd).shutdown(std::net::Shutdown::Write)?)
 }
 
+/// `close(2)` of a descriptor that JavaScript owns; EBADF if it is not open.
+pub fn close(fd: RawFd) -> Result<()> {
+    // SAFETY: the number is JavaScript's, which gives it up. Not repeated on EINTR: it is closed.
+    match unsafe { libc::close(fd) } {
+        -1 if Errno::last() != Errno::INTR => Err(Errno::last()),
+        _ => Ok(()),
+    }
+}
+
 /// Takes the pending error, SO_ERROR.
 pub fn take_error(fd: BorrowedFd<'_>) -> Option<Errno> {
     SockRef::from(&fd).take_error().ok().flatten().map(Errno::from)

@@ -203,7 +203,6 @@ describe('a worker', onLinux({}), () => {
           for (const name of ['a', 'b', 'c']) {
             const workerData = { ...options, name };
             const thread = new Worker(source, { eval: true, workerData, trackUnmanagedFds: false });
-            thread.unref();
             thread.on('message', () => {
               if (++running < 3) return;
               console.log('all run');
@@ -211,6 +210,8 @@ describe('a worker', onLinux({}), () => {
               if (way === 'throw') throw new Error('on purpose');
               socket.close();
             });
+            // After on('message'), which undoes it.
+            thread.unref();
           }
         },
         [
