@@ -207,7 +207,7 @@ class SeqpacketSocket extends Duplex {
     }
     const view = check.messageBytes(message, 'message', encoding);
     const start = offset ?? 0;
-    const size = check.partLength(view, start, length ?? view.byteLength - start);
+    const size = check.partLength(view, start, length ?? Math.max(view.byteLength - start, 0));
     check.optionalCallback(callback);
     const handle = this[kHandle];
     // What a Writable does then is right: an error with its code, to the callback and 'error'.

@@ -83,7 +83,8 @@ impl Listener {
     }
 
     fn rearm(&self) -> Result<()> {
-        self.core.hold(self.accepting.get());
+        // Also while paused: connections wait in the backlog.
+        self.core.hold(true);
         let watching = self.accepting.get() && !self.is_short.get();
         self.core.arm(if watching { READABLE } else { 0 })
     }

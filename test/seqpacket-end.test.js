@@ -316,11 +316,10 @@ describe('destroy()', onLinux(), () => {
     const lateEvents = eventsOf(late);
     await closing(late);
     assert.deepEqual(lateEvents, ['error ABORT_ERR', 'close true']);
-    for (const end of SeqpacketSocket.pair({ signal: controller.signal })) {
-      const endEvents = eventsOf(end);
-      await closing(end);
-      assert.deepEqual(endEvents, ['error ABORT_ERR', 'close true']);
-    }
+    const ends = SeqpacketSocket.pair({ signal: controller.signal });
+    const endEvents = ends.map((end) => eventsOf(end));
+    await Promise.all(ends.map(closing));
+    assert.deepEqual(endEvents, Array(2).fill(['error ABORT_ERR', 'close true']));
     server.close();
     await assertNoLeak(before);
   });

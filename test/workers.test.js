@@ -8,7 +8,7 @@ const { describe, test } = require('node:test');
 const { assertNoLeak, countFds } = require('./helpers/descriptors.js');
 const { runScript, startScript, startStalled, startWorker } = require('./helpers/node.js');
 const { onLinux } = require('./helpers/programs.js');
-const { inbox, openPair, openSocket, send, sendTo } = require('./helpers/sockets.js');
+const { inbox, openPair, openSocket, sendTo } = require('./helpers/sockets.js');
 const { temporaryFolder, temporaryPath } = require('./helpers/tmp.js');
 
 /**
@@ -41,13 +41,14 @@ function live({ DgramSocket }, { folder, name, stalled, rounds, end }, port) {
   };
   let count = 0;
   bound.on('data', (data, path, { fds }) => {
-    closeSync(fds[0]);
+    for (const fd of fds) closeSync(fd);
     if (++count === 1) port.postMessage('running');
     if (count === rounds) ways[end]();
     if (bound.fd >= 0 && (count < rounds || end === 'run')) next();
   });
   const next = () => {
-    idle.sendTo('round', `${folder}/${name}`, { fds: [file] });
+    // What a handler holds when its thread is terminated from outside is lost: not of those.
+    idle.sendTo('round', `${folder}/${name}`, { fds: end === 'run' ? [] : [file] });
     // Also one that waits until it is the worker's turn again.
     if (count % 10 === 0) one.send('x', () => {});
   };
@@ -128,7 +129,6 @@ describe('a worker', onLinux({}), () => {
     assert.deepEqual(fs.readdirSync(folder), []);
     running = false;
     await assertNoLeak(before);
-    assert.equal(await send(one, `${numbers}`), undefined);
   });
 
   test('can be terminated before it has done anything', async (t) => {
