@@ -7,7 +7,11 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
-const SECTIONS = [require('./tour/datagrams.js'), require('./tour/other-programs.js')];
+const SECTIONS = [
+  require('./tour/datagrams.js'),
+  require('./tour/seqpacket.js'),
+  require('./tour/other-programs.js'),
+];
 
 /** Milliseconds for one section; it needs a few hundred. */
 const TIME_LIMIT = 15_000;

@@ -208,6 +208,7 @@ describe('an AbortSignal', () => {
     const listeners = () => getEventListeners(signal, 'abort').length;
     assert.throws(() => new DgramSocket({ signal, fd: 1_000_000 }), { code: 'EBADF' });
     assert.throws(() => new DgramSocket({ signal, receiveBufferSize: -1 }), RangeError);
+    assert.throws(() => DgramSocket.pair({ signal, receiveBufferSize: -1 }), RangeError);
     assert.equal(listeners(), 0);
     const sockets = [openSocket(t, { signal }), openSocket(t, { signal }).bind(temporaryPath(t))];
     sockets.push(...openPair(t, { signal }));

@@ -316,7 +316,29 @@ describe('nothing is left', onLinux(), () => {
     assert.deepEqual(result, { left: 0, fds: 0 });
   });
 
-  test('of an open socket that nobody holds: it still works, and is not collected', async (t) => {
+  test('but a paused server stays, also if nobody holds it: its backlog waits', async (t) => {
+    const result = await runScript(
+      t,
+      async ({ SeqpacketServer: Server, SeqpacketSocket: Socket }, name) => {
+        const { setTimeout: sleep } = require('node:timers/promises');
+        (() => new Server().listen(name).pause())();
+        const client = new Socket().connect(name);
+        const events = [];
+        for (const event of ['end', 'error', 'close']) client.on(event, () => events.push(event));
+        for (let round = 0; round < 10; round++) {
+          await sleep(1);
+          globalThis.gc();
+        }
+        console.log(JSON.stringify(events));
+        process.exit();
+      },
+      [abstractName()],
+      { flags: ['--expose-gc'] },
+    );
+    assert.deepEqual(result, []);
+  });
+
+  test('and an open socket that nobody holds still works', async (t) => {
     const result = await runScript(
       t,
       async ({ SeqpacketSocket: Socket }) => {

@@ -1,0 +1,2 @@
+import { DgramSocket } from 'afunix';
+new DgramSocket();
