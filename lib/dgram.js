@@ -90,7 +90,7 @@ class DgramSocket extends EventEmitter {
     this[kSenderName] = null;
     this[kSenderPath] = this[kState].pathsAsBuffers ? Buffer.alloc(0) : '';
     const signal = check.optionalSignal(options.signal);
-    if (options[kOpenHandle] !== null) this[kOpenHandle](options);
+    this[kOpenHandle](options, options[kOpenHandle]);
     if (signal) this[kState].stopListening = check.onAbort(signal, () => this.close());
   }
 
@@ -127,9 +127,7 @@ class DgramSocket extends EventEmitter {
     demand(handle[0].createPair(handle[1]), 'socketpair');
     try {
       return handle.map((end) => {
-        const socket = new DgramSocket({ ...options, [kOpenHandle]: null });
-        socket[kOpenHandle]({ ...options, fd: undefined }, end);
-        return socket;
+        return new DgramSocket({ ...options, fd: undefined, [kOpenHandle]: end });
       });
     } catch (error) {
       for (const end of handle) end.close();

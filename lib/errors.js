@@ -30,7 +30,8 @@ function systemError(errno, syscall, path) {
   const known = getSystemErrorMap().get(errno);
   const code = known?.[0] ?? names.get(errno) ?? `E${-errno}`;
   const description = known?.[1] ?? 'system error';
-  const shown = path === undefined || path.length === 0 ? '' : ` ${printable(path)}`;
+  const shown =
+    path === undefined || path === null || path.length === 0 ? '' : ` ${printable(path)}`;
   const error = new Error(`${code}: ${description}, ${syscall}${shown}`);
   error.errno = errno;
   error.code = code;

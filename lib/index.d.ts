@@ -21,13 +21,7 @@ export type MessageData = string | NodeJS.ArrayBufferView;
  * `node:dgram`, files and streams of `node:fs`, sockets and servers of this package.
  */
 export type Descriptor =
-  | number
-  | { readonly fd: number }
-  | NetSocket
-  | NetServer
-  | UdpSocket
-  | ReadStream
-  | WriteStream;
+  number | { readonly fd: number } | NetSocket | NetServer | UdpSocket | ReadStream | WriteStream;
 
 /** A message with descriptors beside it. Without `data` it is empty. */
 export interface MessageWithFds {

@@ -588,7 +588,13 @@ function defineFds(data, socket, flags, words, at) {
   Object.defineProperty(data, 'fds', {
     configurable: true,
     enumerable: true,
-    get: () => (fds ??= socket[kHandle]?.takeFds(token) ?? []),
+    get: () => {
+      if (fds === undefined && socket[kHandle] === null) {
+        const message = 'The descriptors were closed with the socket: read fds before that';
+        throw codedError(Error, 'ERR_AFUNIX_FDS_CLOSED', message);
+      }
+      return (fds ??= socket[kHandle].takeFds(token));
+    },
   });
 }
 

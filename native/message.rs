@@ -178,6 +178,8 @@ impl Receiver {
                 if control { room.as_mut_ptr().cast() } else { ptr::null_mut() };
             header.msg_hdr.msg_controllen = if control { RECEIVE_CAPACITY as _ } else { 0 };
         }
+        // What an earlier batch left in the control buffers must not be taken for this one's.
+        self.received = 0;
         self.received = receive_many(fd.as_raw_fd(), &mut self.headers[..limit])?;
         for (header, name) in self.headers[..self.received].iter().zip(self.names.iter_mut()) {
             name.set_len(header.msg_hdr.msg_namelen);
@@ -193,6 +195,7 @@ impl Receiver {
         // MSG_TRUNC: the message's own length, whatever fits into the slot.
         let flags = RECEIVE_FLAGS | libc::MSG_TRUNC;
         let raw = fd.as_raw_fd();
+        self.received = 0;
         // SAFETY: the slot has room for MAX_MESSAGE bytes, and the name for `len`.
         let size = unsafe { syscall!(recvfrom(raw, slot, MAX_MESSAGE, flags, name, &mut len)) }?;
         let size = size as usize;
@@ -419,6 +422,22 @@ mod tests {
                 assert_eq!(flags, libc::FD_CLOEXEC);
             }
         }
+    }
+
+    #[test]
+    fn descriptors_are_owned_once_whatever_comes_after() {
+        let (left, right) = socket::pair(Type::DGRAM).unwrap();
+        let rights = Rights::new(&[left.as_raw_fd()]).unwrap();
+        // SAFETY: live slices.
+        unsafe { send(left.as_fd(), &Outgoing { rights: Some(&rights), ..outgoing(b"x") }) }
+            .unwrap();
+        let mut receiver = Receiver::new().unwrap();
+        receiver.receive(right.as_fd(), 8, true).unwrap();
+        let taken = receiver.message(0).beside.fds;
+        assert_eq!(receiver.receive(right.as_fd(), 8, true), Err(Errno::AGAIN));
+        drop(receiver);
+        // SAFETY: F_GETFD on any number is harmless.
+        assert_ne!(unsafe { libc::fcntl(taken[0].as_raw_fd(), libc::F_GETFD) }, -1);
     }
 
     #[test]

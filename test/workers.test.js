@@ -264,8 +264,9 @@ describe('with UV_USE_IO_URING=1', onLinux({}), () => {
         const exit = once(worker, 'exit');
         while (counts.received < 1000) {
           const sender = new DgramSocket();
-          for (let count = 0; count < 50; count++)
-            {sender.sendTo('x', `${folder}/a`, () => counts.sent++);}
+          for (let count = 0; count < 50; count++) {
+            sender.sendTo('x', `${folder}/a`, () => counts.sent++);
+          }
           while (sender.writableLength > 0) await new Promise(setImmediate);
           sender.close();
         }

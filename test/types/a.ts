@@ -1,2 +1,0 @@
-import { DgramSocket } from 'afunix';
-new DgramSocket();

@@ -1,0 +1,19 @@
+// Owns the types for ESM consumers: named imports, and a default that has them all.
+
+import afunix, { DgramSocket, closeFd } from 'afunix';
+import type { DgramMessage, DgramSocketOptions, SeqpacketSocket, SendCb } from 'afunix';
+import { exactly } from './expect.js';
+
+exactly<typeof DgramSocket>()(afunix.DgramSocket);
+exactly<typeof closeFd>()(afunix.closeFd);
+const options: DgramSocketOptions = { receiveFds: true };
+const socket: DgramSocket = new afunix.DgramSocket(options);
+const peer: SeqpacketSocket = new afunix.SeqpacketSocket();
+const done: SendCb = (error) => exactly<Error | undefined>()(error);
+socket.send('text', done);
+for await (const message of socket) {
+  exactly<DgramMessage>()(message);
+  peer.write(message.data);
+}
+// @ts-expect-error there is no such export
+afunix.nothing;
