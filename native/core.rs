@@ -9,9 +9,10 @@ use std::rc::{Rc, Weak};
 use socket2::Type;
 
 use crate::addr::UnixAddr;
+use crate::class::{Call, Wrapper};
 use crate::env::{Environment, Hooks, Resource};
 use crate::errno::{Errno, Result};
-use crate::js::{AsyncContext, Call, Value, Wrapper};
+use crate::js::{AsyncContext, Value};
 use crate::socket::{self, SocketFile};
 use crate::uv::{Poll, Timer};
 

@@ -5,27 +5,25 @@
 //! alive while JavaScript runs, and whatever was read before is read again afterwards.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::{Rc, Weak};
 
 use socket2::{SockRef, Type};
 
 use crate::addr::UnixAddr;
-use crate::ancillary::{Credentials, Received};
-use crate::batch::{Batch, Entry, Place, Placement, call_for_items, flag};
+use crate::ancillary::Credentials;
+use crate::batch::{Batch, Placement, call_for_items};
 use crate::core::{Callee, Core, Event, Watched};
 use crate::env::Environment;
 use crate::errno::{Errno, Result};
-use crate::message::{Message, RECEIVE_BATCH};
+use crate::inbox::{Guess, Inbox};
+use crate::message::RECEIVE_BATCH;
 use crate::outbox::{Flushed, Offer, Outbox, PEER, Watch, is_temporary};
 use crate::socket;
 use crate::uv::{Poll, READABLE, WRITABLE};
 
 /// Messages read in one wake-up at most, so that a flooding peer starves nobody.
 const READ_BUDGET: usize = 128;
-/// Guesses about a socket that were wrong last time are tried again at every so manieth wake-up.
-const PROBE_EVERY: u32 = 16;
 /// Messages of one lane sent in one wake-up at most.
 const SEND_BUDGET: usize = 256;
 /// The socket's kind.
@@ -61,70 +59,11 @@ impl Kind {
     }
 }
 
-/// What to ask for beside the bytes of a message.
-#[derive(Clone, Copy, Default)]
-struct Beside {
-    fds: bool,
-    credentials: bool,
-    max_pending: usize,
-}
-
-/// Received descriptors that JavaScript has not taken yet. Dropping closes them.
-#[derive(Default)]
-struct Pending {
-    by_token: HashMap<u32, Vec<OwnedFd>>,
-    count: usize,
-    last_token: u32,
-}
-
-impl Pending {
-    fn put(&mut self, fds: Vec<OwnedFd>) -> u32 {
-        // 24 bits cross to JavaScript. Skip what a patient reader still has.
-        loop {
-            self.last_token = (self.last_token + 1) & 0x00ff_ffff;
-            if !self.by_token.contains_key(&self.last_token) {
-                break;
-            }
-        }
-        self.count += fds.len();
-        self.by_token.insert(self.last_token, fds);
-        self.last_token
-    }
-
-    fn take(&mut self, token: u32) -> Vec<OwnedFd> {
-        let fds = self.by_token.remove(&token).unwrap_or_default();
-        self.count -= fds.len();
-        fds
-    }
-}
-
 /// How a batch ended.
 struct Batched {
     count: usize,
     /// The peer's end followed.
     ended: bool,
-}
-
-/// What the traffic of a socket is expected to be like, from what it was like.
-#[derive(Clone, Copy, Default)]
-struct Guess {
-    wake_ups: u32,
-    /// A look finds more than one message.
-    bursts: bool,
-    /// How often a second look found something of late, in 256ths.
-    odds: u32,
-}
-
-impl Guess {
-    /// A second look is worth it from one hit in four on: a vain one costs a quarter of a turn of
-    /// the event loop, which a hit saves (measured).
-    fn looks_again(self) -> bool {
-        self.odds > 64
-    }
-
-    fn learn(&mut self, hit: bool) {
-        self.odds = self.odds - self.odds / 8 + if hit { 32 } else { 0 };
-    }
 }
 
 /// One socket.
@@ -133,8 +72,7 @@ pub struct Endpoint {
     kind: Kind,
     me: Weak<Endpoint>,
     reading: Cell<bool>,
-    beside: Cell<Beside>,
-    pending: RefCell<Pending>,
+    inbox: RefCell<Inbox>,
     outbox: RefCell<Outbox>,
     /// Lanes wait for this socket's own descriptor to become writable.
     waits_for_self: Cell<bool>,
@@ -143,8 +81,6 @@ pub struct Endpoint {
     /// An error that came before the peer's last messages, and is told after them.
     failure: Cell<Option<Errno>>,
     guess: Cell<Guess>,
-    /// The sender of the message before, so that its name crosses once.
-    last_from: RefCell<Option<Box<UnixAddr>>>,
 }
 
 impl Endpoint {
@@ -155,14 +91,12 @@ impl Endpoint {
             kind,
             me: me.clone(),
             reading: Cell::new(false),
-            beside: Cell::new(Beside::default()),
-            pending: RefCell::new(Pending::default()),
+            inbox: RefCell::new(Inbox::default()),
             outbox: RefCell::new(Outbox::new()),
             waits_for_self: Cell::new(false),
             holding: Cell::new(false),
             failure: Cell::new(None),
             guess: Cell::new(Guess::default()),
-            last_from: RefCell::new(None),
         })
     }
 
@@ -258,7 +192,8 @@ impl Endpoint {
         if credentials {
             self.with_fd(socket::pass_credentials)?;
         }
-        self.beside.set(Beside { fds, credentials, max_pending });
+        let mut inbox = self.inbox.borrow_mut();
+        (inbox.fds, inbox.credentials, inbox.max_pending) = (fds, credentials, max_pending);
         Ok(())
     }
 
@@ -292,7 +227,7 @@ impl Endpoint {
 
     /// Received descriptors, which are JavaScript's to close from here on.
     pub fn take_fds(&self, token: u32) -> Vec<OwnedFd> {
-        self.pending.borrow_mut().take(token)
+        self.inbox.borrow_mut().take_fds(token)
     }
 
     /// The lane in which messages to `to` wait.
@@ -486,8 +421,7 @@ impl Endpoint {
     /// to what JavaScript sends is often there when it returns. Both are tested now and then.
     fn pump(&self) {
         let mut guess = self.guess.get();
-        guess.wake_ups = guess.wake_ups.wrapping_add(1);
-        let probing = guess.wake_ups.is_multiple_of(PROBE_EVERY);
+        let probing = guess.wakes_up();
         let limit = if guess.bursts || probing { RECEIVE_BATCH } else { 1 };
         let (mut taken, mut largest, mut ended, mut missed) = (0, 0, false, false);
         while taken < READ_BUDGET && self.reading.get() && !ended {
@@ -552,10 +486,12 @@ impl Endpoint {
     /// One batch.
     fn receive(&self, limit: usize) -> Result<Batched> {
         let mut batch = self.core.env.take_batch()?;
-        let beside = self.beside.get();
-        let control = beside.fds || beside.credentials;
+        let (control, fds) = {
+            let inbox = self.inbox.borrow();
+            (inbox.wants_control(), inbox.fds)
+        };
         // One message can bring 253 descriptors: let each be taken before the next comes.
-        let limit = if beside.fds { 1 } else { limit };
+        let limit = if fds { 1 } else { limit };
         // Only a batch says whether nothing is an empty message or the end.
         let is_single = limit == 1 && !control && !self.kind.has_end();
         let received = self.with_fd(|fd| match is_single {
@@ -577,6 +513,7 @@ impl Endpoint {
         let (buffers, new_slab) = {
             let mut slab = env.slab.borrow_mut();
             let mut placement = Placement::new(env.js, &mut slab);
+            let mut inbox = self.inbox.borrow_mut();
             for index in 0..received {
                 let message = batch.receiver.message(index);
                 if self.kind.has_end() && message.is_end {
@@ -584,11 +521,10 @@ impl Endpoint {
                     count = index;
                     break;
                 }
-                let renamed = self.note_sender(message.from);
                 let place = placement.place(message.bytes);
-                let entry = self.entry_for(message, place, renamed.is_some());
+                let (entry, name) = inbox.describe(message, place);
                 batch.describe(index, &entry);
-                if let Some(name) = renamed {
+                if let Some(name) = name {
                     batch.set_name(index, &name);
                 }
             }
@@ -604,49 +540,6 @@ impl Endpoint {
         }
         env.return_batch(batch);
         Batched { count, ended: count < received }
-    }
-
-    /// The sender's name, if it is not the one of the message before.
-    fn note_sender(&self, from: &UnixAddr) -> Option<UnixAddr> {
-        let mut last = self.last_from.borrow_mut();
-        match last.as_deref_mut() {
-            Some(last) if *last == *from => return None,
-            Some(last) => *last = *from,
-            None if from.name_len() == 0 => return None,
-            None => *last = Some(Box::new(*from)),
-        }
-        Some(*from)
-    }
-
-    fn entry_for(&self, message: Message<'_>, place: Option<Place>, renamed: bool) -> Entry {
-        let mut flags = if renamed { flag::NAME } else { 0 };
-        if message.truncated || place.is_none() {
-            flags |= flag::TRUNCATED;
-        }
-        let Received { fds, credentials, .. } = message.beside;
-        let beside = self.beside.get();
-        let mut token = 0;
-        if beside.fds {
-            if message.control_truncated {
-                flags |= flag::FDS_LOST;
-            }
-            let mut pending = self.pending.borrow_mut();
-            if fds.is_empty() {
-            } else if pending.count + fds.len() > beside.max_pending {
-                flags |= flag::FDS_REFUSED;
-            } else {
-                flags |= flag::FDS;
-                token = pending.put(fds);
-            }
-        }
-        let credentials = credentials.filter(|_| beside.credentials);
-        Entry {
-            place: place.unwrap_or_default(),
-            len: message.bytes.len(),
-            flags,
-            token,
-            credentials,
-        }
     }
 }
 
@@ -681,7 +574,7 @@ impl Watched for Endpoint {
         self.waits_for_self.set(false);
         // Watches go before the descriptor they serve.
         drop(self.outbox.replace(Outbox::new()));
-        drop(self.pending.take());
+        drop(self.inbox.take());
         self.core.close();
     }
 }

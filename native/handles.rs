@@ -7,11 +7,12 @@ use std::os::fd::IntoRawFd;
 use std::rc::Rc;
 
 use crate::addr::UnixAddr;
+use crate::class::{Call, Class, Method, Wrapper};
 use crate::core::Watched;
 use crate::endpoint::{Endpoint, Kind};
 use crate::env::Environment;
 use crate::errno::{Errno, Result};
-use crate::js::{Call, Class, Method, Value, Wrapper};
+use crate::js::Value;
 use crate::listener::Listener;
 use crate::outbox::Offer;
 use crate::socket;

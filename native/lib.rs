@@ -8,7 +8,9 @@
 //! endpoint   one engine for every socket         listener accepting
 //! core       what both have: descriptor, JavaScript object, life and end
 //! env        one JavaScript environment's state
-//! batch      how messages cross to JavaScript    outbox   messages that wait to be sent
+//! inbox      what is known of received messages  outbox   messages that wait to be sent
+//! batch      how messages cross to JavaScript
+//! class      functions and classes of ours
 //! js         raw Node-API                        uv       the host's libuv
 //! message    recvmmsg, sendmmsg                  socket   descriptors, socket files
 //! ancillary  descriptors and credentials         addr     sockaddr_un
@@ -21,11 +23,13 @@
 mod addr;
 mod ancillary;
 mod batch;
+mod class;
 mod core;
 mod endpoint;
 mod env;
 mod errno;
 mod handles;
+mod inbox;
 mod js;
 mod listener;
 mod message;
@@ -33,9 +37,10 @@ mod outbox;
 mod socket;
 mod uv;
 
+use class::{Call, define_class, function};
 use endpoint::Endpoint;
 use env::{Environment, Hooks};
-use js::{Call, Reference, Value};
+use js::{Reference, Value};
 use listener::Listener;
 use napi::bindgen_prelude::Object;
 use napi::{Env, JsValue};
@@ -54,11 +59,11 @@ fn register(exports: Object, env: Env) -> napi::Result<()> {
         js.set_named(target, c"missingHostFunction", js.string("napi_get_uv_event_loop"));
         return Ok(());
     };
-    js.set_named(target, c"Endpoint", js::define_class::<Endpoint>(js, &environment));
-    js.set_named(target, c"Listener", js::define_class::<Listener>(js, &environment));
-    js.set_named(target, c"setHooks", js.function(c"setHooks", &environment, set_hooks));
-    js.set_named(target, c"uvVersion", js.function(c"uvVersion", &environment, uv_version));
-    js.set_named(target, c"closeFd", js.function(c"closeFd", &environment, close_fd));
+    js.set_named(target, c"Endpoint", define_class::<Endpoint>(js, &environment));
+    js.set_named(target, c"Listener", define_class::<Listener>(js, &environment));
+    js.set_named(target, c"setHooks", function(js, c"setHooks", &environment, set_hooks));
+    js.set_named(target, c"uvVersion", function(js, c"uvVersion", &environment, uv_version));
+    js.set_named(target, c"closeFd", function(js, c"closeFd", &environment, close_fd));
     Ok(())
 }
 

@@ -175,7 +175,8 @@ describe('descriptors', onLinux(), () => {
     two.destroy();
     await assertNoLeak(before + 5);
     assert.deepEqual(readAndClose(taken), contents);
-    assert.deepEqual(received[2].fds, []);
+    assert.deepEqual(received[1].fds, taken);
+    assert.throws(() => received[2].fds, { code: 'ERR_AFUNIX_FDS_CLOSED' });
     await assertNoLeak(before);
   });
 
