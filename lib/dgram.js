@@ -7,7 +7,7 @@ const { EventEmitter } = require('node:events');
 const { constants } = require('node:os');
 const { debuglog } = require('node:util');
 const { codedError, invalidValue, systemError } = require('./errors');
-const { NO_FDS, closeFd, descriptorOf, descriptorsOf } = require('./fds');
+const { NO_FDS, closeFd, descriptorOf, descriptorsOf, messageParts } = require('./fds');
 const handles = require('./handle');
 const { configure, socketOptions } = require('./options');
 const { Outbox } = require('./outbox');
@@ -240,12 +240,7 @@ class DgramSocket extends EventEmitter {
    * @returns {boolean} as for sendTo
    */
   send(message, callback) {
-    let fds;
-    if (check.isOptions(message) && (message.data !== undefined || message.fds !== undefined)) {
-      ({ data: message = '', fds } = message);
-      fds = descriptorsOf(fds, 'message.fds');
-    }
-    const view = check.messageBytes(message);
+    const [view, fds] = ArrayBuffer.isView(message) ? [message, undefined] : messageParts(message);
     check.optionalCallback(callback);
     const outbox = this[kOutbox];
     outbox.send(running(this), PEER, view, 0, view.byteLength, fds, undefined, callback);

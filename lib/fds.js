@@ -5,7 +5,7 @@
 const dgram = require('node:dgram');
 const { closeFd: closeNatively } = require('./binding');
 const { invalidType, outOfRange, systemError } = require('./errors');
-const { integer } = require('./validate');
+const { integer, isOptions, messageBytes } = require('./validate');
 
 /** The kernel's limit of one message, SCM_MAX_FD. */
 const MAX_FDS = 253;
@@ -51,6 +51,20 @@ function descriptorsOf(fds, name = 'fds') {
 }
 
 /**
+ * A message as users give it, where it is no view: its bytes and its descriptors, if any.
+ *
+ * @param {string | { data, fds }} message
+ * @returns {[ArrayBufferView, readonly number[] | undefined]}
+ */
+function messageParts(message, encoding) {
+  if (isOptions(message) && (message.data !== undefined || message.fds !== undefined)) {
+    const { data = '', fds } = message;
+    return [messageBytes(data, 'message.data', encoding), descriptorsOf(fds, 'message.fds')];
+  }
+  return [messageBytes(message, 'message', encoding), undefined];
+}
+
+/**
  * Closes a descriptor that came with a message, close(2). In a worker fs.closeSync() warns of
  * descriptors that fs did not open; this does not.
  *
@@ -62,4 +76,4 @@ function closeFd(fd) {
   if (status < 0) throw systemError(status, 'close');
 }
 
-module.exports = { MAX_FDS, NO_FDS, closeFd, descriptorOf, descriptorsOf };
+module.exports = { MAX_FDS, NO_FDS, closeFd, descriptorOf, descriptorsOf, messageParts };

@@ -10,7 +10,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const vm = require('node:vm');
-const { DgramSocket } = require('../lib');
+const afunix = require('../lib');
 const { onLinux, startProgram } = require('./helpers/programs.js');
 const { temporaryFolder } = require('./helpers/tmp.js');
 
@@ -126,14 +126,36 @@ describe('the reference', () => {
     ...Object.getOwnPropertyNames(Class).filter((name) => typeof Class[name] === 'function'),
   ];
 
-  test('names every method, property and option of DgramSocket', () => {
-    const text = read('docs/dgram.md');
-    const source = read('lib/dgram.js');
-    const options = [...source.matchAll(/@param \{.*\} \[options\.(\w+)/g)].map(([, name]) => name);
-    assert.ok(options.length > 5);
-    for (const name of [...membersOf(DgramSocket), ...options]) {
-      assert.match(text, new RegExp(`\\b${name}\\b`), `docs/dgram.md lacks ${name}`);
-    }
+  /** Public names of a class that are not those of Node's own. */
+  const allMembersOf = (Class) => {
+    const Base = Object.getPrototypeOf(Class);
+    const inherited = Base.name === 'SocketServer' ? membersOf(Base) : [];
+    // Node calls these.
+    return [...membersOf(Class), ...inherited].filter((name) => !name.startsWith('_'));
+  };
+
+  for (const [page, source, classes] of [
+    ['docs/dgram.md', 'lib/dgram.js', ['DgramSocket']],
+    ['docs/seqpacket.md', 'lib/seqpacket.js', ['SeqpacketSocket', 'SeqpacketServer']],
+  ]) {
+    test(`names every method, property, option and event of ${classes.join(' and ')}`, () => {
+      const text = read(page);
+      const found = read(source).matchAll(/@param \{.*\} \[options\.(\w+)/g);
+      const options = [...found].map(([, name]) => name);
+      assert.ok(options.length > 5);
+      for (const name of [...classes.flatMap((name) => allMembersOf(afunix[name])), ...options]) {
+        assert.match(text, new RegExp(`\\b${name}\\b`), `${page} lacks ${name}`);
+      }
+      const emitters = [source, ...(page === 'docs/dgram.md' ? [] : ['lib/server.js'])];
+      for (const [, event] of emitters.map(read).join('\n').matchAll(/\.emit\('(\w+)'/g)) {
+        assert.ok(text.includes(`\`'${event}'`), `${page} lacks '${event}'`);
+      }
+    });
+  }
+
+  test('names everything that is exported', () => {
+    const text = read('docs/dgram.md') + read('docs/seqpacket.md');
+    for (const name of Object.keys(afunix)) assert.ok(text.includes(name), `docs/ lack ${name}`);
   });
 
   test('names every code of ours', () => {

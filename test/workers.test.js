@@ -15,16 +15,16 @@ const { temporaryFolder, temporaryPath } = require('./helpers/tmp.js');
  * The life of a worker: sockets in every state, and traffic between two of them that does not end.
  * After `rounds` of it the worker ends itself in the way that `end` names.
  */
-function live({ DgramSocket }, { folder, name, stalled, rounds, end }, port) {
-  const { closeSync } = require('node:fs');
+function live({ DgramSocket, closeFd }, { folder, name, stalled, rounds, end }, port) {
   const idle = new DgramSocket();
   const bound = new DgramSocket({ receiveFds: true, credentials: true }).bind(`${folder}/${name}`);
   const [one, two] = DgramSocket.pair({ sendBufferSize: 1, receiveFds: true });
   const waiting = new DgramSocket();
   const file = 0;
   for (let count = 0; count < 50; count++) waiting.sendTo('x', stalled, { fds: [file] }, () => {});
-  // Descriptors that wait to be taken, and messages that wait for these two.
-  for (let count = 0; count < 20; count++) one.send({ data: 'x', fds: [file] }, () => {});
+  // What JavaScript holds when its thread is terminated from outside is lost: no descriptors there.
+  const fds = end === 'run' ? [] : [file];
+  for (let count = 0; count < 20; count++) one.send({ data: 'x', fds }, () => {});
   const ways = {
     exit: () => process.exit(3),
     throw: () => {
@@ -40,15 +40,14 @@ function live({ DgramSocket }, { folder, name, stalled, rounds, end }, port) {
     run: () => {},
   };
   let count = 0;
-  bound.on('data', (data, path, { fds }) => {
-    for (const fd of fds) closeSync(fd);
+  bound.on('data', (data, path, info) => {
+    for (const fd of info.fds) closeFd(fd);
     if (++count === 1) port.postMessage('running');
     if (count === rounds) ways[end]();
     if (bound.fd >= 0 && (count < rounds || end === 'run')) next();
   });
   const next = () => {
-    // What a handler holds when its thread is terminated from outside is lost: not of those.
-    idle.sendTo('round', `${folder}/${name}`, { fds: end === 'run' ? [] : [file] });
+    idle.sendTo('round', `${folder}/${name}`, { fds });
     // Also one that waits until it is the worker's turn again.
     if (count % 10 === 0) one.send('x', () => {});
   };
@@ -122,7 +121,8 @@ describe('a worker', onLinux({}), () => {
         assert.ok(numbers > count, 'the sockets of the main thread stand still');
       }
     }
-    for (const { end, failure } of workers) {
+    for (const { end, failure, stderr } of workers) {
+      assert.equal(stderr(), '');
       if (end === 'throw') assert.equal(failure()?.message, 'on purpose');
       else assert.equal(failure(), undefined);
     }
@@ -202,7 +202,7 @@ describe('a worker', onLinux({}), () => {
           let running = 0;
           for (const name of ['a', 'b', 'c']) {
             const workerData = { ...options, name };
-            const thread = new Worker(source, { eval: true, workerData, trackUnmanagedFds: false });
+            const thread = new Worker(source, { eval: true, workerData });
             thread.on('message', () => {
               if (++running < 3) return;
               console.log('all run');

@@ -47,14 +47,15 @@ async function runScript(t, body, args, options) {
 
 /**
  * Runs a function of `(afunix, data, port)` in a worker thread. It sees nothing of this file; `port`
- * leads to `messages`. `exited()` is its exit code, `failure()` the Error that ended it, if any.
+ * leads to `messages`. `exited()` is its exit code, `failure()` the Error that ended it, if any, and
+ * `stderr()` what it printed there.
  */
 function startWorker(t, body, data) {
   const source = `const { parentPort, workerData: [lib, data] } = require('node:worker_threads');
     (${body})(require(lib), data, parentPort);`;
-  // Otherwise closing a received descriptor with node:fs warns that node:fs has not opened it.
-  const options = { eval: true, workerData: [LIB, data], trackUnmanagedFds: false };
-  const worker = new Worker(source, options);
+  const worker = new Worker(source, { eval: true, workerData: [LIB, data], stderr: true });
+  let stderr = '';
+  worker.stderr.setEncoding('utf8').on('data', (text) => (stderr += text));
   const messages = new Queue();
   let failed;
   worker.on('message', (message) => messages.put(message));
@@ -74,6 +75,7 @@ function startWorker(t, body, data) {
     messages,
     exited: () => within(exit, 'the end of a worker'),
     failure: () => failed,
+    stderr: () => stderr,
   };
 }
 
