@@ -375,7 +375,7 @@ class SeqpacketSocket extends Duplex {
 
   /** Not connected yet, or not any more. */
   get pending() {
-    return this[kState].connectState !== CONNECT_STATE_CONNECTED;
+    return this[kHandle] === null || this.connecting;
   }
 
   /** As in net.Socket. */

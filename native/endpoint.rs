@@ -496,7 +496,7 @@ impl Endpoint {
         let is_single = limit == 1 && !control && !self.kind.has_end();
         let received = self.with_fd(|fd| match is_single {
             true => batch.receiver.receive_one(fd),
-            false => batch.receiver.receive(fd, limit, control),
+            false => batch.receiver.receive(fd, limit, control, !self.kind.has_end()),
         });
         match received {
             Ok(count) => Ok(self.deliver(batch, count)),

@@ -144,14 +144,12 @@ impl Receiver {
         let mut vectors: Box<[libc::iovec]> = (0..region.slots)
             .map(|slot| libc::iovec { iov_base: region.slot(slot).cast(), iov_len: MAX_MESSAGE })
             .collect();
-        let mut names = vec![UnixAddr::unnamed(); region.slots].into_boxed_slice();
+        let names = vec![UnixAddr::unnamed(); region.slots].into_boxed_slice();
         let headers = vectors
             .iter_mut()
-            .zip(names.iter_mut())
-            .map(|(vector, name)| {
+            .map(|vector| {
                 // SAFETY: plain integers and pointers, for which zero is valid.
                 let mut header: Header = unsafe { zeroed() };
-                header.msg_hdr.msg_name = name.as_mut_ptr().cast();
                 header.msg_hdr.msg_iov = vector;
                 header.msg_hdr.msg_iovlen = 1;
                 header
@@ -164,14 +162,23 @@ impl Receiver {
     /// Receives up to `limit` messages, at least one: `recvmmsg(2)`.
     ///
     /// With `control`, descriptors and credentials are received too; without it the kernel
-    /// discards them. Err only if nothing was received: EAGAIN when nothing waits.
-    pub fn receive(&mut self, fd: BorrowedFd<'_>, limit: usize, control: bool) -> Result<usize> {
+    /// discards them. Without `names` the senders' names are not asked for: [`Message::from`] is
+    /// unnamed. Err only if nothing was received: EAGAIN when nothing waits.
+    pub fn receive(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        limit: usize,
+        control: bool,
+        names: bool,
+    ) -> Result<usize> {
         let limit = limit.clamp(1, self.headers.len());
         if control && self.control.is_empty() {
             self.control = vec![0; CONTROL_WORDS * self.headers.len()];
         }
         for (slot, header) in self.headers[..limit].iter_mut().enumerate() {
-            header.msg_hdr.msg_namelen = UnixAddr::capacity();
+            let name = self.names[slot].as_mut_ptr().cast();
+            header.msg_hdr.msg_name = if names { name } else { ptr::null_mut() };
+            header.msg_hdr.msg_namelen = if names { UnixAddr::capacity() } else { 0 };
             header.msg_hdr.msg_flags = 0;
             let room = if control { &mut self.control[slot * CONTROL_WORDS..] } else { &mut [] };
             header.msg_hdr.msg_control =
@@ -394,13 +401,13 @@ mod tests {
         // SAFETY: live slices.
         assert_eq!(unsafe { send_many(left.as_fd(), &batch) }, Ok(4));
         let mut receiver = Receiver::new().unwrap();
-        assert_eq!(receiver.receive(right.as_fd(), RECEIVE_BATCH, false), Ok(4));
+        assert_eq!(receiver.receive(right.as_fd(), RECEIVE_BATCH, false, true), Ok(4));
         for (index, part) in parts.iter().enumerate() {
             let message = receiver.message(index);
             assert!(message.bytes == *part && !message.truncated);
         }
         receiver.trim();
-        assert_eq!(receiver.receive(right.as_fd(), RECEIVE_BATCH, false), Err(Errno::AGAIN));
+        assert_eq!(receiver.receive(right.as_fd(), RECEIVE_BATCH, false, true), Err(Errno::AGAIN));
     }
 
     #[test]
@@ -412,7 +419,7 @@ mod tests {
         for asked in [true, false] {
             // SAFETY: live slices.
             unsafe { send(left.as_fd(), &message) }.unwrap();
-            receiver.receive(right.as_fd(), 8, asked).unwrap();
+            receiver.receive(right.as_fd(), 8, asked, true).unwrap();
             let got = receiver.message(0);
             assert_eq!(got.beside.fds.len(), if asked { 2 } else { 0 });
             assert!(!got.control_truncated);
@@ -432,9 +439,9 @@ mod tests {
         unsafe { send(left.as_fd(), &Outgoing { rights: Some(&rights), ..outgoing(b"x") }) }
             .unwrap();
         let mut receiver = Receiver::new().unwrap();
-        receiver.receive(right.as_fd(), 8, true).unwrap();
+        receiver.receive(right.as_fd(), 8, true, true).unwrap();
         let taken = receiver.message(0).beside.fds;
-        assert_eq!(receiver.receive(right.as_fd(), 8, true), Err(Errno::AGAIN));
+        assert_eq!(receiver.receive(right.as_fd(), 8, true, true), Err(Errno::AGAIN));
         drop(receiver);
         // SAFETY: F_GETFD on any number is harmless.
         assert_ne!(unsafe { libc::fcntl(taken[0].as_raw_fd(), libc::F_GETFD) }, -1);

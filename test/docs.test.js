@@ -147,7 +147,10 @@ describe('the reference', () => {
         assert.match(text, new RegExp(`\\b${name}\\b`), `${page} lacks ${name}`);
       }
       const emitters = [source, ...(page === 'docs/dgram.md' ? [] : ['lib/server.js'])];
-      for (const [, event] of emitters.map(read).join('\n').matchAll(/\.emit\('(\w+)'/g)) {
+      for (const [, event] of emitters
+        .map(read)
+        .join('\n')
+        .matchAll(/\.emit\('(\w+)'/g)) {
         assert.ok(text.includes(`\`'${event}'`), `${page} lacks '${event}'`);
       }
     });
