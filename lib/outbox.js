@@ -1,9 +1,10 @@
 // Owns: what JavaScript keeps of messages on their way out: callbacks, their order, how much waits.
-// May import: errors, handle.
+// May import: binding, errors.
 'use strict';
 
 const { AsyncResource } = require('node:async_hooks');
 const { constants } = require('node:os');
+const { send } = require('./binding');
 const { systemError } = require('./errors');
 
 const ECANCELED = -constants.errno.ECANCELED;
@@ -69,10 +70,11 @@ class Outbox {
   send(handle, lane, view, offset, length, fds, path, callback) {
     let result = lane;
     if (lane >= 0) {
+      const number = (handle.ownNumber ??= handle.number());
       // The fewer arguments cross, the cheaper: most messages are a whole Buffer.
-      if (fds !== undefined) result = handle.send(lane, view, offset, length, fds);
-      else if (length === view.byteLength) result = handle.send(lane, view);
-      else result = handle.send(lane, view, offset, length);
+      if (fds !== undefined) result = send(number, lane, view, offset, length, fds);
+      else if (length === view.byteLength) result = send(number, lane, view);
+      else result = send(number, lane, view, offset, length);
     }
     const request = callback === undefined ? undefined : new Callback(callback);
     if (result > 0) {

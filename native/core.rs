@@ -2,6 +2,7 @@
 //! JavaScript object, the retry timer, and the order in which they end.
 //! May import: errno, addr, socket, uv, js, env.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::{Rc, Weak};
@@ -50,6 +51,10 @@ impl<T: Watched> Resource for T {
     fn owns(&self, fd: RawFd) -> bool {
         self.core().fd() == Ok(fd)
     }
+
+    fn as_any(self: Rc<Self>) -> Rc<dyn Any> {
+        self
+    }
 }
 
 /// An open descriptor with what belongs to it. Field order is the order of closing: the poll
@@ -89,6 +94,11 @@ impl Core {
             retry: RefCell::new(None),
             retry_delay: Cell::new(1),
         }
+    }
+
+    /// The number by which [`Environment::resource`] finds it.
+    pub fn number(&self) -> usize {
+        self.id
     }
 
     /// The JavaScript object exists.

@@ -4,8 +4,8 @@
 //! May import: errno, uv, js, batch.
 #![allow(unsafe_code)]
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::ffi::c_void;
 use std::os::fd::RawFd;
 use std::rc::{Rc, Weak};
@@ -26,6 +26,8 @@ pub trait Resource {
     fn shut_down(&self);
     /// Whether the descriptor `fd` is this one's.
     fn owns(&self, fd: RawFd) -> bool;
+    /// For a downcast to what it is.
+    fn as_any(self: Rc<Self>) -> Rc<dyn Any>;
 }
 
 /// The JavaScript functions that events go to. `this` is the handle concerned.
@@ -53,8 +55,9 @@ pub struct Environment {
     ledger: RefCell<Option<Ledger>>,
     /// Where received messages live until nobody refers to them.
     pub slab: RefCell<Slab>,
-    resources: RefCell<HashMap<usize, Weak<dyn Resource>>>,
-    next_resource: Cell<usize>,
+    /// By number; numbers are used again.
+    resources: RefCell<Vec<Option<Weak<dyn Resource>>>>,
+    free_numbers: RefCell<Vec<usize>>,
     ended: Cell<bool>,
 }
 
@@ -70,8 +73,8 @@ impl Environment {
             batch: RefCell::new(None),
             ledger: RefCell::new(None),
             slab: RefCell::new(Slab::default()),
-            resources: RefCell::new(HashMap::new()),
-            next_resource: Cell::new(0),
+            resources: RefCell::new(Vec::new()),
+            free_numbers: RefCell::new(Vec::new()),
             ended: Cell::new(false),
         });
         let leaked = Rc::into_raw(env.clone()).cast_mut().cast();
@@ -94,23 +97,39 @@ impl Environment {
         self.hooks.borrow().clone()
     }
 
-    /// Enters something that has to be closed at the end; returns what [`Self::forget`] takes.
+    /// Enters something that has to be closed at the end; returns its number, which is its own
+    /// until [`Self::forget`].
     pub fn remember(&self, resource: Weak<dyn Resource>) -> usize {
-        let id = self.next_resource.get();
-        self.next_resource.set(id + 1);
-        self.resources.borrow_mut().insert(id, resource);
-        id
+        let mut resources = self.resources.borrow_mut();
+        match self.free_numbers.borrow_mut().pop() {
+            Some(number) => {
+                resources[number] = Some(resource);
+                number
+            }
+            None => {
+                resources.push(Some(resource));
+                resources.len() - 1
+            }
+        }
+    }
+
+    /// The resource with a number.
+    pub fn resource(&self, number: usize) -> Option<Rc<dyn Resource>> {
+        self.resources.borrow().get(number)?.as_ref()?.upgrade()
     }
 
     /// Whether a living resource owns the descriptor `fd`.
     pub fn owns(&self, fd: RawFd) -> bool {
         let resources = self.resources.borrow();
-        resources.values().filter_map(Weak::upgrade).any(|resource| resource.owns(fd))
+        resources.iter().flatten().filter_map(Weak::upgrade).any(|resource| resource.owns(fd))
     }
 
-    /// It is closed.
-    pub fn forget(&self, id: usize) {
-        self.resources.borrow_mut().remove(&id);
+    /// It is gone.
+    pub fn forget(&self, number: usize) {
+        // Its memory goes after the borrow.
+        let gone = self.resources.borrow_mut()[number].take();
+        self.free_numbers.borrow_mut().push(number);
+        drop(gone);
     }
 
     /// Lends the environment's receive memory.
@@ -145,11 +164,10 @@ impl Environment {
 
     fn end(&self) {
         self.ended.set(true);
-        let resources: Vec<_> = self.resources.borrow_mut().drain().collect();
-        for (_, resource) in resources {
-            if let Some(resource) = resource.upgrade() {
-                resource.shut_down();
-            }
+        let living = |resource: &Option<Weak<dyn Resource>>| resource.as_ref()?.upgrade();
+        let resources: Vec<_> = self.resources.borrow().iter().filter_map(living).collect();
+        for resource in resources {
+            resource.shut_down();
         }
         self.hooks.borrow_mut().take();
         self.batch.borrow_mut().take();

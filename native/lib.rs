@@ -63,6 +63,7 @@ fn register(exports: Object, env: Env) -> napi::Result<()> {
     js.set_named(target, c"Listener", define_class::<Listener>(js, &environment));
     js.set_named(target, c"setHooks", function(js, c"setHooks", &environment, set_hooks));
     js.set_named(target, c"uvVersion", function(js, c"uvVersion", &environment, uv_version));
+    js.set_named(target, c"send", function(js, c"send", &environment, handles::send));
     js.set_named(target, c"closeFd", function(js, c"closeFd", &environment, close_fd));
     Ok(())
 }
