@@ -47,9 +47,12 @@ const closed = (socket) => within(new Promise((done) => socket.close(done)), "'c
 /** Leaves a socket file behind to which nobody is bound any more. */
 async function leaveDeadFile(path) {
   const socket = new DgramSocket().bind(`${path}~`);
-  // Closing removes the one name.
-  fs.linkSync(`${path}~`, path);
-  await closed(socket);
+  try {
+    // Closing removes the one name.
+    fs.linkSync(`${path}~`, path);
+  } finally {
+    await closed(socket);
+  }
 }
 
 /** A turn of the event loop, with all that was ready in it. */
