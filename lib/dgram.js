@@ -1,5 +1,5 @@
 // Owns: DgramSocket, SOCK_DGRAM Unix sockets.
-// May import: errors, validate, fds, handle.
+// May import: errors, fds, handle, members, options, outbox, validate.
 'use strict';
 
 const { Buffer } = require('node:buffer');
@@ -9,6 +9,7 @@ const { debuglog } = require('node:util');
 const { codedError, invalidValue, systemError } = require('./errors');
 const { NO_FDS, closeFd, descriptorOf, descriptorsOf, messageParts } = require('./fds');
 const handles = require('./handle');
+const { kOutbox, kState, shareMembers } = require('./members');
 const { configure, socketOptions } = require('./options');
 const { Outbox } = require('./outbox');
 const check = require('./validate');
@@ -31,9 +32,7 @@ const BIND_STATE_BOUND = 1;
 const CONNECT_STATE_DISCONNECTED = 0;
 const CONNECT_STATE_CONNECTED = 1;
 
-const kState = Symbol('kState');
 const kLane = Symbol('kLane');
-const kOutbox = Symbol('kOutbox');
 const kSenderPath = Symbol('kSenderPath');
 const kOpenHandle = Symbol('kOpenHandle');
 
@@ -278,42 +277,27 @@ class DgramSocket extends EventEmitter {
       return;
     }
     const credentials = flags & flag.CREDENTIALS ? handles.credentialsAt(words, at) : undefined;
-    const fds = flags & flag.FDS ? this[kHandle].takeFds(handles.fdsToken(words, at)) : NO_FDS;
-    let taken = false;
+    // What nobody will take stays with native code, which closes it in any case.
+    const wanted = (flags & flag.TRUNCATED) === 0 && this.listenerCount('data') > 0;
+    const token = handles.fdsToken(words, at);
+    let fds = NO_FDS;
+    if (flags & flag.FDS && wanted) fds = this[kHandle].takeFds(token);
+    else if (flags & flag.FDS) this[kHandle].dropFds(token);
+    let delivered = false;
     try {
       if (flags & BAD_MESSAGE) this.emit('error', receiveError(flags, this[kSenderPath]));
     } finally {
       // Also if that throws, for want of a listener, the message itself is not lost.
-      if ((flags & flag.TRUNCATED) === 0 && this[kHandle] !== null) {
-        taken = this.listenerCount('data') > 0;
+      if (wanted && this[kHandle] !== null) {
+        delivered = true;
         this.emit('data', data, this[kSenderPath], { fds, credentials });
       }
-      if (!taken) closeAll(fds);
+      if (!delivered) closeAll(fds);
     }
   }
 
   [kError](errno) {
     this.emit('error', systemError(errno, 'recvmsg'));
-  }
-
-  /** Bytes that wait to be sent. */
-  get writableLength() {
-    return this[kOutbox].length;
-  }
-
-  /** From this many waiting bytes on, send() and sendTo() return false. */
-  get writableHighWaterMark() {
-    return this[kOutbox].highWaterMark;
-  }
-
-  /** True while a `'drain'` event is due. */
-  get writableNeedDrain() {
-    return this[kOutbox].needDrain;
-  }
-
-  /** The descriptor's number; -1 once closed. */
-  get fd() {
-    return this[kHandle] === null ? -1 : this[kHandle].fd();
   }
 
   /** SO_RCVBUF in bytes, as the kernel counts (Linux doubles what was set). */
@@ -345,30 +329,6 @@ class DgramSocket extends EventEmitter {
   get remoteAddress() {
     const name = this[kHandle]?.peerAddress();
     return name === undefined || typeof name === 'number' ? undefined : decodePath(name, this);
-  }
-
-  /** `{ pid, uid, gid }` of whoever made the other end of a pair (SO_PEERCRED), else undefined. */
-  get peerCredentials() {
-    return handles.peerCredentials(this[kHandle]);
-  }
-
-  /** Lets the open socket keep the process alive: the default. @returns {this} */
-  ref() {
-    this[kState].referenced = true;
-    this[kHandle]?.setRef(1);
-    return this;
-  }
-
-  /** Lets the process end although the socket is open. @returns {this} */
-  unref() {
-    this[kState].referenced = false;
-    this[kHandle]?.setRef(0);
-    return this;
-  }
-
-  /** Whether the open socket keeps the process alive. */
-  hasRef() {
-    return this[kHandle] !== null && this[kState].referenced;
   }
 
   /**
@@ -415,6 +375,8 @@ class DgramSocket extends EventEmitter {
     return messagesOf(this);
   }
 }
+
+shareMembers(DgramSocket);
 
 /** The handle, unless the socket is closed. */
 function running(socket) {

@@ -1,5 +1,5 @@
 // Owns: SeqpacketServer and SeqpacketSocket, SOCK_SEQPACKET Unix sockets.
-// May import: errors, fds, handle, outbox, server, validate.
+// May import: errors, fds, handle, members, options, outbox, server, validate.
 'use strict';
 
 const { Duplex, addAbortSignal } = require('node:stream');
@@ -9,6 +9,7 @@ const { codedError, systemError } = require('./errors');
 const { descriptorOf, messageParts } = require('./fds');
 const check = require('./validate');
 const handles = require('./handle');
+const { kOutbox, kState, shareMembers } = require('./members');
 const { configure, socketOptions } = require('./options');
 const { Outbox } = require('./outbox');
 const {
@@ -40,8 +41,6 @@ const CONNECT_STATE_UNCONNECTED = 0;
 const CONNECT_STATE_CONNECTING = 1;
 const CONNECT_STATE_CONNECTED = 2;
 
-const kState = Symbol('kState');
-const kOutbox = Symbol('kOutbox');
 const kStart = Symbol('kStart');
 const kFail = Symbol('kFail');
 const kTouch = Symbol('kTouch');
@@ -397,26 +396,6 @@ class SeqpacketSocket extends Duplex {
     return this[kState].bytesWritten;
   }
 
-  /** Bytes that wait to be sent. */
-  get writableLength() {
-    return this[kOutbox].length;
-  }
-
-  /** From this many waiting bytes on, write() returns false. */
-  get writableHighWaterMark() {
-    return this[kOutbox].highWaterMark;
-  }
-
-  /** True while a `'drain'` event is due. */
-  get writableNeedDrain() {
-    return this[kOutbox].needDrain;
-  }
-
-  /** The descriptor's number; -1 while there is none. */
-  get fd() {
-    return this[kHandle] === null ? -1 : this[kHandle].fd();
-  }
-
   /** The name this end is bound to; '' if it has none. */
   address() {
     const name = this[kHandle]?.localAddress();
@@ -427,32 +406,6 @@ class SeqpacketSocket extends Duplex {
   get remoteAddress() {
     const name = this[kHandle]?.peerAddress();
     return name === undefined || typeof name === 'number' ? undefined : name.toString();
-  }
-
-  /** `{ pid, uid, gid }` of whoever connected or listened (SO_PEERCRED); undefined without a peer. */
-  get peerCredentials() {
-    return handles.peerCredentials(this[kHandle]);
-  }
-
-  /** Lets the open socket keep the process alive: the default. */
-  ref() {
-    this[kState].referenced = true;
-    this[kState].connectTimer?.ref();
-    this[kHandle]?.setRef(1);
-    return this;
-  }
-
-  /** Lets the process end although the socket is open. */
-  unref() {
-    this[kState].referenced = false;
-    this[kState].connectTimer?.unref();
-    this[kHandle]?.setRef(0);
-    return this;
-  }
-
-  /** Whether the open socket keeps the process alive. */
-  hasRef() {
-    return this[kHandle] !== null && this[kState].referenced;
   }
 
   /** destroy(), under the name that node-unix-socket has for it. */
@@ -482,6 +435,8 @@ class SeqpacketSocket extends Duplex {
     this[kState].readBufferSize = check.integer(size, 'size', 1, MAX_INT);
   }
 }
+
+shareMembers(SeqpacketSocket);
 
 /**
  * A server of seqpacket sockets.

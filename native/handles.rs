@@ -61,6 +61,9 @@ impl Class for Endpoint {
                 call.int(0).map_or_else(|_| Vec::new(), |token| endpoint.take_fds(token as u32));
             call.js.int_array(fds.into_iter().map(IntoRawFd::into_raw_fd))
         }),
+        (c"dropFds", |call, endpoint| {
+            done(call, call.int(0).map(|token| drop(endpoint.take_fds(token as u32))))
+        }),
         (c"localAddress", |call, endpoint| {
             name(call, endpoint.core().with_fd(socket::local_address))
         }),

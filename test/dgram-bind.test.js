@@ -348,7 +348,7 @@ sys.stdin.read()`;
         let socket;
         for (let at = 0; ; at++) {
           parentPort.postMessage('ready');
-          Atomics.wait(phase, 0, at);
+          while (Atomics.load(phase, 0) === at) Atomics.wait(phase, 0, at);
           if (at % 2 === 1) {
             socket.close();
             continue;

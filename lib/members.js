@@ -1,0 +1,68 @@
+// Owns: the members that every socket class has alike, whatever it inherits from.
+// May import: handle.
+'use strict';
+
+const { kHandle, peerCredentials } = require('./handle');
+
+/** A socket's own record: `referenced`, and what its class adds. */
+const kState = Symbol('kState');
+/** A socket's Outbox. */
+const kOutbox = Symbol('kOutbox');
+
+/** Never made: its members are copied, since one class is an EventEmitter, the others Duplexes. */
+class SocketMembers {
+  /** Bytes that wait to be sent. */
+  get writableLength() {
+    return this[kOutbox].length;
+  }
+
+  /** From this many waiting bytes on, sending returns false. */
+  get writableHighWaterMark() {
+    return this[kOutbox].highWaterMark;
+  }
+
+  /** True while a `'drain'` event is due. */
+  get writableNeedDrain() {
+    return this[kOutbox].needDrain;
+  }
+
+  /** The descriptor's number; -1 while there is none. */
+  get fd() {
+    return this[kHandle] === null ? -1 : this[kHandle].fd();
+  }
+
+  /** `{ pid, uid, gid }` of whoever made the peer (SO_PEERCRED); undefined without one. */
+  get peerCredentials() {
+    return peerCredentials(this[kHandle]);
+  }
+
+  /** Lets the open socket keep the process alive: the default. @returns {this} */
+  ref() {
+    this[kState].referenced = true;
+    this[kState].connectTimer?.ref();
+    this[kHandle]?.setRef(1);
+    return this;
+  }
+
+  /** Lets the process end although the socket is open. @returns {this} */
+  unref() {
+    this[kState].referenced = false;
+    this[kState].connectTimer?.unref();
+    this[kHandle]?.setRef(0);
+    return this;
+  }
+
+  /** Whether the open socket keeps the process alive. */
+  hasRef() {
+    return this[kHandle] !== null && this[kState].referenced;
+  }
+}
+
+/** Gives a class the members above. */
+function shareMembers(Target) {
+  const { constructor, ...members } = Object.getOwnPropertyDescriptors(SocketMembers.prototype);
+  void constructor;
+  Object.defineProperties(Target.prototype, members);
+}
+
+module.exports = { kOutbox, kState, shareMembers };
