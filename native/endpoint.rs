@@ -272,9 +272,11 @@ impl Endpoint {
     fn wait_for_room(&self, lane: usize, errno: Errno, in_vain: bool) {
         // Asking costs two system calls, so ask only where it can be so: this socket's own send
         // buffer is full of messages that other destinations have not taken yet.
+        let is_suspect = in_vain
+            || self.waits_for_self.get()
+            || lane == PEER && self.outbox.borrow().has_several_lanes();
         let is_own_fault = errno == Errno::TOOMANYREFS
-            || (in_vain || lane == PEER && self.outbox.borrow().has_several_lanes())
-                && self.with_fd(|fd| Ok(socket::send_buffer_is_full(fd))) == Ok(true);
+            || is_suspect && self.with_fd(|fd| Ok(socket::send_buffer_is_full(fd))) == Ok(true);
         if lane == PEER {
             // On a connected socket POLLOUT speaks of the peer's queue too.
             self.waits_for_self.set(errno != Errno::TOOMANYREFS);
@@ -282,6 +284,9 @@ impl Endpoint {
             return;
         } else {
             self.outbox.borrow_mut().disarm(lane);
+            if is_own_fault && errno == Errno::AGAIN {
+                self.waits_for_self.set(true);
+            }
         }
         if is_own_fault || lane != PEER {
             // The kernel has no event for this: POLLOUT comes only once three quarters of the send

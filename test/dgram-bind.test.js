@@ -101,6 +101,15 @@ describe('a name', () => {
     });
   }
 
+  test('is named in errors as a path, whatever form it was given in', (t) => {
+    const path = `${temporaryFolder(t)}/no folder/a.sock`;
+    for (const form of [path, Buffer.from(path), pathToFileURL(path), { path }]) {
+      const message = `ENOENT: no such file or directory, bind ${path}`;
+      const socket = openSocket(t);
+      assert.throws(() => socket.bind(form), { code: 'ENOENT', syscall: 'bind', path, message });
+    }
+  });
+
   test('is given once; a bind that failed can be repeated', async (t) => {
     const path = temporaryPath(t);
     const socket = openSocket(t);

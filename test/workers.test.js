@@ -22,9 +22,8 @@ function live({ DgramSocket, closeFd }, { folder, name, stalled, rounds, end }, 
   const waiting = new DgramSocket();
   const file = 0;
   for (let count = 0; count < 50; count++) waiting.sendTo('x', stalled, { fds: [file] }, () => {});
-  // What JavaScript holds when its thread is terminated from outside is lost: no descriptors there.
-  const fds = end === 'run' ? [] : [file];
-  for (let count = 0; count < 20; count++) one.send({ data: 'x', fds }, () => {});
+  // Descriptors that nobody takes, and messages that wait for these two.
+  for (let count = 0; count < 20; count++) one.send({ data: 'x', fds: [file] }, () => {});
   const ways = {
     exit: () => process.exit(3),
     throw: () => {
@@ -47,7 +46,8 @@ function live({ DgramSocket, closeFd }, { folder, name, stalled, rounds, end }, 
     if (bound.fd >= 0 && (count < rounds || end === 'run')) next();
   });
   const next = () => {
-    idle.sendTo('round', `${folder}/${name}`, { fds });
+    // What a handler holds when its thread is terminated from outside is lost: not of those.
+    idle.sendTo('round', `${folder}/${name}`, { fds: end === 'run' ? [] : [file] });
     // Also one that waits until it is the worker's turn again.
     if (count % 10 === 0) one.send('x', () => {});
   };
