@@ -71,15 +71,10 @@ function outOfRange(name, range, actual) {
   return codedError(RangeError, 'ERR_OUT_OF_RANGE', message);
 }
 
-/** ERR_SOCKET_CLOSED: a method of a socket after close(). */
-function socketClosed() {
-  return codedError(Error, 'ERR_SOCKET_CLOSED', 'The socket is closed');
-}
-
 function describe(value) {
   if (typeof value === 'object') return `an instance of ${value.constructor?.name ?? 'Object'}`;
   if (typeof value === 'function') return `function ${value.name}`;
   return `type ${typeof value} (${inspect(value)})`;
 }
 
-module.exports = { codedError, invalidType, invalidValue, outOfRange, socketClosed, systemError };
+module.exports = { codedError, invalidType, invalidValue, outOfRange, systemError };

@@ -76,4 +76,4 @@ function closeFd(fd) {
   if (status < 0) throw systemError(status, 'close');
 }
 
-module.exports = { MAX_FDS, NO_FDS, closeFd, descriptorOf, descriptorsOf, messageParts };
+module.exports = { NO_FDS, closeFd, descriptorOf, descriptorsOf, messageParts };

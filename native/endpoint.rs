@@ -26,6 +26,7 @@ use crate::uv::{Poll, READABLE, WRITABLE};
 const READ_BUDGET: usize = 128;
 /// Messages of one lane sent in one wake-up at most.
 const SEND_BUDGET: usize = 256;
+
 /// The socket's kind.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
