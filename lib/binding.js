@@ -1,28 +1,18 @@
 // Owns: finding and loading the compiled addon.
-// May import: nothing of lib/.
+// May import: platform.
 'use strict';
 
 const { existsSync } = require('node:fs');
 const { join } = require('node:path');
+const { platformName } = require('./platform.js');
 
 const root = join(__dirname, '..');
 
 /** Where the addon may be: a build of this checkout first, then what the package brought along. */
 const candidates = [
   () => join(root, 'build', 'Release', 'afunix.node'),
-  () =>
-    join(root, 'prebuilds', `${process.platform}-${process.arch}${libcSuffix()}`, 'afunix.node'),
+  () => join(root, 'prebuilds', platformName(), 'afunix.node'),
 ];
-
-/** '-musl' on a Linux without glibc. */
-function libcSuffix() {
-  if (process.platform !== 'linux') return '';
-  const { excludeNetwork } = process.report;
-  process.report.excludeNetwork = true;
-  const { header } = process.report.getReport();
-  process.report.excludeNetwork = excludeNetwork;
-  return header.glibcVersionRuntime ? '' : '-musl';
-}
 
 /** An Error that says why this host cannot run the addon. */
 function hostError(reason) {
@@ -38,14 +28,28 @@ function load() {
   // Bun exports libuv's names, but as stubs that end the process when called.
   if (process.versions.bun) throw hostError('this is Bun');
   const tried = [];
+  let cause;
   for (const candidate of candidates) {
     const path = candidate();
-    if (existsSync(path)) return checked(require(path));
-    tried.push(path);
+    if (!existsSync(path)) {
+      tried.push(`${path} (not there)`);
+      continue;
+    }
+    try {
+      return checked(require(path));
+    } catch (error) {
+      // Made for another processor or C library, or a folder of which nothing may be run.
+      if (error.code !== 'ERR_DLOPEN_FAILED') throw error;
+      tried.push(`${path} (${error.message})`);
+      cause = error;
+    }
   }
   const error = new Error(
-    `afunix has no compiled addon for this system; looked for ${tried.join(' and ')}. ` +
-      `Build it from source with: cd ${root} && node scripts/build.js`,
+    `afunix has no compiled addon for this system, ${platformName()}; ` +
+      `looked for ${tried.join(' and ')}. ` +
+      `With Rust (rustup.rs) and a C compiler, build it from source: ` +
+      `cd ${root} && node scripts/build.js`,
+    cause && { cause },
   );
   error.code = 'ERR_AFUNIX_BINDING';
   throw error;

@@ -1,15 +1,17 @@
 // Owns: DgramSocket, SOCK_DGRAM Unix sockets.
-// May import: errors, fds, handle, members, options, outbox, validate.
+// May import: diagnostics, errors, fds, handle, lanes, members, options, outbox, validate.
 'use strict';
 
 const { Buffer } = require('node:buffer');
 const { EventEmitter } = require('node:events');
 const { constants } = require('node:os');
-const { debuglog } = require('node:util');
+const { isUint8Array } = require('node:util').types;
 const { codedError, invalidValue, systemError } = require('./errors');
+const { tellBind, tellClose } = require('./diagnostics');
 const { NO_FDS, closeFd, descriptorOf, descriptorsOf, messageParts } = require('./fds');
 const handles = require('./handle');
-const { kOutbox, kState, shareMembers } = require('./members');
+const { Lanes, PEER } = require('./lanes');
+const { kOutbox, kState, shareMembers, shareOutboxMembers } = require('./members');
 const { configure, socketOptions } = require('./options');
 const { Outbox } = require('./outbox');
 const check = require('./validate');
@@ -19,12 +21,8 @@ const { Endpoint, demand, flag, kError, kHandle, kMessage, kSenderName, kSettled
 const SOCK_DGRAM = 2;
 const MAX_INT = 2 ** 31 - 1;
 const DEFAULT_HIGH_WATER_MARK = 64 * 1024;
-/** Destinations remembered by their native number before the table is made anew. */
-const MAX_KNOWN_LANES = 1024;
 /** Messages an iterator holds before it stops the socket from reading more. */
 const ITERATOR_HIGH_WATER_MARK = 64;
-/** The native lane of the connected peer. */
-const PEER = 0;
 const ENOBUFS = -constants.errno.ENOBUFS;
 
 const BIND_STATE_UNBOUND = 0;
@@ -32,11 +30,10 @@ const BIND_STATE_BOUND = 1;
 const CONNECT_STATE_DISCONNECTED = 0;
 const CONNECT_STATE_CONNECTED = 1;
 
-const kLane = Symbol('kLane');
 const kSenderPath = Symbol('kSenderPath');
 const kOpenHandle = Symbol('kOpenHandle');
-
-const debug = debuglog('afunix');
+// Not the method's name: whoever takes a socket for options has that too.
+const kMadeHandle = Symbol('kMadeHandle');
 
 /** What makes a message an `'error'` event. */
 const BAD_MESSAGE = flag.TRUNCATED | handles.FDS_MISSING;
@@ -74,9 +71,7 @@ class DgramSocket extends EventEmitter {
       closeEmitted: false,
       referenced: true,
       pathsAsBuffers: pathsAsBuffers(options.pathEncoding),
-      /** Destination path → native lane. Made with the first entry. */
-      lanes: null,
-      lanesMade: 0,
+      lanes: new Lanes(),
       stopListening: null,
     };
     const mark = options.writableHighWaterMark ?? DEFAULT_HIGH_WATER_MARK;
@@ -89,7 +84,7 @@ class DgramSocket extends EventEmitter {
     this[kSenderName] = null;
     this[kSenderPath] = this[kState].pathsAsBuffers ? Buffer.alloc(0) : '';
     const signal = check.optionalSignal(options.signal);
-    this[kOpenHandle](options, options[kOpenHandle]);
+    this[kOpenHandle](options, options[kMadeHandle]);
     if (signal) this[kState].stopListening = check.onAbort(signal, () => this.close());
   }
 
@@ -126,7 +121,7 @@ class DgramSocket extends EventEmitter {
     demand(handle[0].createPair(handle[1]), 'socketpair');
     try {
       return handle.map((end) => {
-        return new DgramSocket({ ...options, fd: undefined, [kOpenHandle]: end });
+        return new DgramSocket({ ...options, fd: undefined, [kMadeHandle]: end });
       });
     } catch (error) {
       for (const end of handle) end.close();
@@ -157,7 +152,7 @@ class DgramSocket extends EventEmitter {
     demand(handle.bind(name, bits), 'bind', path);
     this[kState].bindState = BIND_STATE_BOUND;
     demand(handle.setReading(1), 'epoll_ctl');
-    debug('dgram fd %d bound to %j', handle.fd(), path);
+    tellBind(this, path);
     process.nextTick(emitIfOpen, this, 'listening');
     return this;
   }
@@ -174,16 +169,18 @@ class DgramSocket extends EventEmitter {
   connect(path, callback) {
     const name = check.pathBytes(path);
     check.optionalCallback(callback);
-    const lost = running(this).connect(name);
-    if (typeof lost === 'number') {
-      const error = systemError(lost, 'connect', path);
+    const fail = (status, syscall) => {
+      const error = systemError(status, syscall, path);
       if (!callback) throw error;
       this[kOutbox].reject(callback, error);
       return this;
-    }
+    };
+    const lost = running(this).connect(name);
+    if (typeof lost === 'number') return fail(lost, 'connect');
     this[kOutbox].cancel(lost);
     this[kState].connectState = CONNECT_STATE_CONNECTED;
-    demand(this[kHandle].setReading(1), 'epoll_ctl');
+    const reading = this[kHandle].setReading(1);
+    if (reading < 0) return fail(reading, 'epoll_ctl');
     if (callback) this.once('connect', callback);
     process.nextTick(emitIfOpen, this, 'connect');
     return this;
@@ -225,8 +222,9 @@ class DgramSocket extends EventEmitter {
     check.partLength(view, offset, length);
     check.optionalCallback(callback);
     const outbox = this[kOutbox];
-    const lane = this[kLane](destPath);
-    outbox.send(running(this), lane, view, offset, length, undefined, destPath, callback);
+    const handle = running(this);
+    const lane = this[kState].lanes.of(handle, destPath);
+    outbox.send(handle, lane, view, offset, length, undefined, destPath, callback);
     return outbox.hasRoom();
   }
 
@@ -239,31 +237,11 @@ class DgramSocket extends EventEmitter {
    * @returns {boolean} as for sendTo
    */
   send(message, callback) {
-    const [view, fds] = ArrayBuffer.isView(message) ? [message, undefined] : messageParts(message);
+    const [view, fds] = isUint8Array(message) ? [message, undefined] : messageParts(message);
     check.optionalCallback(callback);
     const outbox = this[kOutbox];
     outbox.send(running(this), PEER, view, 0, view.byteLength, fds, undefined, callback);
     return outbox.hasRoom();
-  }
-
-  /** The native lane for a destination, or a negative errno. */
-  [kLane](path) {
-    const state = this[kState];
-    const known = state.lanes?.get(path);
-    if (known !== undefined) return known;
-    const name = check.pathBytes(path, 'destPath');
-    const handle = running(this);
-    if (++state.lanesMade > MAX_KNOWN_LANES) {
-      handle.sweepLanes();
-      state.lanes?.clear();
-      state.lanesMade = 1;
-    }
-    const lane = handle.lane(name);
-    if (lane >= 0 && typeof path === 'string') {
-      state.lanes ??= new Map();
-      state.lanes.set(path, lane);
-    }
-    return lane;
   }
 
   [kSettled](ticket, status) {
@@ -347,7 +325,7 @@ class DgramSocket extends EventEmitter {
     }
     const handle = this[kHandle];
     if (handle === null) return this;
-    debug('dgram fd %d closes', handle.fd());
+    tellClose(this);
     this[kHandle] = null;
     handle.close();
     state.stopListening?.();
@@ -372,11 +350,22 @@ class DgramSocket extends EventEmitter {
    * off leaves the socket open.
    */
   [Symbol.asyncIterator]() {
-    return messagesOf(this);
+    const reader = { stopped: false, wake: () => {}, stop: () => {} };
+    const messages = messagesOf(this, reader);
+    abandonedIterators.register(messages, reader);
+    const end = messages.return;
+    // A generator's own return() would wait until the next message has come.
+    messages.return = (value) => {
+      reader.stopped = true;
+      reader.wake();
+      return end.call(messages, value);
+    };
+    return messages;
   }
 }
 
 shareMembers(DgramSocket);
+shareOutboxMembers(DgramSocket);
 
 /** The handle, unless the socket is closed. */
 function running(socket) {
@@ -401,9 +390,10 @@ function sendToShort(socket, message, destPath, options, callback) {
   const { fds } = check.optionsObject(options);
   const numbers = fds === undefined ? undefined : descriptorsOf(fds, 'options.fds');
   check.optionalCallback(callback);
-  const lane = socket[kLane](destPath);
+  const handle = running(socket);
+  const lane = socket[kState].lanes.of(handle, destPath);
   const outbox = socket[kOutbox];
-  outbox.send(running(socket), lane, view, 0, view.byteLength, numbers, destPath, callback);
+  outbox.send(handle, lane, view, 0, view.byteLength, numbers, destPath, callback);
   return outbox.hasRoom();
 }
 
@@ -434,23 +424,30 @@ function emitIfOpen(socket, event) {
   if (socket[kHandle] !== null) socket.emit(event);
 }
 
-async function* messagesOf(socket) {
+/** An iterator that was dropped in the middle is one that was broken off. */
+const abandonedIterators = new FinalizationRegistry((reader) => reader.stop());
+
+async function* messagesOf(socket, reader) {
   const waiting = [];
   let failure = null;
-  let wake = () => {};
   const onData = (data, path, { fds, credentials }) => {
     waiting.push({ data, path, fds, credentials });
     if (waiting.length === ITERATOR_HIGH_WATER_MARK) socket[kHandle]?.setReading(0);
-    wake();
+    reader.wake();
   };
   const onError = (error) => {
     failure ??= error;
-    wake();
+    reader.wake();
   };
-  const onClose = () => wake();
+  const onClose = () => reader.wake();
+  reader.stop = () => {
+    socket.off('data', onData).off('error', onError).off('close', onClose);
+    for (const { fds } of waiting.splice(0)) closeAll(fds);
+    if (isReceiving(socket[kState])) socket[kHandle]?.setReading(1);
+  };
   socket.on('data', onData).on('error', onError).on('close', onClose);
   try {
-    for (;;) {
+    while (!reader.stopped) {
       if (waiting.length > 0) {
         yield waiting.shift();
         if (waiting.length === 0 && isReceiving(socket[kState])) socket[kHandle]?.setReading(1);
@@ -460,14 +457,12 @@ async function* messagesOf(socket) {
         return;
       } else {
         await new Promise((resolve) => {
-          wake = resolve;
+          reader.wake = resolve;
         });
       }
     }
   } finally {
-    socket.off('data', onData).off('error', onError).off('close', onClose);
-    for (const { fds } of waiting) closeAll(fds);
-    if (isReceiving(socket[kState])) socket[kHandle]?.setReading(1);
+    reader.stop();
   }
 }
 

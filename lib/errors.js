@@ -59,22 +59,33 @@ function invalidType(name, expected, actual) {
   return codedError(TypeError, 'ERR_INVALID_ARG_TYPE', message);
 }
 
+/** A value for a message. What has code of its own, or only pretends to be of its class, can fail. */
+function show(value) {
+  try {
+    return inspect(value);
+  } catch {
+    return `type ${typeof value}`;
+  }
+}
+
 /** ERR_INVALID_ARG_VALUE */
 function invalidValue(name, value, reason) {
-  const message = `The argument '${name}' ${reason}. Received ${inspect(value)}`;
+  const message = `The argument '${name}' ${reason}. Received ${show(value)}`;
   return codedError(TypeError, 'ERR_INVALID_ARG_VALUE', message);
 }
 
 /** ERR_OUT_OF_RANGE */
 function outOfRange(name, range, actual) {
-  const message = `The value of "${name}" is out of range. It must be ${range}. Received ${inspect(actual)}`;
+  const message = `The value of "${name}" is out of range. It must be ${range}. Received ${show(actual)}`;
   return codedError(RangeError, 'ERR_OUT_OF_RANGE', message);
 }
 
 function describe(value) {
-  if (typeof value === 'object') return `an instance of ${value.constructor?.name ?? 'Object'}`;
-  if (typeof value === 'function') return `function ${value.name}`;
-  return `type ${typeof value} (${inspect(value)})`;
+  // A name that is no string can be anything, also what no string can be made of.
+  const nameOf = ({ name }) => (typeof name === 'string' ? name : '');
+  if (typeof value === 'object') return `an instance of ${nameOf(value.constructor ?? Object)}`;
+  if (typeof value === 'function') return `function ${nameOf(value)}`;
+  return `type ${typeof value} (${show(value)})`;
 }
 
-module.exports = { codedError, invalidType, invalidValue, outOfRange, systemError };
+module.exports = { codedError, invalidType, invalidValue, outOfRange, show, systemError };

@@ -40,14 +40,19 @@ function datagramDescriptor(socket) {
 /**
  * The numbers of a message's descriptors.
  *
- * @throws {TypeError | RangeError} ERR_INVALID_ARG_TYPE; ERR_OUT_OF_RANGE beyond 253
+ * @throws {TypeError | RangeError} ERR_INVALID_ARG_TYPE; ERR_OUT_OF_RANGE beyond `max`
  * @returns {readonly number[]}
  */
-function descriptorsOf(fds, name = 'fds') {
+function descriptorsOf(fds, name = 'fds', max = MAX_FDS) {
   if (fds === undefined || fds === null) return NO_FDS;
   if (!Array.isArray(fds)) throw invalidType(name, 'an instance of Array', fds);
-  if (fds.length > MAX_FDS) throw outOfRange(`${name}.length`, `<= ${MAX_FDS}`, fds.length);
-  return fds.map((fd, index) => descriptorOf(fd, `${name}[${index}]`));
+  if (fds.length > max) throw outOfRange(`${name}.length`, `<= ${max}`, fds.length);
+  // No map(): that would skip holes, and make the array that a subclass asks for.
+  const numbers = [];
+  for (let index = 0; index < fds.length; index++) {
+    numbers.push(descriptorOf(fds[index], `${name}[${index}]`));
+  }
+  return numbers;
 }
 
 /**
@@ -76,4 +81,4 @@ function closeFd(fd) {
   if (status < 0) throw systemError(status, 'close');
 }
 
-module.exports = { NO_FDS, closeFd, descriptorOf, descriptorsOf, messageParts };
+module.exports = { MAX_FDS, NO_FDS, closeFd, descriptorOf, descriptorsOf, messageParts };

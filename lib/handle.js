@@ -7,6 +7,7 @@
 //   [kSettled](ticket, status)           a queued send is done: 0 or a negative errno
 //   [kError](errno)                      an error of the socket itself
 //   [kEnd]()                             the peer sends no more
+//   [kRoom]()                            after tellRoom(): there is room to send to the peer
 //
 // A native `Listener` has an `owner` with [kError], and
 //   [kAccepts]                           whether it wants connections just now
@@ -24,6 +25,7 @@ const kMessage = Symbol('kMessage');
 const kSettled = Symbol('kSettled');
 const kError = Symbol('kError');
 const kEnd = Symbol('kEnd');
+const kRoom = Symbol('kRoom');
 const kAccepts = Symbol('kAccepts');
 const kConnection = Symbol('kConnection');
 const kShortage = Symbol('kShortage');
@@ -37,6 +39,7 @@ const flag = Object.freeze({
   TRUNCATED: 8,
   FDS_LOST: 16,
   FDS_REFUSED: 32,
+  INTO: 64,
 });
 
 // Words of an entry: offset, length, flags, buffer | token << 8, pid, uid, gid, length of the name.
@@ -82,7 +85,7 @@ function onMessages(words, buffers) {
     if (flags & flag.NAME) owner[kSenderName] = senderName(words, index, words[at + 7]);
     if (several) buffer = buffers[words[at + 3] & 0xff];
     const data =
-      length === 0 || flags & flag.TRUNCATED
+      length === 0 || flags & (flag.TRUNCATED | flag.INTO)
         ? new FastBuffer(0)
         : new FastBuffer(buffer, words[at], length);
     owner[kMessage](data, flags, words, at);
@@ -108,12 +111,14 @@ function onConnections(count) {
 
 const EVENT_ERROR = 0;
 const EVENT_END = 1;
+const EVENT_SHORTAGE = 2;
 
 function onEvent(kind, value) {
   const { owner } = this;
   if (kind === EVENT_ERROR) owner[kError](value);
   else if (kind === EVENT_END) owner[kEnd]();
-  else owner[kShortage](value);
+  else if (kind === EVENT_SHORTAGE) owner[kShortage](value);
+  else owner[kRoom]();
 }
 
 setHooks(onMessages, onSettled, onConnections, onEvent);
@@ -174,6 +179,7 @@ module.exports = {
   kError,
   kHandle,
   kMessage,
+  kRoom,
   kSenderName,
   kSettled,
   kShortage,

@@ -2,10 +2,11 @@
 
 import { EventEmitter } from 'node:events';
 import { Duplex } from 'node:stream';
-import type { Socket as UdpSocket } from 'node:dgram';
+import type { RemoteInfo, Socket as UdpSocket } from 'node:dgram';
 import type { ReadStream, WriteStream } from 'node:fs';
 import type { Server as NetServer, Socket as NetSocket } from 'node:net';
 import type { URL } from 'node:url';
+import pairOfSockets = require('./socketpair.js');
 
 /**
  * A socket's name: a path as string, Buffer or `file:` URL, at most 107 bytes; or, on Linux, a NUL
@@ -441,8 +442,19 @@ export class SeqpacketSocket extends Duplex {
   ): boolean;
 }
 
+/** Options of every server. */
+export interface ServerOptions {
+  /**
+   * Asked before `'connection'`: anything but true closes the connection at once, and emits
+   * `'drop'`.
+   */
+  allow?: ((peer: Credentials) => boolean) | undefined;
+  /** Connections start paused: nothing is read before resume(). Default: false. */
+  pauseOnConnect?: boolean | undefined;
+}
+
 /** Options of a {@link SeqpacketServer}: those of its connections; `signal` closes the server. */
-export type SeqpacketServerOptions = Omit<SeqpacketSocketOptions, 'fd'>;
+export type SeqpacketServerOptions = Omit<SeqpacketSocketOptions, 'fd'> & ServerOptions;
 
 /** Where a server listens. */
 export interface ListenOptions extends BindOptions {
@@ -460,7 +472,7 @@ export interface SeqpacketServerEvents extends BaseEvents {
   listening: [];
   /** A connection. `path`: the server's name. */
   connection: [socket: SeqpacketSocket, path: string];
-  /** A connection beyond `maxConnections` was closed. */
+  /** A connection beyond `maxConnections`, or not allowed, was closed. */
   drop: [];
   /** Accepting pauses for want of descriptors or memory, and goes on by itself. */
   warning: [error: NodeJS.ErrnoException];
@@ -552,9 +564,585 @@ export class SeqpacketServer extends EventEmitter {
   ): boolean;
 }
 
+/** Where net's `onread` puts received bytes. */
+export interface OnReadOptions {
+  /** Memory for them, used again and again; or a function that makes it, for each time. */
+  buffer: Uint8Array | (() => Uint8Array);
+  /** Gets each chunk: its length, and the buffer it is in. False pauses, as pause() does. */
+  callback(bytesWritten: number, buffer: Uint8Array): boolean | void;
+}
+
+/** Options of a {@link USocket}. */
+export interface USocketOptions extends SocketOptions {
+  /** Connect to this name, as connect() does. */
+  path?: SocketPath | null | undefined;
+  /** Do not end when the peer ends. Default: false. */
+  allowHalfOpen?: boolean | undefined;
+  /** Milliseconds to go on trying while the server's backlog is full. Default: 10000. */
+  connectTimeout?: number | undefined;
+  /** Receive descriptors. Default: true. Without it the kernel closes them. */
+  receiveFds?: boolean | undefined;
+  /** Receive into memory of yours instead of emitting `'data'`. */
+  onread?: OnReadOptions | null | undefined;
+  /** As setTimeout(), in milliseconds. Default: none. */
+  timeout?: number | undefined;
+  /** Both marks, in bytes. Default: 65536. */
+  highWaterMark?: number | undefined;
+  /** How many bytes may wait for the reader. Default: `highWaterMark`. */
+  readableHighWaterMark?: number | undefined;
+}
+
+/** What write() and end() of a {@link USocket} take besides bytes. */
+export interface StreamMessage {
+  data?: MessageData | null | undefined;
+  /** Any number. They are yours to close as soon as the call returns. */
+  fds?: readonly Descriptor[] | null | undefined;
+  /** As the callback of write(). */
+  callback?: StreamCallback | undefined;
+}
+
+/** Gets the outcome of a write: exactly once, in order, never before the call returns. */
+export type StreamCallback = (error?: Error | null) => void;
+
+/** Bytes and descriptors, as `read(size, fdCount)` returns them. */
+export interface StreamPart {
+  /** Null: only descriptors were asked for. A string after setEncoding(). */
+  data: StreamChunk | null;
+  /** They are yours to close, see {@link closeFd}. */
+  fds: number[];
+}
+
+/** Received bytes, with what was asked for beside them. */
+export interface StreamChunk extends Buffer {
+  /** With `credentials`: their sender. */
+  credentials?: Credentials;
+}
+
+/** The events of a {@link USocket}. */
+export interface USocketEvents extends BaseEvents {
+  /** Received bytes; strings after setEncoding(). */
+  data: [chunk: StreamChunk];
+  /** Received descriptors, which are the listener's to close. */
+  fds: [fds: number[]];
+  /** The socket is connected: emitted if anybody listens to it, instead of `'connect'`. */
+  connected: [];
+  /** The socket is connected, and nobody listens to `'connected'`. */
+  connect: [];
+  /** After either: the socket can be used. */
+  ready: [];
+  /** No traffic for as long as setTimeout() says. The socket stays open. */
+  timeout: [];
+  /** After write() returned false: it is time to write again. */
+  drain: [];
+  /** The peer sends no more. */
+  end: [];
+  /** Everything was sent, and the end too. */
+  finish: [];
+  /** What destroys the socket. */
+  error: [error: NodeJS.ErrnoException];
+  /** The socket is closed. */
+  close: [hadError: boolean];
+  readable: [];
+  pause: [];
+  resume: [];
+  pipe: [source: import('node:stream').Readable];
+  unpipe: [source: import('node:stream').Readable];
+  [EventEmitter.errorMonitor]: [error: NodeJS.ErrnoException];
+}
+
+/**
+ * A Unix stream socket that passes descriptors, unix(7): a Duplex that stands in for net.Socket and
+ * for usocket's USocket.
+ */
+export class USocket extends Duplex {
+  /**
+   * @param options - or a path to connect to, or a descriptor to adopt
+   * @param callback - as of connect()
+   * @throws EBADF, ENOTSOCK, EAFNOSUPPORT, EPROTOTYPE or EEXIST for an unsuitable `fd`
+   */
+  constructor(options?: SocketPath | number | USocketOptions | null, callback?: NotifyCb);
+
+  /** Two sockets connected to each other, socketpair(2). The options are for both. */
+  static pair(
+    options?: Omit<USocketOptions, 'fd' | 'path'> & Pick<ServerOptions, 'pauseOnConnect'>,
+  ): [USocket, USocket];
+
+  /**
+   * Connects, connect(2), or adopts a connected descriptor. Failures are `'error'` events. The
+   * callback runs first; then comes `'connected'` if anybody listens to that, `'connect'` otherwise.
+   *
+   * @throws EISCONN, ERR_STREAM_DESTROYED; for `fd` as the constructor
+   */
+  connect(
+    options: SocketPath | { path: SocketPath } | { fd: Descriptor },
+    callback?: NotifyCb,
+  ): this;
+
+  /**
+   * Sends bytes, descriptors, or both. Descriptors without bytes travel with the next bytes.
+   *
+   * @returns false: `writableHighWaterMark` is reached, wait for `'drain'`
+   * @throws EBADF: a descriptor is not open; nothing is sent then
+   */
+  write(
+    message: MessageData | readonly Descriptor[] | StreamMessage,
+    callback?: StreamCallback,
+  ): boolean;
+  write(
+    message: MessageData | readonly Descriptor[] | StreamMessage,
+    encoding?: BufferEncoding | undefined,
+    callback?: StreamCallback,
+  ): boolean;
+  /** `write({ data: bytes, fds })`, under the name that dbus-native has for it. */
+  writeWithFds(bytes: MessageData, fds: readonly Descriptor[]): boolean;
+
+  /** Sends a last message, if there is one, and the end, shutdown(2): the peer still may send. */
+  end(callback?: NotifyCb): this;
+  end(
+    message: MessageData | readonly Descriptor[] | StreamMessage | null | undefined,
+    callback?: NotifyCb,
+  ): this;
+  end(
+    message: MessageData | readonly Descriptor[] | StreamMessage | null | undefined,
+    encoding?: BufferEncoding | undefined,
+    callback?: NotifyCb,
+  ): this;
+
+  /** As of Readable: the bytes, or null. */
+  read(size?: number): StreamChunk | null;
+  /**
+   * Bytes and descriptors at once, or null if there are not enough of either.
+   *
+   * @param size - bytes; null: what there is
+   * @param fdCount - descriptors; null: those of messages that are read to their end now
+   */
+  read(size: number | null | undefined, fdCount: number | null): StreamPart | null;
+
+  /**
+   * Puts bytes back, and descriptors, which are the socket's again.
+   *
+   * @throws EBADF, EEXIST (a socket has it), ENOBUFS (more than `maxPendingFds`), ENOTCONN
+   */
+  unshift(chunk: any, encoding?: BufferEncoding): boolean;
+  unshift(chunk: MessageData | null, fds: readonly Descriptor[]): boolean;
+
+  /** Whether descriptors can be passed: true. Libraries that negotiate it set it. */
+  supportsUnixFd: boolean;
+
+  /** Emits `'timeout'` after so many milliseconds without traffic; 0: never. */
+  setTimeout(milliseconds: number, callback?: NotifyCb): this;
+  /** What setTimeout() was given. */
+  readonly timeout: number;
+  /** Does nothing: there is no Nagle's algorithm here. */
+  setNoDelay(noDelay?: boolean): this;
+  /** Does nothing: the kernel knows when a local peer is gone. */
+  setKeepAlive(enable?: boolean, initialDelay?: number): this;
+
+  /** Whether a connection is being made. */
+  readonly connecting: boolean;
+  /** Not connected yet, or not any more. */
+  readonly pending: boolean;
+  /** As in `net.Socket`. */
+  readonly readyState: 'opening' | 'open' | 'readOnly' | 'writeOnly' | 'closed';
+  /** Bytes received. */
+  readonly bytesRead: number;
+  /** Bytes accepted by write(). */
+  readonly bytesWritten: number;
+  /** `writableLength`, under its older name. */
+  readonly bufferSize: number;
+
+  /** The descriptor's number; -1 while there is none. */
+  readonly fd: number;
+  /** The name this end is bound to; empty if it has none. */
+  address(): string;
+  /** The peer's name, empty if it has none; undefined while there is no peer. */
+  readonly remoteAddress: string | undefined;
+  /** Whoever connected or listened (SO_PEERCRED); undefined without a peer. */
+  readonly peerCredentials: Credentials | undefined;
+
+  /** Lets the open socket keep the process alive: the default. */
+  ref(): this;
+  /** Lets the process end although the socket is open. */
+  unref(): this;
+  /** Whether the open socket keeps the process alive. */
+  hasRef(): boolean;
+
+  /** destroy(), with a callback that follows `'close'`. */
+  close(callback?: NotifyCb): this;
+  /** Destroys the socket once everything written is sent. */
+  destroySoon(): void;
+  /** destroy(): a Unix socket has no RST. */
+  resetAndDestroy(): this;
+
+  [Symbol.asyncIterator](): NodeJS.AsyncIterator<StreamChunk>;
+
+  on<E extends keyof USocketEvents>(event: E, listener: Listener<USocketEvents, E>): this;
+  once<E extends keyof USocketEvents>(event: E, listener: Listener<USocketEvents, E>): this;
+  off<E extends keyof USocketEvents>(event: E, listener: Listener<USocketEvents, E>): this;
+  addListener<E extends keyof USocketEvents>(event: E, listener: Listener<USocketEvents, E>): this;
+  removeListener<E extends keyof USocketEvents>(
+    event: E,
+    listener: Listener<USocketEvents, E>,
+  ): this;
+  prependListener<E extends keyof USocketEvents>(
+    event: E,
+    listener: Listener<USocketEvents, E>,
+  ): this;
+  prependOnceListener<E extends keyof USocketEvents>(
+    event: E,
+    listener: Listener<USocketEvents, E>,
+  ): this;
+  emit<E extends keyof USocketEvents>(event: E, ...args: Arguments<USocketEvents, E>): boolean;
+}
+
+/** Options of a {@link UServer}: those of its connections; `signal` closes the server. */
+export type UServerOptions = Omit<USocketOptions, 'fd' | 'path'> & ServerOptions;
+
+/** The events of a {@link UServer}. */
+export interface UServerEvents extends BaseEvents {
+  /** The server listens. */
+  listening: [];
+  /** A connection. `path`: the server's name. */
+  connection: [socket: USocket, path: string];
+  /** A connection beyond `maxConnections`, or not allowed, was closed. */
+  drop: [];
+  /** Accepting pauses for want of descriptors or memory, and goes on by itself. */
+  warning: [error: NodeJS.ErrnoException];
+  /** listen() failed, or accepting did. */
+  error: [error: NodeJS.ErrnoException];
+  /** The server is closed and its last connection has ended. */
+  close: [];
+  [EventEmitter.errorMonitor]: [error: NodeJS.ErrnoException];
+}
+
+/** A server of {@link USocket}s; stands in for net.Server and for usocket's UServer. */
+export class UServer extends EventEmitter {
+  constructor(
+    options?: UServerOptions,
+    connectionListener?: (socket: USocket, path: string) => void,
+  );
+  constructor(connectionListener: (socket: USocket, path: string) => void);
+
+  /**
+   * Starts to listen; `'listening'` follows. What the system refuses is an `'error'` event, mostly
+   * EADDRINUSE. A dead socket file is replaced, nothing else.
+   *
+   * @throws ERR_SERVER_ALREADY_LISTEN
+   */
+  listen(path?: SocketPath | ListenOptions | null, backlog?: number, callback?: NotifyCb): this;
+  listen(path: SocketPath | ListenOptions | null | undefined, callback?: NotifyCb): this;
+  listen(callback: NotifyCb): this;
+
+  /** Whether the server accepts connections. */
+  readonly listening: boolean;
+  /** The descriptor's number; -1 while there is none. */
+  readonly fd: number;
+  /** Above this many connections new ones are closed at once. */
+  maxConnections: number | undefined;
+  /** The name the server listens at; null while it does not. */
+  address(): string | null;
+  /** How many connections are open. */
+  getConnections(callback: (error: null, count: number) => void): this;
+
+  /** Accepts no more until resume(): connections wait in the backlog. */
+  pause(): this;
+  /** Accepts again. */
+  resume(): this;
+  /** Lets the listening server keep the process alive: the default. */
+  ref(): this;
+  /** Lets the process end although the server listens. */
+  unref(): this;
+  /** Whether the listening server keeps the process alive. */
+  hasRef(): boolean;
+
+  /** Stops listening at once; connections stay, and `'close'` follows the end of the last. */
+  close(callback?: (error?: Error) => void): this;
+  /** close(), as a promise of `'close'`. */
+  [Symbol.asyncDispose](): Promise<void>;
+
+  /** Connections until the server is closed. */
+  [Symbol.asyncIterator](): AsyncGenerator<USocket, void, undefined>;
+
+  on<E extends keyof UServerEvents>(event: E, listener: Listener<UServerEvents, E>): this;
+  once<E extends keyof UServerEvents>(event: E, listener: Listener<UServerEvents, E>): this;
+  off<E extends keyof UServerEvents>(event: E, listener: Listener<UServerEvents, E>): this;
+  addListener<E extends keyof UServerEvents>(event: E, listener: Listener<UServerEvents, E>): this;
+  removeListener<E extends keyof UServerEvents>(
+    event: E,
+    listener: Listener<UServerEvents, E>,
+  ): this;
+  prependListener<E extends keyof UServerEvents>(
+    event: E,
+    listener: Listener<UServerEvents, E>,
+  ): this;
+  prependOnceListener<E extends keyof UServerEvents>(
+    event: E,
+    listener: Listener<UServerEvents, E>,
+  ): this;
+  emit<E extends keyof UServerEvents>(event: E, ...args: Arguments<UServerEvents, E>): boolean;
+}
+
 /**
  * Closes a descriptor that came with a message, close(2). In a worker, `fs.closeSync()` would warn.
  *
  * @throws EBADF
  */
 export function closeFd(fd: number): void;
+
+/** A descriptor that was handed over to this process. Pass it to `listen()`, or its `fd` to a constructor. */
+export interface ListenFd {
+  fd: number;
+  /** As of `FileDescriptorName=` in systemd.socket(5); `'unknown'` without one. */
+  name: string;
+}
+
+export interface ListenFdsOptions {
+  /** Removes the variables from `process.env`, so that children do not see them. Default false. */
+  unset?: boolean | undefined;
+}
+
+/**
+ * The descriptors that systemd handed over to this process, sd_listen_fds(3), made close-on-exec:
+ * none if that did not happen. With names, only those, in the order of the names.
+ *
+ * @throws ERR_AFUNIX_LISTEN_FDS for variables that make no sense
+ */
+export function listenFds(
+  names?: string | readonly string[],
+  options?: ListenFdsOptions,
+): ListenFd[];
+export function listenFds(options: ListenFdsOptions): ListenFd[];
+
+export interface MemfdOptions {
+  /** To be seen in /proc/PID/fd; no address. At most 249 bytes, default `'afunix'`. */
+  name?: string | undefined;
+  /** Nobody can change content or size any more. Default false. */
+  seal?: boolean | undefined;
+}
+
+/**
+ * Makes an anonymous file in memory, memfd_create(2), with these bytes in it and its offset at 0.
+ * The descriptor is close-on-exec and yours to close. Linux only.
+ *
+ * @throws EMFILE, ENFILE, ENOMEM, ENOSPC; ENOSYS elsewhere than on Linux
+ */
+export function memfd(data?: MessageData, options?: MemfdOptions): number;
+
+/** What a descriptor can be of. */
+export type FdType =
+  | 'unix-stream'
+  | 'unix-seqpacket'
+  | 'unix-dgram'
+  | 'tcp'
+  | 'udp'
+  | 'socket'
+  | 'pipe'
+  | 'file'
+  | 'directory'
+  | 'tty'
+  | 'character-device'
+  | 'block-device'
+  | 'symlink'
+  | 'unknown';
+
+/**
+ * What kind of thing a descriptor is of.
+ *
+ * @throws EBADF
+ */
+export function fdType(fd: Descriptor): FdType;
+
+/** What {@link fromFd} makes. */
+export type FromFd =
+  | USocket
+  | UServer
+  | SeqpacketSocket
+  | SeqpacketServer
+  | DgramSocket
+  | NetSocket
+  | NetServer
+  | UdpSocket
+  | ReadStream
+  | WriteStream;
+
+/**
+ * The object that fits a descriptor, usually one that another process passed; it owns the
+ * descriptor from here on. Servers listen already: add a `'connection'` listener in the same turn.
+ *
+ * The type parameter is what you know it to be: `fromFd<net.Socket>(fd)`.
+ *
+ * @param fd - on an exception it is still yours
+ * @param options - for the object's constructor
+ * @throws ERR_AFUNIX_FD_TYPE: nothing fits; EBADF
+ */
+export function fromFd<T extends FromFd = FromFd>(fd: Descriptor, options?: object): T;
+
+export interface ReuseportOptions {
+  /** Default `'tcp'`. */
+  type?: 'tcp' | 'udp' | undefined;
+  /** An IPv6 socket takes no IPv4. Default false. */
+  ipv6Only?: boolean | undefined;
+}
+
+/**
+ * Makes a socket bound to a port that others may be bound to as well (SO_REUSEPORT): for
+ * `net.Server.listen({ fd })`, or with `type: 'udp'` for `dgram.Socket.bind({ fd })`.
+ *
+ * @param port default 0: the system chooses one
+ * @param host an IP address, default `'0.0.0.0'`; `'::'` takes IPv4 as well
+ * @returns a nonblocking close-on-exec descriptor that is yours
+ * @throws EADDRINUSE, EADDRNOTAVAIL, EACCES, EMFILE
+ */
+export function createReuseportFd(
+  port?: number | string,
+  host?: string,
+  options?: ReuseportOptions,
+): number;
+
+export interface DrainOptions {
+  /** Milliseconds for handshakes that have begun: 0 to 60000, default 500. */
+  grace?: number | undefined;
+}
+
+/**
+ * Closes a TCP server that shares its port without resetting the connections that wait in its queue.
+ *
+ * @returns resolved once it does not listen any more; its `'close'` follows when its connections
+ *   have ended
+ */
+export function drainServer(server: NetServer, options?: DrainOptions): Promise<void>;
+
+/** socketpair(2); also the only export of `afunix/socketpair`. */
+export const socketpair: typeof pairOfSockets;
+
+/** An error of a {@link UnixDgramSocket}. */
+export interface UnixDgramError extends Error {
+  /** The same as `errno`; 1 for congestion. */
+  code: number;
+  /** The error number, negative; undefined for congestion. */
+  errno?: number;
+  /** `'socket'`, `'bind'`, `'connect'`, `'send'` or `'recv'`. */
+  syscall?: string;
+  path?: string;
+}
+
+/** What comes beside a message of a {@link UnixDgramSocket}. */
+export interface UnixDgramInfo {
+  /** Bytes. */
+  size: number;
+  /** Always empty. */
+  address: {};
+  /** The sender's name; null if it has none. */
+  path: string | null;
+}
+
+/** Gets the outcome of a send, exactly once. */
+export type UnixDgramCallback = (error?: UnixDgramError) => void;
+
+/** The events of a {@link UnixDgramSocket}. */
+export interface UnixDgramEvents extends BaseEvents {
+  message: [message: Buffer, info: UnixDgramInfo];
+  /** Within bind(). */
+  listening: [];
+  /** Within connect(). */
+  connect: [];
+  /** The connected peer had no room for this message, which was not sent. */
+  congestion: [message: MessageData];
+  /** The connected peer has room again. */
+  writable: [];
+  /** What no callback was told of. */
+  error: [error: UnixDgramError];
+  [EventEmitter.errorMonitor]: [error: UnixDgramError];
+}
+
+/**
+ * A Unix datagram socket with the interface of the package unix-dgram: what a call does is told
+ * before it returns. Made by {@link createSocket}.
+ */
+export interface UnixDgramSocket extends EventEmitter {
+  readonly type: 'unix_dgram';
+  /** The descriptor's number; -1 once closed. */
+  readonly fd: number;
+  /** Whether connect() succeeded at some time. */
+  connected: boolean;
+
+  /** Binds and starts to receive, bind(2): `'listening'` or `'error'`. */
+  bind(path?: SocketPath | null): void;
+  /** Sets the peer, connect(2): `'connect'` or `'error'`. */
+  connect(path: SocketPath): void;
+  /** Sends to the connected peer. Congestion: error code 1, or `'congestion'`. */
+  send(message: MessageData, callback?: UnixDgramCallback | null): void;
+  /** Sends to a name. Where there is no room the message waits. */
+  send(
+    message: MessageData,
+    offset: number,
+    length: number,
+    path: SocketPath,
+    callback?: UnixDgramCallback | null,
+  ): void;
+  sendto(
+    message: MessageData,
+    offset: number,
+    length: number,
+    path: SocketPath,
+    callback?: UnixDgramCallback | null,
+  ): void;
+  /** Closes at once, without an event. Idempotent. */
+  close(): void;
+  [Symbol.asyncDispose](): Promise<void>;
+  /** The name the socket is bound to; empty while it has none. */
+  address(): string;
+  /** Lets the open socket keep the process alive: the default. */
+  ref(): this;
+  /** Lets the process end although the socket is open. */
+  unref(): this;
+
+  /** @deprecated throws ERR_METHOD_NOT_IMPLEMENTED */
+  setTTL(ttl: number): never;
+  /** @deprecated throws ERR_METHOD_NOT_IMPLEMENTED */
+  setBroadcast(flag: boolean): never;
+  /** @deprecated throws ERR_METHOD_NOT_IMPLEMENTED */
+  setMulticastTTL(ttl: number): never;
+  /** @deprecated throws ERR_METHOD_NOT_IMPLEMENTED */
+  setMulticastLoopback(flag: boolean): never;
+  /** @deprecated throws ERR_METHOD_NOT_IMPLEMENTED */
+  addMembership(multicastAddress: string, multicastInterface?: string): never;
+  /** @deprecated throws ERR_METHOD_NOT_IMPLEMENTED */
+  dropMembership(multicastAddress: string, multicastInterface?: string): never;
+
+  on<E extends keyof UnixDgramEvents>(event: E, listener: Listener<UnixDgramEvents, E>): this;
+  once<E extends keyof UnixDgramEvents>(event: E, listener: Listener<UnixDgramEvents, E>): this;
+  off<E extends keyof UnixDgramEvents>(event: E, listener: Listener<UnixDgramEvents, E>): this;
+  addListener<E extends keyof UnixDgramEvents>(
+    event: E,
+    listener: Listener<UnixDgramEvents, E>,
+  ): this;
+  removeListener<E extends keyof UnixDgramEvents>(
+    event: E,
+    listener: Listener<UnixDgramEvents, E>,
+  ): this;
+  prependListener<E extends keyof UnixDgramEvents>(
+    event: E,
+    listener: Listener<UnixDgramEvents, E>,
+  ): this;
+  prependOnceListener<E extends keyof UnixDgramEvents>(
+    event: E,
+    listener: Listener<UnixDgramEvents, E>,
+  ): this;
+  emit<E extends keyof UnixDgramEvents>(event: E, ...args: Arguments<UnixDgramEvents, E>): boolean;
+}
+
+/**
+ * A socket with the interface of the package unix-dgram; for `'udp4'` and `'udp6'` one of
+ * `node:dgram`, as there. The listener is for `'message'`.
+ *
+ * @throws EMFILE and other errors of socket(2); ERR_SOCKET_BAD_TYPE
+ */
+export function createSocket(
+  type: 'unix_dgram',
+  listener?: (message: Buffer, info: UnixDgramInfo) => void,
+): UnixDgramSocket;
+export function createSocket(
+  type: 'udp4' | 'udp6',
+  listener?: (message: Buffer, info: RemoteInfo) => void,
+): UdpSocket;

@@ -1,5 +1,20 @@
 // The ESM face of index.js: the same objects under the same names.
 import afunix from './index.js';
 
-export const { DgramSocket, SeqpacketServer, SeqpacketSocket, closeFd } = afunix;
+export const {
+  DgramSocket,
+  SeqpacketServer,
+  SeqpacketSocket,
+  UServer,
+  USocket,
+  closeFd,
+  createReuseportFd,
+  createSocket,
+  drainServer,
+  fdType,
+  fromFd,
+  listenFds,
+  memfd,
+  socketpair,
+} = afunix;
 export default afunix;

@@ -6,11 +6,13 @@ const { kHandle, peerCredentials } = require('./handle');
 
 /** A socket's own record: `referenced`, and what its class adds. */
 const kState = Symbol('kState');
+/** A server's method for a connection that has closed. */
+const kConnectionClosed = Symbol('kConnectionClosed');
 /** A socket's Outbox. */
 const kOutbox = Symbol('kOutbox');
 
-/** Never made: its members are copied, since one class is an EventEmitter, the others Duplexes. */
-class SocketMembers {
+/** Never made: members are copied, since one class is an EventEmitter, the others Duplexes. */
+class OutboxMembers {
   /** Bytes that wait to be sent. */
   get writableLength() {
     return this[kOutbox].length;
@@ -25,7 +27,10 @@ class SocketMembers {
   get writableNeedDrain() {
     return this[kOutbox].needDrain;
   }
+}
 
+/** The same for every socket. */
+class SocketMembers {
   /** The descriptor's number; -1 while there is none. */
   get fd() {
     return this[kHandle] === null ? -1 : this[kHandle].fd();
@@ -58,11 +63,21 @@ class SocketMembers {
   }
 }
 
-/** Gives a class the members above. */
-function shareMembers(Target) {
-  const { constructor, ...members } = Object.getOwnPropertyDescriptors(SocketMembers.prototype);
+/** Gives a class the members of another. */
+function copyMembers(Target, Source) {
+  const { constructor, ...members } = Object.getOwnPropertyDescriptors(Source.prototype);
   void constructor;
   Object.defineProperties(Target.prototype, members);
 }
 
-module.exports = { kOutbox, kState, shareMembers };
+/** Gives a class what every socket has. */
+function shareMembers(Target) {
+  copyMembers(Target, SocketMembers);
+}
+
+/** Gives a class what shows how much waits in its Outbox. */
+function shareOutboxMembers(Target) {
+  copyMembers(Target, OutboxMembers);
+}
+
+module.exports = { kConnectionClosed, kOutbox, kState, shareMembers, shareOutboxMembers };

@@ -6,21 +6,32 @@ const check = require('./validate');
 const { demand } = require('./handle');
 
 const MAX_INT = 2 ** 31 - 1;
+/** As in native/inbox.rs. */
 const DEFAULT_MAX_PENDING_FDS = 1024;
 
 /**
  * @param {object} options - as users give them
+ * @param {boolean} [receiveFds=false] - the default of that option
  * @returns {object} the same, checked and with defaults, for configure()
  */
-function socketOptions(options) {
+function socketOptions(options, receiveFds = false) {
   const mark = options.maxPendingFds ?? DEFAULT_MAX_PENDING_FDS;
-  return {
-    receiveFds: check.optionalBoolean(options.receiveFds, 'options.receiveFds', false),
+  const checked = {
+    receiveFds: check.optionalBoolean(options.receiveFds, 'options.receiveFds', receiveFds),
     credentials: check.optionalBoolean(options.credentials, 'options.credentials', false),
     maxPendingFds: check.integer(mark, 'options.maxPendingFds', 0, MAX_INT),
+    isUsual: true,
     receiveBufferSize: optionalSize(options.receiveBufferSize, 'options.receiveBufferSize'),
     sendBufferSize: optionalSize(options.sendBufferSize, 'options.sendBufferSize'),
   };
+  // Then native code has them already: most connections need no call at all.
+  checked.isUsual =
+    checked.receiveFds === receiveFds &&
+    !checked.credentials &&
+    checked.maxPendingFds === DEFAULT_MAX_PENDING_FDS &&
+    checked.receiveBufferSize < 0 &&
+    checked.sendBufferSize < 0;
+  return checked;
 }
 
 /** Bytes, or -1 for what the system has. */
@@ -30,10 +41,9 @@ function optionalSize(size, name) {
 
 /** Applies what socketOptions() returned to a handle that has its descriptor. */
 function configure(handle, options) {
+  if (options.isUsual) return;
   const { receiveFds, credentials, maxPendingFds, receiveBufferSize, sendBufferSize } = options;
-  if (receiveFds || credentials) {
-    demand(handle.receiveBeside(+receiveFds, +credentials, maxPendingFds), 'setsockopt');
-  }
+  demand(handle.receiveBeside(+receiveFds, +credentials, maxPendingFds), 'setsockopt');
   if (receiveBufferSize > 0) demand(handle.bufferSize(1, receiveBufferSize), 'setsockopt');
   if (sendBufferSize > 0) demand(handle.bufferSize(0, sendBufferSize), 'setsockopt');
 }

@@ -1,32 +1,13 @@
 // Owns: what JavaScript keeps of messages on their way out: callbacks, their order, how much waits.
-// May import: binding, errors.
+// May import: binding, callback, errors.
 'use strict';
 
-const { AsyncResource } = require('node:async_hooks');
 const { constants } = require('node:os');
 const { send } = require('./binding');
+const { Callback } = require('./callback');
 const { systemError } = require('./errors');
 
 const ECANCELED = -constants.errno.ECANCELED;
-
-/** A callback waiting for its outcome, with the async context of the call that brought it. */
-class Callback extends AsyncResource {
-  constructor(callback) {
-    super('AFUNIXSENDREQ', { requireManualDestroy: true });
-    this.callback = callback;
-  }
-
-  /** Calls back, once. */
-  run(error) {
-    const { callback } = this;
-    this.callback = null;
-    try {
-      this.runInAsyncScope(callback, undefined, error);
-    } finally {
-      this.emitDestroy();
-    }
-  }
-}
 
 /** A queued message, until native code settles it. */
 class QueuedSend {
@@ -58,6 +39,8 @@ class Outbox {
     this.queued = null;
     /** Sends that are done, for the next tick: callback, error, callback, error … */
     this.finished = null;
+    /** An exception in one of these put off the rest: whatever is settled comes after them. */
+    this.interrupted = false;
     this.whenEmpty = null;
   }
 
@@ -138,7 +121,9 @@ class Outbox {
       this.whenEmpty = null;
     }
     const error = status === 0 ? undefined : systemError(status, 'sendmsg', send.path);
-    if (send.callback !== undefined) send.callback.run(error);
+    if (this.interrupted) {
+      if (send.callback !== undefined || error !== undefined) this.fail(send.callback, error);
+    } else if (send.callback !== undefined) send.callback.run(error);
     else if (error !== undefined) this.onError(error);
   }
 
@@ -189,6 +174,7 @@ function emitDrain(outbox) {
 function runFinished(outbox) {
   const { finished } = outbox;
   outbox.finished = null;
+  outbox.interrupted = false;
   let index = 0;
   try {
     while (index < finished.length) {
@@ -201,6 +187,7 @@ function runFinished(outbox) {
       const rest = finished.slice(index).concat(outbox.finished ?? []);
       if (outbox.finished === null) process.nextTick(runFinished, outbox);
       outbox.finished = rest;
+      outbox.interrupted = true;
     }
   }
 }

@@ -1,12 +1,14 @@
 // Owns: what both servers have in common: listening, accepting, closing, counting connections.
-// May import: errors, fds, handle, validate.
+// May import: connected, diagnostics, errors, fds, handle, members, validate.
 'use strict';
 
 const { EventEmitter, on } = require('node:events');
-const { debuglog } = require('node:util');
 const { codedError, systemError } = require('./errors');
+const { tellClose, tellConnection, tellListen } = require('./diagnostics');
 const { descriptorOf } = require('./fds');
 const check = require('./validate');
+const { kAdoptHandle, kChecked } = require('./connected');
+const { kConnectionClosed, kState } = require('./members');
 const handles = require('./handle');
 
 const { Endpoint, Listener, demand, kAccepts, kConnection, kError, kHandle, kShortage } = handles;
@@ -16,38 +18,42 @@ const MAX_INT = 2 ** 31 - 1;
 const DEFAULT_BACKLOG = 511;
 
 const kServer = Symbol('kServer');
-const kSocketOptions = Symbol('kSocketOptions');
-const kMakeSocket = Symbol('kMakeSocket');
-const kConnectionClosed = Symbol('kConnectionClosed');
-
-const debug = debuglog('afunix');
 
 /**
  * A server of connected Unix sockets, as net.Server is of TCP ones.
  *
- * Events: `'listening'`, `'connection'(socket, path)`, `'drop'` (beyond `maxConnections`),
- * `'warning'(error)` (accepting pauses for want of descriptors or memory, and goes on by itself),
+ * Events: `'listening'`, `'connection'(socket, path)`, `'drop'` (beyond `maxConnections`, or not
+ * allowed), `'warning'(error)` (accepting pauses for want of descriptors or memory, and goes on by itself),
  * `'error'(error)`, `'close'`.
  */
 class SocketServer extends EventEmitter {
   /**
-   * @param {number} kind - the native kind
-   * @param {object} [options] - given to each connection's socket, but for `signal`
+   * @param {Function} Socket - the class of its connections
+   * @param {object} [options] - given to each connection's socket, but for these:
    * @param {AbortSignal} [options.signal] - closes the server
+   * @param {(peer: { pid, uid, gid }) => boolean} [options.allow] - asked before `'connection'`:
+   *   anything but true closes the connection at once
    * @param {(socket: object) => void} [connectionListener]
    */
-  constructor(kind, options, connectionListener) {
+  constructor(Socket, options, connectionListener) {
     super();
     if (typeof options === 'function') [options, connectionListener] = [undefined, options];
     check.optionalCallback(connectionListener, 'connectionListener');
-    const { signal, ...forSockets } = check.optionsObject(options);
+    const { signal, allow, ...forSockets } = check.optionsObject(options);
     check.optionalSignal(signal);
+    check.optionalCallback(allow, 'options.allow');
+    // An unsuitable option is an error here, not at the first connection.
+    const probe = new Socket({ ...forSockets, fd: undefined, path: undefined });
+    const { options: checked, type } = probe[kState];
+    probe.destroy();
     /** Above this many connections new ones are closed at once. No limit unless set. */
     this.maxConnections = undefined;
     this[kHandle] = null;
-    this[kSocketOptions] = forSockets;
     this[kServer] = {
-      kind,
+      Socket,
+      type,
+      socketOptions: { ...forSockets, fd: undefined, path: undefined, [kChecked]: checked },
+      allow,
       path: '',
       connections: 0,
       referenced: true,
@@ -85,6 +91,7 @@ class SocketServer extends EventEmitter {
    * @param {(error: null, count: number) => void} callback - in the next tick
    */
   getConnections(callback) {
+    check.optionalCallback(callback);
     process.nextTick(callback, null, this[kServer].connections);
     return this;
   }
@@ -141,7 +148,7 @@ class SocketServer extends EventEmitter {
       }
     }
     if (handle === null) return this;
-    debug('server fd %d closes', handle.fd());
+    tellClose(this);
     this[kHandle] = null;
     this[kServer].stopListening?.();
     handle.close();
@@ -164,21 +171,32 @@ class SocketServer extends EventEmitter {
   }
 
   [kConnection]() {
-    const { kind, connections, path } = this[kServer];
-    const handle = new Endpoint(kind);
+    const { Socket, type, socketOptions, allow, path } = this[kServer];
+    const handle = new Endpoint(type);
     const status = handle.acceptFrom(this[kHandle]);
     if (status < 0) {
       handle.close();
       this.emit('error', systemError(status, 'accept', path));
       return;
     }
-    if (this.maxConnections !== undefined && connections >= this.maxConnections) {
+    const isFull = this[kServer].connections >= (this.maxConnections ?? Infinity);
+    if (isFull || !isAllowed(allow, handle)) {
       handle.close();
       this.emit('drop');
       return;
     }
-    const socket = this[kMakeSocket](handle);
+    let socket;
+    try {
+      socket = new Socket({ ...socketOptions, [kAdoptHandle]: handle });
+    } catch (error) {
+      // The system has no means for one more: the caller is native code, and nobody else would know.
+      handle.close();
+      this.emit('error', error);
+      return;
+    }
+    socket[kState].server = this;
     this[kServer].connections++;
+    tellConnection(this, socket);
     this.emit('connection', socket, path);
   }
 
@@ -195,6 +213,18 @@ class SocketServer extends EventEmitter {
   [kError](errno) {
     this.emit('error', systemError(errno, 'accept', this[kServer].path));
   }
+}
+
+/** Whether the peer of a new connection may stay; an exception of the user's refuses it too. */
+function isAllowed(allow, handle) {
+  if (allow === undefined) return true;
+  let answer = false;
+  try {
+    answer = allow(handles.peerCredentials(handle));
+  } finally {
+    if (answer !== true) handle.close();
+  }
+  return answer === true;
 }
 
 /**
@@ -219,7 +249,7 @@ function listen(server, path, backlog, callback) {
     const message = 'Listen method has been called more than once without closing.';
     throw codedError(Error, 'ERR_SERVER_ALREADY_LISTEN', message);
   }
-  const handle = new Listener(state.kind);
+  const handle = new Listener(state.type);
   if (fd !== undefined) {
     demand(handle.adopt(descriptorOf(fd, 'options.fd')), 'adopt');
   } else {
@@ -228,12 +258,17 @@ function listen(server, path, backlog, callback) {
     demand(handle.listen(name, length, bits), 'listen', path);
   }
   handle.owner = server;
+  if (!state.referenced) handle.setRef(0);
+  try {
+    if (!state.paused) demand(handle.setAccepting(1), 'epoll_ctl');
+  } catch (error) {
+    handle.close();
+    throw error;
+  }
   server[kHandle] = handle;
   state.closeEmitted = false;
   state.path = server.address();
-  if (!state.referenced) handle.setRef(0);
-  if (!state.paused) demand(handle.setAccepting(1), 'epoll_ctl');
-  debug('server fd %d listens at %j', handle.fd(), state.path);
+  tellListen(server, state.path);
   if (callback) server.once('listening', callback);
   process.nextTick(() => {
     if (server[kHandle] === handle) server.emit('listening');
@@ -247,4 +282,4 @@ function emitCloseIfEmpty(server) {
   process.nextTick(() => server.emit('close'));
 }
 
-module.exports = { SocketServer, kConnectionClosed, kMakeSocket, kSocketOptions, listen };
+module.exports = { SocketServer, listen };

@@ -3,8 +3,11 @@
 'use strict';
 
 const { Buffer } = require('node:buffer');
+const { isUint8Array } = require('node:util').types;
 const { fileURLToPath } = require('node:url');
 const { codedError, invalidType, invalidValue, outOfRange } = require('./errors');
+
+const MAX_DURATION = 2 ** 31 - 1;
 
 /**
  * The bytes of a socket path: a string, Buffer or `file:` URL; a leading NUL makes an abstract
@@ -16,7 +19,7 @@ const { codedError, invalidType, invalidValue, outOfRange } = require('./errors'
 function pathBytes(path, name = 'path') {
   let bytes;
   if (typeof path === 'string') bytes = Buffer.from(path);
-  else if (path instanceof Uint8Array) bytes = path;
+  else if (isUint8Array(path)) bytes = path;
   else if (path instanceof URL) bytes = Buffer.from(fileURLToPath(path));
   else throw invalidType(name, 'of type string or an instance of Buffer or URL', path);
   if (bytes.length === 0) throw invalidValue(name, path, 'must not be empty');
@@ -31,7 +34,11 @@ function pathBytes(path, name = 'path') {
 
 /** A message: a view is taken as it is, a string becomes UTF-8. */
 function messageBytes(message, name = 'message', encoding = 'utf8') {
-  if (ArrayBuffer.isView(message)) return message;
+  if (isUint8Array(message)) return message;
+  if (ArrayBuffer.isView(message)) {
+    if (hasMemory(message)) return message;
+    throw invalidValue(name, message, 'must not be a detached buffer');
+  }
   if (typeof message === 'string') return Buffer.from(message, encoding);
   throw invalidType(
     name,
@@ -40,12 +47,31 @@ function messageBytes(message, name = 'message', encoding = 'utf8') {
   );
 }
 
+/** Whether a view can still be looked into: asking one that was detached throws, or lies. */
+function hasMemory(view) {
+  try {
+    new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** An integer from `min` to `max`. */
 function integer(value, name, min = 0, max = Number.MAX_SAFE_INTEGER) {
   if (typeof value !== 'number') throw invalidType(name, 'of type number', value);
   if (!Number.isInteger(value)) throw outOfRange(name, 'an integer', value);
   if (value < min || value > max) throw outOfRange(name, `>= ${min} and <= ${max}`, value);
   return value;
+}
+
+/** A number of milliseconds for a timer; one beyond what timers can do is the longest, as in net. */
+function duration(value, name) {
+  if (typeof value !== 'number') throw invalidType(name, 'of type number', value);
+  if (!(value >= 0 && value < Infinity)) {
+    throw outOfRange(name, 'a non-negative finite number', value);
+  }
+  return Math.min(value, MAX_DURATION);
 }
 
 /**
@@ -63,6 +89,12 @@ function partLength(view, offset, length) {
     throw codedError(RangeError, 'ERR_BUFFER_OUT_OF_BOUNDS', message);
   }
   return length;
+}
+
+/** A string. */
+function string(value, name) {
+  if (typeof value !== 'string') throw invalidType(name, 'of type string', value);
+  return value;
 }
 
 /** A function or nothing. */
@@ -116,6 +148,7 @@ function onAbort(signal, react) {
 }
 
 module.exports = {
+  duration,
   integer,
   isOptions,
   messageBytes,
@@ -126,4 +159,5 @@ module.exports = {
   optionsObject,
   partLength,
   pathBytes,
+  string,
 };

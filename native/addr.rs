@@ -175,4 +175,44 @@ mod tests {
         addr.set_len(0);
         assert_eq!(addr, UnixAddr::unnamed());
     }
+
+    #[test]
+    fn any_bytes_are_a_name_or_refused() {
+        crate::random::rounds(|random| {
+            let len = random.below(2 * PATH_CAPACITY);
+            let name = random.bytes(len);
+            let is_abstract = name.first() == Some(&0);
+            let terminator = usize::from(!name.is_empty() && !is_abstract);
+            match UnixAddr::new(&name) {
+                Ok(addr) => {
+                    assert_eq!(addr.name().collect::<Vec<_>>(), name);
+                    assert_eq!(addr.len() as usize, PATH_OFFSET + name.len() + terminator);
+                }
+                Err(Errno::NAMETOOLONG) => assert!(name.len() + terminator > PATH_CAPACITY),
+                Err(errno) => {
+                    assert_eq!(errno, Errno::INVAL);
+                    assert!(name.contains(&0) && (!is_abstract || !cfg!(target_os = "linux")));
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn whatever_the_kernel_writes_is_within_the_structure() {
+        crate::random::rounds(|random| {
+            let mut addr = UnixAddr::unnamed();
+            for (slot, byte) in addr.raw.sun_path.iter_mut().zip(random.bytes(PATH_CAPACITY)) {
+                *slot = byte as libc::c_char;
+            }
+            let len = random.below(2 * PATH_CAPACITY) as libc::socklen_t;
+            addr.set_len(random.choose(&[len, UnixAddr::capacity(), u32::MAX]));
+            let name: Vec<u8> = addr.name().collect();
+            assert!(name.len() == addr.name_len() && name.len() <= PATH_CAPACITY);
+            // What can be had can be said again, but for a path that leaves no room for its NUL.
+            match UnixAddr::new(&name) {
+                Ok(again) => assert_eq!(again, addr),
+                Err(errno) => assert_eq!((errno, name.len()), (Errno::NAMETOOLONG, PATH_CAPACITY)),
+            }
+        });
+    }
 }

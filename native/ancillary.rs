@@ -7,6 +7,7 @@
 
 use std::mem::size_of;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::slice;
 
 use crate::errno::{Errno, Result};
 
@@ -116,19 +117,44 @@ impl Rights {
         if fds.len() > MAX_FDS {
             return Err(Errno::INVAL);
         }
-        let data = size_of_val(fds);
-        let mut words = vec![0usize; (HEADER + align(data)) / size_of::<usize>()];
-        let header = words.as_mut_ptr().cast::<libc::cmsghdr>();
+        let mut rights = Rights(Vec::new());
+        // SAFETY: plain integers, seen as the bytes they are.
+        let bytes = unsafe { slice::from_raw_parts(fds.as_ptr().cast(), size_of_val(fds)) };
+        rights.push(libc::SCM_RIGHTS, bytes);
+        Ok(rights)
+    }
+
+    /// The same, if there are any, and what the sender claims to be: the kernel checks it. ENOSYS
+    /// where credentials cannot be sent.
+    pub fn with_credentials(fds: &[RawFd], claimed: Option<Credentials>) -> Result<Rights> {
+        let mut rights = if fds.is_empty() { Rights(Vec::new()) } else { Rights::new(fds)? };
+        #[cfg(target_os = "linux")]
+        if let Some(Credentials { pid, uid, gid }) = claimed {
+            let words = [pid as u32, uid, gid];
+            rights.push(libc::SCM_CREDENTIALS, &words.map(u32::to_ne_bytes).concat());
+        }
+        #[cfg(not(target_os = "linux"))]
+        if claimed.is_some() {
+            rights.0.clear();
+            return Err(Errno::NOSYS);
+        }
+        Ok(rights)
+    }
+
+    /// Appends one control message.
+    fn push(&mut self, kind: libc::c_int, data: &[u8]) {
+        let at = self.0.len();
+        self.0.resize(at + (HEADER + align(data.len())) / size_of::<usize>(), 0);
+        let header = self.0[at..].as_mut_ptr().cast::<libc::cmsghdr>();
         let start = header.cast::<u8>();
-        // SAFETY: the vector has room for the header and, behind it, the numbers; it is aligned
-        // for usize, which is cmsghdr's alignment.
+        // SAFETY: the vector has room for the header and, behind it, the data; it is aligned for
+        // usize, which is cmsghdr's alignment.
         unsafe {
             (*header).cmsg_level = libc::SOL_SOCKET;
-            (*header).cmsg_type = libc::SCM_RIGHTS;
-            (*header).cmsg_len = (HEADER + data) as _;
-            start.add(HEADER).copy_from_nonoverlapping(fds.as_ptr().cast(), data);
+            (*header).cmsg_type = kind;
+            (*header).cmsg_len = (HEADER + data.len()) as _;
+            start.add(HEADER).copy_from_nonoverlapping(data.as_ptr(), data.len());
         }
-        Ok(Rights(words))
     }
 
     /// For `msg_control`.
@@ -164,11 +190,24 @@ mod tests {
 
     fn bytes(rights: &Rights) -> Vec<u8> {
         // SAFETY: pointer and length describe the vector inside.
-        unsafe { std::slice::from_raw_parts(rights.as_ptr(), rights.len()) }.to_vec()
+        unsafe { slice::from_raw_parts(rights.as_ptr(), rights.len()) }.to_vec()
     }
 
     fn open() -> RawFd {
         std::fs::File::open("/dev/null").unwrap().into_raw_fd()
+    }
+
+    /// With a number that tests which run beside this one are not given once it is free.
+    fn open_high() -> RawFd {
+        let low = open();
+        // SAFETY: both calls are harmless on a descriptor of ours.
+        let high = unsafe {
+            let high = libc::fcntl(low, libc::F_DUPFD_CLOEXEC, 600);
+            libc::close(low);
+            high
+        };
+        assert!(high >= 600);
+        high
     }
 
     fn is_open(fd: RawFd) -> bool {
@@ -178,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_is_encoded_is_decoded_and_owned() {
-        let sent: Vec<RawFd> = (0..MAX_FDS).map(|_| open()).collect();
+        let sent: Vec<RawFd> = (0..MAX_FDS).map(|_| open_high()).collect();
         let encoded = bytes(&Rights::new(&sent).unwrap());
         assert!(encoded.len() <= RECEIVE_CAPACITY);
         // SAFETY: the descriptors are ours and nobody else closes them.
@@ -188,6 +227,20 @@ mod tests {
         assert!(is_open(first) && is_open(last));
         drop(received);
         assert!(!is_open(first) && !is_open(last));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn credentials_go_beside_descriptors() {
+        let fd = open();
+        let sender = Credentials { pid: 7, uid: 8, gid: u32::MAX };
+        for (fds, claimed) in [(vec![], Some(sender)), (vec![fd], Some(sender)), (vec![], None)] {
+            let encoded = bytes(&Rights::with_credentials(&fds, claimed).unwrap());
+            // SAFETY: the descriptor is ours, and is decoded once.
+            let received = unsafe { Received::decode(&encoded) };
+            assert_eq!((received.fds.len(), received.credentials), (fds.len(), claimed));
+        }
+        assert!(!is_open(fd));
     }
 
     #[test]
@@ -219,5 +272,65 @@ mod tests {
         assert_eq!(duplicate(&[fd, 1 << 29]).err(), Some(Errno::BADF));
         let copy = duplicate(&[fd]).unwrap();
         assert_ne!(copy[0].as_raw_fd(), fd);
+    }
+
+    /// Lets go of descriptors that were made up.
+    fn numbers(fds: Vec<OwnedFd>) -> Vec<RawFd> {
+        fds.into_iter().map(IntoRawFd::into_raw_fd).collect()
+    }
+
+    /// One control message as the kernel would write it; the last one's padding may be missing.
+    fn push_message(buffer: &mut Vec<u8>, kind: (i32, i32), data: &[u8]) {
+        // SAFETY: plain integers, for which zero is valid.
+        let mut header: libc::cmsghdr = unsafe { std::mem::zeroed() };
+        (header.cmsg_level, header.cmsg_type) = kind;
+        header.cmsg_len = (HEADER + data.len()) as _;
+        buffer.resize(align(buffer.len()), 0);
+        let start = (&raw const header).cast::<u8>();
+        // SAFETY: so many bytes has a header.
+        buffer.extend(unsafe { slice::from_raw_parts(start, size_of::<libc::cmsghdr>()) });
+        buffer.resize(align(buffer.len()), 0);
+        buffer.extend(data);
+    }
+
+    #[test]
+    fn any_sequence_of_messages_is_decoded_and_any_damage_survived() {
+        crate::random::rounds(|random| {
+            let (mut control, mut sent) = (Vec::new(), Vec::new());
+            for _ in 0..random.below(5) {
+                if random.below(2) == 0 {
+                    let fds: Vec<RawFd> =
+                        (0..random.below(20)).map(|_| random.below(1 << 20) as RawFd).collect();
+                    let bytes: Vec<u8> = fds.iter().flat_map(|fd| fd.to_ne_bytes()).collect();
+                    push_message(&mut control, (libc::SOL_SOCKET, libc::SCM_RIGHTS), &bytes);
+                    sent.extend(fds);
+                } else {
+                    let kinds = [(libc::SOL_SOCKET, libc::SCM_TIMESTAMP), (libc::SOL_SOCKET, 77)];
+                    // Nothing that damage could turn into -1, which no OwnedFd may be.
+                    let data: Vec<u8> = (0..random.below(40)).map(|byte| byte as u8).collect();
+                    push_message(&mut control, random.choose(&kinds), &data);
+                }
+            }
+            // SAFETY: the numbers are made up, and given up again below without being closed.
+            let received = unsafe { Received::decode(&control) };
+            assert_eq!(numbers(received.fds), sent);
+
+            // A part of it holds the first of them and no other.
+            let part = &control[..random.below(control.len() + 1)];
+            // SAFETY: as above.
+            let received = unsafe { Received::decode(part) };
+            assert!(sent.starts_with(&numbers(received.fds)));
+
+            for _ in 0..random.below(6) {
+                if !control.is_empty() {
+                    let at = random.below(control.len());
+                    control[at] = random.below(0xff) as u8;
+                }
+            }
+            // SAFETY: as above.
+            let received = unsafe { Received::decode(&control) };
+            assert!(received.fds.len() * size_of::<RawFd>() <= control.len());
+            numbers(received.fds);
+        });
     }
 }

@@ -36,6 +36,8 @@ pub mod flag {
     pub const FDS_LOST: u32 = 16;
     /// More descriptors wait than the socket allows; this message's were closed.
     pub const FDS_REFUSED: u32 = 32;
+    /// The bytes are in memory that the user gave.
+    pub const INTO: u32 = 64;
 }
 
 /// One received message as JavaScript will see it.
@@ -194,7 +196,7 @@ impl<'a> Placement<'a> {
             return Some(Place::default());
         }
         if bytes.len() > SLAB_MESSAGE {
-            let (value, room) = self.js.array_buffer(bytes.len())?;
+            let (value, room) = self.js.uninit_array_buffer(bytes.len())?;
             room.write(0, bytes);
             self.buffers.push(value);
             return Some(Place { buffer: self.buffers.len() - 1, offset: 0 });
@@ -209,6 +211,12 @@ impl<'a> Placement<'a> {
         // Views that start on a word are what V8's copies are quick with.
         self.slab.used = (offset + bytes.len() + 7) & !7;
         Some(Place { buffer, offset })
+    }
+
+    /// Hands over an ArrayBuffer that holds the bytes already.
+    pub fn hand_over(&mut self, store: Value) -> Place {
+        self.buffers.push(store);
+        Place { buffer: self.buffers.len() - 1, offset: 0 }
     }
 
     /// The slab of the batch before, if it has room for `needed` bytes.

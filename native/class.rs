@@ -13,7 +13,7 @@ use std::rc::Rc;
 use napi::sys;
 
 use crate::errno::{Errno, Result};
-use crate::js::{Bytes, Js, Value};
+use crate::js::{Bytes, Js, Room, Value};
 
 /// A plain function over `context`, which the caller keeps alive while JavaScript can run.
 pub fn function<C: 'static>(js: Js, name: &CStr, context: &Rc<C>, call: Method<C>) -> Value {
@@ -37,6 +37,60 @@ unsafe extern "C" fn call_function<C: 'static>(
     // SAFETY: the owner of the context keeps it alive while JavaScript can run.
     let context = unsafe { shared(context) };
     function(&call, &context)
+}
+
+/// A plain function that needs nothing but its arguments: the cheapest there is.
+pub fn bare_function(js: Js, name: &CStr, call: BareFunction) -> Value {
+    let (name, len) = (name.as_ptr(), name.count_bytes() as isize);
+    let data = call as *mut c_void;
+    // SAFETY: name and len agree; call_bare_function expects this data.
+    js.make(|env, out| unsafe {
+        sys::napi_create_function(env, name, len, Some(call_bare_function), data, out)
+    })
+}
+
+/// What [`bare_function`] makes callable.
+pub type BareFunction = fn(&Call) -> Value;
+
+unsafe extern "C" fn call_bare_function(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+) -> Value {
+    // SAFETY: called by Node-API with this call's info.
+    let (call, data) = unsafe { read_call(env, info) };
+    // SAFETY: the data is this function pointer, see `bare_function`.
+    let function = unsafe { std::mem::transmute::<*mut c_void, BareFunction>(data) };
+    function(&call)
+}
+
+/// A function of `N` arguments that returns a number, for where nanoseconds count: nothing is read
+/// or made for it beyond that, and it is called directly.
+pub trait Quick<const N: usize> {
+    /// What it does. Absent arguments are undefined.
+    fn run(js: Js, args: &[Value; N]) -> i32;
+}
+
+/// Makes it callable.
+pub fn quick_function<const N: usize, Q: Quick<N>>(js: Js, name: &CStr) -> Value {
+    let (name, len) = (name.as_ptr(), name.count_bytes() as isize);
+    let (call, no_data) = (Some(call_quick::<N, Q> as _), ptr::null_mut());
+    // SAFETY: name and len agree.
+    js.make(|env, out| unsafe { sys::napi_create_function(env, name, len, call, no_data, out) })
+}
+
+unsafe extern "C" fn call_quick<const N: usize, Q: Quick<N>>(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+) -> Value {
+    // SAFETY: Node-API calls us with a live environment, on its thread.
+    let js = unsafe { Js::from_raw(env) };
+    let (mut args, mut passed) = ([ptr::null_mut(); N], N);
+    let (no_this, no_data) = (ptr::null_mut(), ptr::null_mut());
+    // SAFETY: `info` is this call's; Node-API fills absent arguments with undefined.
+    unsafe {
+        sys::napi_get_cb_info(env, info, &mut passed, args.as_mut_ptr(), no_this, no_data);
+    }
+    js.int(Q::run(js, &args))
 }
 
 /// A count of its own for an `Rc` that is known by its pointer.
@@ -93,6 +147,16 @@ impl Call {
     /// Argument `index` as bytes, or EINVAL.
     pub fn bytes(&self, index: usize) -> Result<Bytes> {
         self.js.as_bytes(self.args[index]).ok_or(Errno::INVAL)
+    }
+
+    /// Argument `index` as bytes to read or to write, of a view or an ArrayBuffer, or EINVAL.
+    pub fn memory(&self, index: usize) -> Result<Room> {
+        self.js.as_memory(self.args[index]).ok_or(Errno::INVAL)
+    }
+
+    /// The elements of argument `index`, or EINVAL if it is no array.
+    pub fn elements(&self, index: usize) -> Result<Vec<Value>> {
+        self.js.elements(self.args[index]).ok_or(Errno::INVAL)
     }
 
     /// Argument `index` as numbers: none if it was not passed, EINVAL if they are no numbers.

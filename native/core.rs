@@ -29,6 +29,8 @@ pub enum Event {
     End = 1,
     /// Accepting has to wait for memory or descriptors: an errno, negated. Told once each time.
     Shortage = 2,
+    /// There is room to send to the peer, as asked for.
+    Room = 3,
 }
 
 /// Something with a [`Core`].
@@ -103,7 +105,7 @@ impl Core {
 
     /// The JavaScript object exists.
     pub fn attach(&self, call: &Call, wrapper: Wrapper) {
-        let context = AsyncContext::new(call.js, call.this, "AFUNIXSOCKET");
+        let context = AsyncContext::new(call.js, "AFUNIXSOCKET");
         *self.wrapper.borrow_mut() = Some(Rc::new(wrapper));
         *self.context.borrow_mut() = context.map(Rc::new);
     }
@@ -174,8 +176,8 @@ impl Core {
     }
 
     /// Binds; see [`socket::bind`].
-    pub fn bind(&self, to: &UnixAddr, kind: Type, mode: Option<u32>) -> Result<()> {
-        let file = self.with_fd(|fd| socket::bind(fd, to, kind, mode))?;
+    pub fn bind(&self, to: &UnixAddr, mode: Option<u32>) -> Result<()> {
+        let file = self.with_fd(|fd| socket::bind(fd, to, mode))?;
         if let Some(open) = self.open.borrow_mut().as_mut() {
             open.file = file;
         }

@@ -1,31 +1,30 @@
-//! Owns: the engine of every socket: read pump, sending and waiting to send, life and end.
+//! Owns: the engine of every socket: its life and end, and what it waits for. How it receives and
+//! sends is in the two files of endpoint/.
 //! May import: everything but the classes that JavaScript sees (handles).
 //!
 //! A socket kind is a [`Kind`] here and nothing more. The rule of the file: no `RefCell` borrow is
 //! alive while JavaScript runs, and whatever was read before is read again afterwards.
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::{Rc, Weak};
 
 use socket2::{SockRef, Type};
 
 use crate::addr::UnixAddr;
 use crate::ancillary::Credentials;
-use crate::batch::{Batch, Placement, call_for_items};
-use crate::core::{Callee, Core, Event, Watched};
+use crate::core::{Core, Event, Watched};
 use crate::env::Environment;
 use crate::errno::{Errno, Result};
+use crate::flow::Flow;
 use crate::inbox::{Guess, Inbox};
-use crate::message::RECEIVE_BATCH;
-use crate::outbox::{Flushed, Offer, Outbox, PEER, Watch, is_temporary};
+use crate::js::Reference;
+use crate::outbox::{Outbox, PEER};
 use crate::socket;
-use crate::uv::{Poll, READABLE, WRITABLE};
+use crate::uv::{READABLE, WRITABLE};
 
-/// Messages read in one wake-up at most, so that a flooding peer starves nobody.
-const READ_BUDGET: usize = 128;
-/// Messages of one lane sent in one wake-up at most.
-const SEND_BUDGET: usize = 256;
+mod receiving;
+mod sending;
 
 /// The socket's kind.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,6 +33,8 @@ pub enum Kind {
     Datagram,
     /// SOCK_SEQPACKET: messages, to and from one peer, with an end. Linux only.
     Seqpacket,
+    /// SOCK_STREAM: bytes, to and from one peer, with an end.
+    Stream,
 }
 
 impl Kind {
@@ -42,6 +43,7 @@ impl Kind {
         match kind {
             libc::SOCK_DGRAM => Some(Kind::Datagram),
             libc::SOCK_SEQPACKET => Some(Kind::Seqpacket),
+            libc::SOCK_STREAM => Some(Kind::Stream),
             _ => None,
         }
     }
@@ -51,6 +53,7 @@ impl Kind {
         match self {
             Kind::Datagram => Type::DGRAM,
             Kind::Seqpacket => Type::SEQPACKET,
+            Kind::Stream => Type::STREAM,
         }
     }
 
@@ -58,13 +61,6 @@ impl Kind {
     fn has_end(self) -> bool {
         self != Kind::Datagram
     }
-}
-
-/// How a batch ended.
-struct Batched {
-    count: usize,
-    /// The peer's end followed.
-    ended: bool,
 }
 
 /// One socket.
@@ -75,13 +71,23 @@ pub struct Endpoint {
     reading: Cell<bool>,
     inbox: RefCell<Inbox>,
     outbox: RefCell<Outbox>,
+    /// A stream's, once it sends.
+    flow: RefCell<Option<Box<Flow>>>,
     /// Lanes wait for this socket's own descriptor to become writable.
     waits_for_self: Cell<bool>,
+    /// The lane that was tried last when all of them were.
+    turn: Cell<usize>,
+    /// JavaScript wants to be told once there is room to send to the peer.
+    wants_room: Cell<bool>,
     /// Messages only wait: the connection is not made yet.
     holding: Cell<bool>,
     /// An error that came before the peer's last messages, and is told after them.
     failure: Cell<Option<Errno>>,
     guess: Cell<Guess>,
+    /// How many of a stream's bytes are expected at once; 0: few.
+    chunk: Cell<usize>,
+    /// In the pump, which is followed by [`Self::rearm`].
+    pumping: Cell<bool>,
 }
 
 impl Endpoint {
@@ -92,12 +98,17 @@ impl Endpoint {
             kind,
             me: me.clone(),
             reading: Cell::new(false),
-            inbox: RefCell::new(Inbox::default()),
+            inbox: RefCell::new(Inbox::new(kind == Kind::Stream)),
             outbox: RefCell::new(Outbox::new()),
+            flow: RefCell::new(None),
             waits_for_self: Cell::new(false),
+            turn: Cell::new(PEER),
+            wants_room: Cell::new(false),
             holding: Cell::new(false),
             failure: Cell::new(None),
             guess: Cell::new(Guess::default()),
+            chunk: Cell::new(0),
+            pumping: Cell::new(false),
         })
     }
 
@@ -136,7 +147,7 @@ impl Endpoint {
 
     /// Binds; see [`socket::bind`].
     pub fn bind(&self, to: &UnixAddr, mode: Option<u32>) -> Result<()> {
-        self.core.bind(to, self.kind.socket_type(), mode)
+        self.core.bind(to, mode)
     }
 
     /// Connects. What waits for the peer before still goes there.
@@ -202,7 +213,8 @@ impl Endpoint {
     pub fn set_reading(&self, reading: bool) -> Result<()> {
         self.with_fd(|_| Ok(()))?;
         self.reading.set(reading);
-        self.rearm()
+        // A reader that pauses and goes on within one batch costs no system call.
+        if self.pumping.get() { Ok(()) } else { self.rearm() }
     }
 
     /// While holding, whatever is sent waits. Afterwards it goes, in order.
@@ -231,6 +243,30 @@ impl Endpoint {
         self.inbox.borrow_mut().take_fds(token)
     }
 
+    /// A stream's next `count` descriptors, as above.
+    pub fn take_next_fds(&self, count: usize) -> Vec<OwnedFd> {
+        self.inbox.borrow_mut().take_next_fds(count)
+    }
+
+    /// Takes a stream's descriptors back. On Err they are the caller's.
+    pub fn put_back_fds(&self, fds: &[RawFd]) -> Result<()> {
+        if fds.iter().any(|fd| self.core.env.owns(*fd)) {
+            return Err(Errno::EXIST);
+        }
+        let owned = socket::claim(fds)?;
+        self.inbox.borrow_mut().put_back_fds(owned).map_err(|(errno, owned)| {
+            for fd in owned {
+                let _ = fd.into_raw_fd();
+            }
+            errno
+        })
+    }
+
+    /// Receives a stream's bytes into this memory of the user's from now on, if there is any.
+    pub fn set_target(&self, target: Option<Reference>) {
+        self.inbox.borrow_mut().target = target;
+    }
+
     /// The lane in which messages to `to` wait.
     pub fn lane_of(&self, to: UnixAddr) -> usize {
         self.outbox.borrow_mut().lane_of(to)
@@ -241,97 +277,10 @@ impl Endpoint {
         self.outbox.borrow_mut().sweep();
     }
 
-    /// Sends now or, where there is no room, later. Returns 0 or the ticket under which the
-    /// outcome will be told. Err: nothing was and will be sent.
-    pub fn send(&self, lane: usize, offer: &Offer<'_>) -> Result<u32> {
-        if self.holding.get() {
-            return self.outbox.borrow_mut().enqueue(self.core.env.js, lane, offer);
-        }
-        let sent = self.with_fd(|fd| {
-            match self.outbox.borrow_mut().lane(lane) {
-                Some(lane) => lane.try_send(fd, offer).map_err(|errno| (errno, lane.is_empty())),
-                None => Err((Errno::INVAL, false)),
-            }
-            .map_or_else(|failure| Ok(Some(failure)), |()| Ok(None))
-        });
-        match sent? {
-            None => Ok(0),
-            Some((errno, was_empty)) if is_temporary(errno) => {
-                let ticket = self.outbox.borrow_mut().enqueue(self.core.env.js, lane, offer)?;
-                if was_empty {
-                    self.wait_for_room(lane, errno, false);
-                    self.rearm()?;
-                }
-                Ok(ticket)
-            }
-            Some((errno, _)) => Err(errno),
-        }
-    }
-
-    /// Arranges to be told when `lane` can go on. `in_vain`: the attempt that failed was made
-    /// because the lane's watch had said that there is room.
-    fn wait_for_room(&self, lane: usize, errno: Errno, in_vain: bool) {
-        // Asking costs two system calls, so ask only where it can be so: this socket's own send
-        // buffer is full of messages that other destinations have not taken yet.
-        let is_suspect = in_vain
-            || self.waits_for_self.get()
-            || lane == PEER && self.outbox.borrow().has_several_lanes();
-        let is_own_fault = errno == Errno::TOOMANYREFS
-            || is_suspect && self.with_fd(|fd| Ok(socket::send_buffer_is_full(fd))) == Ok(true);
-        if lane == PEER {
-            // On a connected socket POLLOUT speaks of the peer's queue too.
-            self.waits_for_self.set(errno != Errno::TOOMANYREFS);
-        } else if !is_own_fault && self.watch_destination(lane, in_vain).is_ok() {
-            return;
-        } else {
-            self.outbox.borrow_mut().disarm(lane);
-            if is_own_fault && errno == Errno::AGAIN {
-                self.waits_for_self.set(true);
-            }
-        }
-        if is_own_fault || lane != PEER {
-            // The kernel has no event for this: POLLOUT comes only once three quarters of the send
-            // buffer are free, which a stalled receiver can hold for ever, and nothing tells when
-            // fewer descriptors are in flight or when a helper socket can be made.
-            self.core.retry_later();
-        }
-    }
-
-    /// Arms the helper socket that polls as writable once the lane's destination has room.
-    fn watch_destination(&self, id: usize, in_vain: bool) -> Result<()> {
-        let mut outbox = self.outbox.borrow_mut();
-        let lane = outbox.lane(id).ok_or(Errno::INVAL)?;
-        let to = lane.to().ok_or(Errno::NOTCONN)?;
-        if let Some(watch) = lane.watch.as_ref().filter(|_| in_vain) {
-            // It may be connected to a dead predecessor of the socket that has the name now, and
-            // such a helper is always writable.
-            socket::connect(watch.socket.as_fd(), to)?;
-        }
-        if lane.watch.is_none() {
-            let helper = socket::create(Type::DGRAM)?;
-            socket::connect(helper.as_fd(), to)?;
-            let me = self.me.clone();
-            let poll = Poll::new(
-                &self.core.env.event_loop,
-                helper.as_raw_fd(),
-                Box::new(move |_| {
-                    if let Some(endpoint) = me.upgrade() {
-                        endpoint.core.env.js.scope(|| endpoint.on_room(id));
-                    }
-                }),
-            )?;
-            poll.set_ref(self.core.keeps_alive());
-            lane.watch = Some(Watch { poll, socket: helper });
-        }
-        match &lane.watch {
-            Some(watch) => watch.poll.arm(WRITABLE),
-            None => Ok(()),
-        }
-    }
-
     /// Arms what is waited for and disarms the rest; decides whether the object may be collected.
     fn rearm(&self) -> Result<()> {
-        let waiting = self.outbox.borrow().waiting() > 0;
+        let flows = self.flow.borrow().as_ref().is_some_and(|flow| flow.is_waiting());
+        let waiting = flows || self.outbox.borrow().waiting() > 0;
         if !waiting {
             self.waits_for_self.set(false);
             self.core.stop_retrying();
@@ -340,23 +289,11 @@ impl Endpoint {
         if self.reading.get() {
             mask |= READABLE;
         }
-        if self.waits_for_self.get() {
+        if self.waits_for_self.get() || self.wants_room.get() {
             mask |= WRITABLE;
         }
         self.core.hold(mask != 0 || waiting);
         self.core.arm(mask)
-    }
-
-    /// A lane's helper socket says that the destination has room, or is gone.
-    fn on_room(&self, lane: usize) {
-        self.flush(lane);
-        self.rearm_or_tell();
-        let mut outbox = self.outbox.borrow_mut();
-        // Only now: JavaScript usually sent more in the meantime, and each change of the mask
-        // costs two system calls.
-        if outbox.lane(lane).is_some_and(|lane| lane.is_empty()) {
-            outbox.disarm(lane);
-        }
     }
 
     fn rearm_or_tell(&self) {
@@ -365,187 +302,11 @@ impl Endpoint {
         }
     }
 
-    /// Tries every lane that waits for the socket itself.
-    fn flush_all(&self) {
-        let unwatched = self.outbox.borrow().unwatched();
-        for lane in unwatched {
-            self.flush(lane);
+    /// For what was accepted to be sent later: where it cannot be watched for room, time has to do.
+    fn rearm_or_retry(&self) {
+        if self.rearm().is_err() {
+            self.core.retry_later();
         }
-    }
-
-    fn flush(&self, id: usize) {
-        let mut settled = Vec::new();
-        let flushed = self.with_fd(|fd| {
-            let mut outbox = self.outbox.borrow_mut();
-            let Some(lane) = outbox.lane(id) else {
-                return Err(Errno::INVAL);
-            };
-            let note = |ticket, outcome| settled.push((ticket, outcome));
-            let flushed = lane.flush(self.core.env.js, fd, SEND_BUDGET, note);
-            outbox.settle(settled.len());
-            Ok(flushed)
-        });
-        if !settled.is_empty() {
-            self.core.forget_retries();
-        }
-        match flushed {
-            Ok(Flushed::Blocked(errno)) => self.wait_for_room(id, errno, settled.is_empty()),
-            // The poll or the helper is level-triggered and stays armed.
-            Ok(Flushed::More) if id == PEER => self.waits_for_self.set(true),
-            Ok(Flushed::More) => {
-                if self.watch_destination(id, false).is_err() {
-                    self.core.retry_later();
-                }
-            }
-            Ok(Flushed::Empty) | Err(_) => {}
-        }
-        self.tell_settled(&settled);
-    }
-
-    fn tell_settled(&self, settled: &[(u32, Result<()>)]) {
-        if settled.is_empty() {
-            return;
-        }
-        let Some(Callee { context, object, hooks }) = self.core.callee() else { return };
-        // In one call: between two, what the callbacks of the first left to the next tick would
-        // overtake the rest.
-        let count = settled.len();
-        let env = &self.core.env;
-        let Ok(ledger) = env.take_ledger(count) else { return };
-        for (index, (ticket, outcome)) in settled.iter().enumerate() {
-            ledger.set(index, *ticket, outcome.map_or_else(Errno::to_js, |()| 0));
-        }
-        let (settled, nothing) = (hooks.settled.get(), env.js.undefined());
-        call_for_items(&context, object, settled, ledger.words(), count, nothing);
-        env.return_ledger(ledger);
-    }
-
-    /// Takes waiting messages, a batch at a time, and hands each batch to JavaScript.
-    ///
-    /// Two guesses save system calls where traffic is regular: whether to ask for more than one
-    /// message, and whether to look again before going back to the event loop, because the answer
-    /// to what JavaScript sends is often there when it returns. Both are tested now and then.
-    fn pump(&self) {
-        let mut guess = self.guess.get();
-        let probing = guess.wakes_up();
-        let limit = if guess.bursts || probing { RECEIVE_BATCH } else { 1 };
-        let (mut taken, mut largest, mut ended, mut missed) = (0, 0, false, false);
-        while taken < READ_BUDGET && self.reading.get() && !ended {
-            let received = self.receive(limit);
-            if taken > 0 {
-                guess.learn(received.is_ok());
-            }
-            let count = match received {
-                Ok(received) => {
-                    ended = received.ended;
-                    received.count
-                }
-                Err(Errno::AGAIN | Errno::BADF) => {
-                    missed = true;
-                    break;
-                }
-                // The peer's last messages and its end are still to come.
-                Err(errno) if self.kind.has_end() && self.failure.get().is_none() => {
-                    self.failure.set(Some(errno));
-                    continue;
-                }
-                Err(errno) => return self.core.tell(Event::Error, errno.to_js()),
-            };
-            taken += count;
-            largest = count.max(largest);
-            // Nothing more waits, or hardly: the poll is level-triggered.
-            let is_last = count < RECEIVE_BATCH && !guess.looks_again() && !probing;
-            if is_last && self.failure.get().is_none() {
-                break;
-            }
-        }
-        if limit > 1 {
-            guess.bursts = largest > 1;
-        }
-        self.guess.set(guess);
-        if ended || missed {
-            self.tell_end(ended);
-        }
-    }
-
-    /// The kernel has no more messages: what follows the last one is told.
-    fn tell_end(&self, ended: bool) {
-        if ended {
-            self.reading.set(false);
-        }
-        if let Some(errno) = self.failure.take() {
-            self.core.tell(Event::Error, errno.to_js());
-        } else if ended {
-            self.core.tell(Event::End, 0);
-        }
-    }
-
-    /// A send showed that the connection is over. Told once what came before has been read.
-    pub fn fail(&self, errno: Errno) -> Result<()> {
-        if self.failure.get().is_none() {
-            self.failure.set(Some(errno));
-        }
-        self.pump();
-        self.rearm()
-    }
-
-    /// One batch.
-    fn receive(&self, limit: usize) -> Result<Batched> {
-        let mut batch = self.core.env.take_batch()?;
-        let (control, fds) = {
-            let inbox = self.inbox.borrow();
-            (inbox.wants_control(), inbox.fds)
-        };
-        // One message can bring 253 descriptors: let each be taken before the next comes.
-        let limit = if fds { 1 } else { limit };
-        // Only a batch says whether nothing is an empty message or the end.
-        let is_single = limit == 1 && !control && !self.kind.has_end();
-        let received = self.with_fd(|fd| match is_single {
-            true => batch.receiver.receive_one(fd),
-            false => batch.receiver.receive(fd, limit, control, !self.kind.has_end()),
-        });
-        match received {
-            Ok(count) => Ok(self.deliver(batch, count)),
-            Err(errno) => {
-                self.core.env.return_batch(batch);
-                Err(errno)
-            }
-        }
-    }
-
-    fn deliver(&self, mut batch: Batch, received: usize) -> Batched {
-        let env = &self.core.env;
-        let mut count = received;
-        let (buffers, new_slab) = {
-            let mut slab = env.slab.borrow_mut();
-            let mut placement = Placement::new(env.js, &mut slab);
-            let mut inbox = self.inbox.borrow_mut();
-            for index in 0..received {
-                let message = batch.receiver.message(index);
-                if self.kind.has_end() && message.is_end {
-                    // The kernel repeats the end for as long as it is asked.
-                    count = index;
-                    break;
-                }
-                let place = placement.place(message.bytes);
-                let (entry, name) = inbox.describe(message, place);
-                batch.describe(index, &entry);
-                if let Some(name) = name {
-                    batch.set_name(index, &name);
-                }
-            }
-            placement.finish()
-        };
-        batch.set_new_slab(new_slab);
-        batch.receiver.trim();
-        if count > 0
-            && let Some(Callee { context, object, hooks }) = self.core.callee()
-        {
-            let messages = hooks.messages.get();
-            call_for_items(&context, object, messages, batch.words(), count, buffers);
-        }
-        env.return_batch(batch);
-        Batched { count, ended: count < received }
     }
 }
 
@@ -567,19 +328,24 @@ impl Watched for Endpoint {
         if events & WRITABLE != 0 && self.waits_for_self.replace(false) {
             self.flush_all();
         }
+        if events & WRITABLE != 0 && self.wants_room.replace(false) {
+            self.core.tell(Event::Room, 0);
+        }
         self.rearm_or_tell();
     }
 
     fn on_retry(&self) {
         self.flush_all();
-        self.rearm_or_tell();
+        self.rearm_or_retry();
     }
 
     fn close(&self) {
         self.reading.set(false);
         self.waits_for_self.set(false);
+        self.wants_room.set(false);
         // Watches go before the descriptor they serve.
         drop(self.outbox.replace(Outbox::new()));
+        drop(self.flow.take());
         drop(self.inbox.take());
         self.core.close();
     }

@@ -55,6 +55,8 @@ pub struct Environment {
     ledger: RefCell<Option<Ledger>>,
     /// Where received messages live until nobody refers to them.
     pub slab: RefCell<Slab>,
+    /// An ArrayBuffer made for a stream's bytes, of which few came.
+    pub spare: RefCell<Option<Reference>>,
     /// By number; numbers are used again.
     resources: RefCell<Vec<Option<Weak<dyn Resource>>>>,
     free_numbers: RefCell<Vec<usize>>,
@@ -73,6 +75,7 @@ impl Environment {
             batch: RefCell::new(None),
             ledger: RefCell::new(None),
             slab: RefCell::new(Slab::default()),
+            spare: RefCell::new(None),
             resources: RefCell::new(Vec::new()),
             free_numbers: RefCell::new(Vec::new()),
             ended: Cell::new(false),
@@ -172,6 +175,7 @@ impl Environment {
         self.hooks.borrow_mut().take();
         self.batch.borrow_mut().take();
         self.ledger.borrow_mut().take();
+        self.spare.borrow_mut().take();
         *self.slab.borrow_mut() = Slab::default();
     }
 }

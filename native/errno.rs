@@ -32,14 +32,17 @@ macro_rules! named {
 }
 
 named! {
+    ACCES = libc::EACCES,
     ADDRINUSE = libc::EADDRINUSE,
     AGAIN = libc::EAGAIN,
+    ALREADY = libc::EALREADY,
     BADF = libc::EBADF,
     CONNABORTED = libc::ECONNABORTED,
     CONNREFUSED = libc::ECONNREFUSED,
     CONNRESET = libc::ECONNRESET,
     EXIST = libc::EEXIST,
     FAULT = libc::EFAULT,
+    INPROGRESS = libc::EINPROGRESS,
     INTR = libc::EINTR,
     INVAL = libc::EINVAL,
     MFILE = libc::EMFILE,
@@ -66,6 +69,13 @@ impl Errno {
         -self.0
     }
 
+    /// Whether a send that failed so may succeed later: no room, or too many descriptors in flight.
+    pub fn means_later(self) -> bool {
+        self == Errno::AGAIN
+            || self == Errno::TOOMANYREFS
+            || cfg!(not(target_os = "linux")) && self == Errno::NOBUFS
+    }
+
     /// Takes a negative status as libuv returns it.
     pub const fn from_uv(status: i32) -> Errno {
         Errno(-status)
@@ -85,6 +95,19 @@ impl fmt::Debug for Errno {
             None => write!(f, "Errno({})", self.0),
         }
     }
+}
+
+/// A failure, and the system call it is of.
+pub struct Failure {
+    /// The call's name, for the Error's `syscall`.
+    pub call: &'static str,
+    /// What it returned.
+    pub errno: Errno,
+}
+
+/// For `map_err`: names the call that failed.
+pub fn in_call<E: Into<Errno>>(call: &'static str) -> impl FnOnce(E) -> Failure {
+    move |errno| Failure { call, errno: errno.into() }
 }
 
 /// What C's `-1` convention yields, as a type: lets [`syscall!`] serve `int` and `ssize_t` calls.
@@ -122,9 +145,18 @@ pub fn check<T: CReturn>(mut call: impl FnMut() -> T) -> Result<T> {
     }
 }
 
+/// Turns `-1` into the errno: for calls that cannot just be repeated when a signal interrupts them.
+#[inline]
+pub fn check_once<T: CReturn>(value: T) -> Result<T> {
+    if value.is_failure() { Err(Errno::last()) } else { Ok(value) }
+}
+
 /// `syscall!(name(args…))` calls `libc::name`, retries EINTR and returns [`Result`]. The caller
-/// owns the `unsafe` block.
+/// owns the `unsafe` block. `syscall!(once name(args…))` leaves EINTR to the caller.
 macro_rules! syscall {
+    (once $name:ident($($arg:expr),* $(,)?)) => {
+        $crate::errno::check_once(libc::$name($($arg),*))
+    };
     ($name:ident($($arg:expr),* $(,)?)) => {
         $crate::errno::check(|| libc::$name($($arg),*))
     };

@@ -12,7 +12,8 @@ use crate::core::Watched;
 use crate::endpoint::{Endpoint, Kind};
 use crate::env::Environment;
 use crate::errno::{Errno, Result};
-use crate::js::Value;
+use crate::flow::{Errand, Piece};
+use crate::js::{Reference, Value};
 use crate::listener::Listener;
 use crate::outbox::Offer;
 use crate::socket;
@@ -42,6 +43,7 @@ impl Class for Endpoint {
         (c"setHolding", |call, endpoint| {
             done(call, call.int(0).and_then(|on| endpoint.set_holding(on != 0)))
         }),
+        (c"tellRoom", |call, endpoint| done(call, endpoint.tell_room())),
         (c"fd", |call, endpoint| call.status(endpoint.core().fd())),
         (c"lane", |call, endpoint| {
             call.status(address(call, 0).map(|to| endpoint.lane_of(to) as i32))
@@ -60,6 +62,25 @@ impl Class for Endpoint {
             let fds =
                 call.int(0).map_or_else(|_| Vec::new(), |token| endpoint.take_fds(token as u32));
             call.js.int_array(fds.into_iter().map(IntoRawFd::into_raw_fd))
+        }),
+        (c"takeNextFds", |call, endpoint| {
+            let fds =
+                call.size(0).map_or_else(|_| Vec::new(), |count| endpoint.take_next_fds(count));
+            call.js.int_array(fds.into_iter().map(IntoRawFd::into_raw_fd))
+        }),
+        (c"putBackFds", |call, endpoint| {
+            done(call, call.ints(0).and_then(|fds| endpoint.put_back_fds(&fds)))
+        }),
+        (c"setTarget", |call, endpoint| {
+            endpoint.set_target(Reference::new(call.js, call.arg(0)));
+            done(call, Ok(()))
+        }),
+        (c"keepFds", |call, endpoint| {
+            let token = call.ints(0).and_then(|fds| endpoint.keep_fds(&fds));
+            call.status(token.map(|token| token as i32))
+        }),
+        (c"dropKept", |call, endpoint| {
+            done(call, call.int(0).map(|token| endpoint.drop_kept(token as u32)))
         }),
         (c"dropFds", |call, endpoint| {
             done(call, call.int(0).map(|token| drop(endpoint.take_fds(token as u32))))
@@ -184,20 +205,92 @@ fn bind(call: &Call, endpoint: &Endpoint) -> Result<()> {
 ///
 /// A function, not a method: finding an endpoint by its number costs a tenth of `napi_unwrap`.
 pub fn send(call: &Call, env: &Rc<Environment>) -> Value {
-    call.status(try_send(call, env))
+    let sent = with_offer(call, env, |endpoint, lane, offer| endpoint.send(lane, offer));
+    call.status(sent.map(|ticket| ticket as i32))
 }
 
-fn try_send(call: &Call, env: &Environment) -> Result<i32> {
+/// The endpoint whose number is argument 0.
+fn numbered(call: &Call, env: &Environment) -> Result<Rc<Endpoint>> {
     let resource = env.resource(call.int(0)? as usize).ok_or(Errno::BADF)?;
-    let endpoint = resource.as_any().downcast::<Endpoint>().map_err(|_| Errno::BADF)?;
+    resource.as_any().downcast::<Endpoint>().map_err(|_| Errno::BADF)
+}
+
+/// `write(number, buffer[, fds])`: 0, 1 if it waits, or an errno.
+pub fn write(call: &Call, env: &Rc<Environment>) -> Value {
+    call.status(try_write(call, env).map(i32::from))
+}
+
+fn try_write(call: &Call, env: &Environment) -> Result<bool> {
+    // Before the bytes: an array's getters may move them.
+    let fds = call.ints(2)?;
+    let endpoint = numbered(call, env)?;
+    endpoint.write(Piece { buffer: call.arg(1), bytes: call.bytes(1)? }, &fds)
+}
+
+/// The longest string, in bytes, that [`write_string`] takes; lib/usocket.js knows it too.
+const MAX_STRING: usize = 16 << 10;
+
+/// `writeString(number, string, latin1)`: how many bytes were sent, 0 if they wait, or an errno.
+///
+/// For short strings: it spares the Buffer.
+pub fn write_string(call: &Call, env: &Rc<Environment>) -> Value {
+    call.status(try_write_string(call, env))
+}
+
+fn try_write_string(call: &Call, env: &Environment) -> Result<i32> {
+    let endpoint = numbered(call, env)?;
+    // One more for the NUL.
+    let mut room = [0; MAX_STRING + 1];
+    let latin1 = call.int(2)? != 0;
+    let len = call.js.read_string(call.arg(1), &mut room, latin1).ok_or(Errno::INVAL)?;
+    let waits = endpoint.write_copy(&room[..len])?;
+    Ok(if waits { 0 } else { len as i32 })
+}
+
+/// `writeMany(number, buffers, errands)`: 0, 1 if it waits, or an errno. `errands` are triples: the index
+/// of a buffer, a token of `keepFds`, and how many of its descriptors go with the buffer.
+pub fn write_many(call: &Call, env: &Rc<Environment>) -> Value {
+    call.status(try_write_many(call, env).map(i32::from))
+}
+
+fn try_write_many(call: &Call, env: &Environment) -> Result<bool> {
+    // Before the bytes: an array's getters may move them.
+    let numbers = call.ints(2)?;
+    let buffers = call.js.elements(call.arg(1)).ok_or(Errno::INVAL)?;
+    let endpoint = numbered(call, env)?;
+    let pieces = buffers.into_iter().map(|buffer| {
+        call.js.as_bytes(buffer).map(|bytes| Piece { buffer, bytes }).ok_or(Errno::INVAL)
+    });
+    let pieces: Vec<_> = pieces.collect::<Result<_>>()?;
+    let errands = numbers.chunks_exact(3).map(|triple| Errand {
+        piece: triple[0] as usize,
+        token: triple[1] as u32,
+        count: triple[2] as usize,
+    });
+    endpoint.write_many(&pieces, &errands.collect::<Vec<_>>())
+}
+
+/// `trySend(number, lane, buffer[, offset, length[, fds]])`: 0 or an errno. As `send`, but nothing
+/// waits: EAGAIN where there is no room, or where others wait for the same destination.
+pub fn try_send(call: &Call, env: &Rc<Environment>) -> Value {
+    done(call, with_offer(call, env, |endpoint, lane, offer| endpoint.try_send(lane, offer)))
+}
+
+/// Reads the arguments of `send` and hands them to `body`.
+fn with_offer<T>(
+    call: &Call,
+    env: &Environment,
+    body: impl FnOnce(&Endpoint, usize, &Offer<'_>) -> Result<T>,
+) -> Result<T> {
+    // Before the bytes: an array's getters may move them.
+    let fds = call.ints(5)?;
+    let endpoint = numbered(call, env)?;
     let lane = call.int(1)? as usize;
     let whole = call.bytes(2)?;
     let (offset, length) =
         if call.passed() > 3 { (call.size(3)?, call.size(4)?) } else { (0, whole.len()) };
     let bytes = whole.part(offset, length).ok_or(Errno::INVAL)?;
-    let fds = call.ints(5)?;
-    let offer = Offer { buffer: call.arg(2), offset, bytes, fds: &fds };
-    endpoint.send(lane, &offer).map(|ticket| ticket as i32)
+    body(&endpoint, lane, &Offer { buffer: call.arg(2), offset, bytes, fds: &fds })
 }
 
 /// `receiveBeside(fds, credentials, maxPending)`

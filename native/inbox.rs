@@ -1,14 +1,17 @@
 //! Owns: what a socket knows of the messages it receives: what to ask for beside the bytes, whose
 //! descriptors wait, who sent the last one, and what the traffic is expected to be like.
-//! May import: addr, ancillary, message, batch.
+//! May import: errno, addr, ancillary, message, stream, js, batch.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 
 use crate::addr::UnixAddr;
 use crate::ancillary::Received;
 use crate::batch::{Entry, Place, flag};
+use crate::errno::Errno;
+use crate::js::Reference;
 use crate::message::Message;
+use crate::stream::Chunk;
 
 /// Guesses that were wrong last time are tried again at every so manieth wake-up.
 const PROBE_EVERY: u32 = 16;
@@ -22,12 +25,22 @@ pub struct Inbox {
     pub credentials: bool,
     /// So many descriptors may wait to be taken.
     pub max_pending: usize,
+    /// The user's own memory, to receive a stream's bytes into.
+    pub target: Option<Reference>,
     pending: Pending,
+    /// A stream's descriptors, in the order of their arrival.
+    queue: VecDeque<OwnedFd>,
     /// The sender of the message before, so that its name crosses once.
     last_from: Option<Box<UnixAddr>>,
 }
 
 impl Inbox {
+    /// `fds`: they are received, up to a number that lib/options.js knows too, until it is said
+    /// otherwise.
+    pub fn new(fds: bool) -> Inbox {
+        Inbox { fds, max_pending: 1024, ..Inbox::default() }
+    }
+
     /// Whether control messages are asked for.
     pub fn wants_control(&self) -> bool {
         self.fds || self.credentials
@@ -72,6 +85,53 @@ impl Inbox {
             credentials: credentials.filter(|_| self.credentials),
         };
         (entry, name)
+    }
+
+    /// The same for bytes of a stream. Their descriptors queue up; the token says how many came.
+    pub fn describe_chunk(&mut self, chunk: Chunk, place: Option<Place>, flags: u32) -> Entry {
+        let mut flags = flags;
+        if place.is_none() {
+            flags |= flag::TRUNCATED;
+        }
+        if self.fds && chunk.control_truncated {
+            flags |= flag::FDS_LOST;
+        }
+        let Received { fds, credentials, .. } = chunk.beside;
+        let mut token = 0;
+        // Dropping what is not asked for, or is too much, closes it.
+        if self.fds && !fds.is_empty() {
+            if self.queue.len() + fds.len() > self.max_pending {
+                flags |= flag::FDS_REFUSED;
+            } else {
+                flags |= flag::FDS;
+                token = fds.len() as u32;
+                self.queue.extend(fds);
+            }
+        }
+        Entry {
+            place: place.unwrap_or_default(),
+            len: chunk.len,
+            flags,
+            token,
+            credentials: credentials.filter(|_| self.credentials),
+        }
+    }
+
+    /// A stream's next descriptors, which are the caller's from here on.
+    pub fn take_next_fds(&mut self, count: usize) -> Vec<OwnedFd> {
+        self.queue.drain(..count.min(self.queue.len())).collect()
+    }
+
+    /// Descriptors that were taken, and are to be taken again before the others. ENOBUFS beyond
+    /// the limit; they are the caller's then.
+    pub fn put_back_fds(&mut self, fds: Vec<OwnedFd>) -> Result<(), (Errno, Vec<OwnedFd>)> {
+        if self.queue.len() + fds.len() > self.max_pending {
+            return Err((Errno::NOBUFS, fds));
+        }
+        for fd in fds.into_iter().rev() {
+            self.queue.push_front(fd);
+        }
+        Ok(())
     }
 
     fn note_sender(&mut self, from: &UnixAddr) -> Option<UnixAddr> {

@@ -11,6 +11,9 @@ use napi::sys;
 /// A JavaScript value, valid in the handle scope it was made in.
 pub type Value = sys::napi_value;
 
+/// More elements than any array that means something has.
+const MAX_ELEMENTS: usize = 1 << 24;
+
 /// One Node-API environment. Only ever used on its own thread: neither Send nor Sync.
 #[derive(Clone, Copy)]
 pub struct Js(sys::napi_env);
@@ -65,9 +68,32 @@ pub struct Room {
 }
 
 impl Room {
+    /// The memory of a plain value of ours, for as long as that is borrowed nowhere else.
+    pub fn of<T: Copy>(value: &mut T) -> Room {
+        Room { start: ptr::from_mut(value).cast(), len: size_of::<T>() }
+    }
+
     /// How many bytes there are; 0 for a detached buffer.
     pub fn len(self) -> usize {
         self.len
+    }
+
+    /// The part that starts at 0, or None where there is not as much.
+    pub fn first(self, len: usize) -> Option<Room> {
+        (len <= self.len).then_some(Room { start: self.start, len })
+    }
+
+    /// Where the bytes start, for a system call made before JavaScript runs again. Other threads
+    /// may write to a SharedArrayBuffer meanwhile: no reference may be made of it.
+    pub fn as_mut_ptr(self) -> *mut u8 {
+        self.start
+    }
+
+    /// Copies the first bytes to `bytes`. Panics where there are not as many.
+    pub fn read(self, bytes: &mut [u8]) {
+        assert!(bytes.len() <= self.len, "beyond the buffer");
+        // SAFETY: checked above; Node-API vouched for start and len and no JavaScript ran since.
+        unsafe { self.start.copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
     }
 
     /// Copies `bytes` to `offset`. Panics where they do not fit.
@@ -174,6 +200,12 @@ impl Js {
         self.make(|env, out| unsafe { sys::napi_create_string_utf8(env, start, len, out) })
     }
 
+    /// An empty object.
+    pub fn object(self) -> Value {
+        // SAFETY: a live environment.
+        self.make(|env, out| unsafe { sys::napi_create_object(env, out) })
+    }
+
     /// An array of numbers.
     pub fn int_array(self, values: impl ExactSizeIterator<Item = i32>) -> Value {
         let len = values.len();
@@ -215,6 +247,26 @@ impl Js {
         value.map(|value| (value, Room { start: data.cast(), len }))
     }
 
+    /// A new uninitialised ArrayBuffer; `None` when memory is short.
+    pub fn uninit_array_buffer(self, len: usize) -> Option<(Value, Room)> {
+        // Only Buffers are made without being zeroed first.
+        let (view, room) = self.buffer(len)?;
+        let (mut kind, mut length, mut data, mut offset) = (0, 0, ptr::null_mut(), 0);
+        // SAFETY: a Buffer of ours; every out-parameter is written before napi_ok is returned.
+        let store = self.out(|env, out| unsafe {
+            sys::napi_get_typedarray_info(
+                env,
+                view,
+                &mut kind,
+                &mut length,
+                &mut data,
+                out,
+                &mut offset,
+            )
+        })?;
+        (offset == 0).then_some((store, room))
+    }
+
     /// A new zeroed ArrayBuffer; `None` when memory is short.
     pub fn array_buffer(self, len: usize) -> Option<(Value, Room)> {
         let mut data = ptr::null_mut();
@@ -249,6 +301,18 @@ impl Js {
         self.out(|env, out| unsafe { sys::napi_get_value_int32(env, value, out) })
     }
 
+    /// Writes a string to `room` as UTF-8, or as Latin-1: how many bytes. None if it is no string;
+    /// one that does not fit is cut.
+    pub fn read_string(self, value: Value, room: &mut [u8], latin1: bool) -> Option<usize> {
+        let (start, len) = (room.as_mut_ptr().cast(), room.len());
+        let read = match latin1 {
+            true => sys::napi_get_value_string_latin1,
+            false => sys::napi_get_value_string_utf8,
+        };
+        // SAFETY: a value of this scope; `len` includes the NUL.
+        self.out(|env, out| unsafe { read(env, value, start, len, out) })
+    }
+
     /// The bytes of a Buffer, typed array or DataView.
     pub fn as_bytes(self, value: Value) -> Option<Bytes> {
         let mut data = ptr::null_mut();
@@ -267,18 +331,45 @@ impl Js {
         Some(Room { start: data.cast(), len })
     }
 
-    /// The numbers of an array, if it is one of numbers.
-    pub fn as_int_vec(self, array: Value) -> Option<Vec<i32>> {
+    /// The bytes of a Buffer, typed array, DataView or ArrayBuffer, to read and to write.
+    pub fn as_memory(self, value: Value) -> Option<Room> {
+        // Asked first, because older hosts abort the process where it is no view.
+        // SAFETY: a value of this scope.
+        let is_view = self.out(|env, out| unsafe { sys::napi_is_buffer(env, value, out) })?;
+        if !is_view {
+            return self.as_room(value);
+        }
+        let mut data = ptr::null_mut();
+        // SAFETY: a view of this scope.
+        let len =
+            self.out(|env, out| unsafe { sys::napi_get_buffer_info(env, value, &mut data, out) })?;
+        Some(Room { start: data.cast(), len })
+    }
+
+    /// The elements of an array, if it is one. Its getters, if it has any, run: as below.
+    pub fn elements(self, array: Value) -> Option<Vec<Value>> {
+        let elements = self.each(array)?;
+        // An array of holes costs JavaScript nothing, but each element memory here.
+        if elements.len() > MAX_ELEMENTS {
+            return None;
+        }
+        elements.collect()
+    }
+
+    fn each(self, array: Value) -> Option<impl ExactSizeIterator<Item = Option<Value>>> {
         // SAFETY: a value of this scope; fails with a status if it is no array.
         let len = self.out(|env, out| unsafe { sys::napi_get_array_length(env, array, out) })?;
-        (0..len)
-            .map(|index| {
-                // SAFETY: as above; a hole reads as undefined, which is no number.
-                let item =
-                    self.out(|env, out| unsafe { sys::napi_get_element(env, array, index, out) })?;
-                self.as_int(item)
-            })
-            .collect()
+        Some((0..len as usize).map(move |index| {
+            // SAFETY: as above.
+            self.out(|env, out| unsafe { sys::napi_get_element(env, array, index as u32, out) })
+        }))
+    }
+
+    /// The numbers of an array, if it is one of numbers. Its getters, if it has any, run: pointers
+    /// to memory of JavaScript's are to be asked for afterwards.
+    pub fn as_int_vec(self, array: Value) -> Option<Vec<i32>> {
+        // A hole reads as undefined, which is no number, and ends a long search at once.
+        self.each(array)?.map(|item| self.as_int(item?)).collect()
     }
 
     /// Runs `body` in a handle scope: needed wherever libuv, not JavaScript, called us.
@@ -367,9 +458,10 @@ pub struct AsyncContext {
 }
 
 impl AsyncContext {
-    /// A context that starts now, with `resource` standing for it in `async_hooks`.
-    pub fn new(js: Js, resource: Value, name: &str) -> Option<AsyncContext> {
-        let name = js.string(name);
+    /// A context that starts now. What stands for it in `async_hooks` is an object of Node's own:
+    /// Node 26 would keep one of ours from the collector for as long as the context lives.
+    pub fn new(js: Js, name: &str) -> Option<AsyncContext> {
+        let (name, resource) = (js.string(name), ptr::null_mut());
         // SAFETY: values of this scope.
         let raw = js.out(|env, out| unsafe { sys::napi_async_init(env, resource, name, out) })?;
         Some(AsyncContext { js, raw })

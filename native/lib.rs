@@ -4,16 +4,21 @@
 //!
 //! ```text
 //! lib        registration
-//! handles    the classes lib/ uses
-//! endpoint   one engine for every socket         listener accepting
+//! handles    the classes lib/ uses               calls     functions about descriptors
+//!                                                posix     the synchronous calls, posix_constants
+//! endpoint   one engine for every socket         listener  accepting
 //! core       what both have: descriptor, JavaScript object, life and end
 //! env        one JavaScript environment's state
-//! inbox      what is known of received messages  outbox   messages that wait to be sent
-//! batch      how messages cross to JavaScript
-//! class      functions and classes of ours
-//! js         raw Node-API                        uv       the host's libuv
-//! message    recvmmsg, sendmmsg                  socket   descriptors, socket files
-//! ancillary  descriptors and credentials         addr     sockaddr_un
+//! inbox      what is known of received messages  outbox    messages that wait to be sent
+//!                                                flow      a stream's bytes that wait
+//! batch      how messages cross to JavaScript    payload   bytes that wait
+//! class      functions and classes of ours       blocking  calls that block, and signals
+//! js         raw Node-API                        uv        the host's libuv
+//! descriptor what one is, anonymous files        reuseport shared ports
+//! stream     recvmsg, sendmsg
+//! message    recvmmsg, sendmmsg                  socket    descriptors, socket files
+//! sockaddr   addresses of all families, for posix
+//! ancillary  descriptors and credentials         addr      sockaddr_un
 //! errno      system calls
 //! ```
 
@@ -23,21 +28,33 @@
 mod addr;
 mod ancillary;
 mod batch;
+mod blocking;
+mod calls;
 mod class;
 mod core;
+mod descriptor;
 mod endpoint;
 mod env;
 mod errno;
+mod flow;
 mod handles;
 mod inbox;
 mod js;
 mod listener;
 mod message;
 mod outbox;
+mod payload;
+mod posix;
+mod posix_constants;
+#[cfg(test)]
+mod random;
+mod reuseport;
+mod sockaddr;
 mod socket;
+mod stream;
 mod uv;
 
-use class::{Call, define_class, function};
+use class::{Call, bare_function, define_class, function};
 use endpoint::Endpoint;
 use env::{Environment, Hooks};
 use js::{Reference, Value};
@@ -64,7 +81,15 @@ fn register(exports: Object, env: Env) -> napi::Result<()> {
     js.set_named(target, c"setHooks", function(js, c"setHooks", &environment, set_hooks));
     js.set_named(target, c"uvVersion", function(js, c"uvVersion", &environment, uv_version));
     js.set_named(target, c"send", function(js, c"send", &environment, handles::send));
+    js.set_named(target, c"write", function(js, c"write", &environment, handles::write));
+    let write_string = function(js, c"writeString", &environment, handles::write_string);
+    js.set_named(target, c"writeString", write_string);
+    let write_many = function(js, c"writeMany", &environment, handles::write_many);
+    js.set_named(target, c"writeMany", write_many);
+    js.set_named(target, c"trySend", function(js, c"trySend", &environment, handles::try_send));
     js.set_named(target, c"closeFd", function(js, c"closeFd", &environment, close_fd));
+    calls::register(js, target, &environment);
+    js.set_named(target, c"posix", bare_function(js, c"posix", posix::exports));
     Ok(())
 }
 

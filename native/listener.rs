@@ -49,10 +49,12 @@ impl Listener {
         self.core.install(socket::create(kind)?);
         let listening = self
             .core
-            .bind(to, kind, mode)
+            .bind(to, mode)
             .and_then(|()| self.core.with_fd(|fd| socket::listen(fd, backlog)));
-        if listening.is_err() {
-            self.core.close_descriptor();
+        match listening {
+            // Also if it is to accept nothing yet.
+            Ok(()) => self.core.hold(true),
+            Err(_) => self.core.close_descriptor(),
         }
         listening
     }
@@ -61,7 +63,9 @@ impl Listener {
     pub fn adopt(&self, fd: RawFd) -> Result<()> {
         self.core.adopt(fd, self.kind.socket_type(), |fd| {
             if socket::is_listening(fd) { Ok(()) } else { Err(Errno::INVAL) }
-        })
+        })?;
+        self.core.hold(true);
+        Ok(())
     }
 
     /// Starts or stops accepting.
@@ -83,8 +87,6 @@ impl Listener {
     }
 
     fn rearm(&self) -> Result<()> {
-        // Also while paused: connections wait in the backlog.
-        self.core.hold(true);
         let watching = self.accepting.get() && !self.is_short.get();
         self.core.arm(if watching { READABLE } else { 0 })
     }

@@ -27,14 +27,18 @@ const STRIDE: usize = MAX_MESSAGE + 4096 + 64;
 const KEEP: usize = 256 << 10;
 
 const FLAGS: libc::c_int = libc::MSG_DONTWAIT;
+/// Never wait, never raise SIGPIPE.
 #[cfg(target_os = "linux")]
-const SEND_FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+pub const SEND_FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+/// Never wait; there is SO_NOSIGPIPE against the signal.
 #[cfg(not(target_os = "linux"))]
-const SEND_FLAGS: libc::c_int = libc::MSG_DONTWAIT;
+pub const SEND_FLAGS: libc::c_int = libc::MSG_DONTWAIT;
+/// Never wait; descriptors are not inherited.
 #[cfg(target_os = "linux")]
-const RECEIVE_FLAGS: libc::c_int = FLAGS | libc::MSG_CMSG_CLOEXEC;
+pub const RECEIVE_FLAGS: libc::c_int = FLAGS | libc::MSG_CMSG_CLOEXEC;
+/// Never wait.
 #[cfg(not(target_os = "linux"))]
-const RECEIVE_FLAGS: libc::c_int = FLAGS;
+pub const RECEIVE_FLAGS: libc::c_int = FLAGS;
 
 #[cfg(target_os = "linux")]
 type Header = libc::mmsghdr;
@@ -243,6 +247,12 @@ impl Receiver {
             control_truncated: asked && flags & libc::MSG_CTRUNC != 0,
             is_end: len == 0 && !is_stamped,
         }
+    }
+
+    /// Memory for a stream's bytes, to be used before the next batch: where, and how much.
+    pub fn room(&mut self) -> (*mut u8, usize) {
+        self.received = 0;
+        (self.region.slot(0), KEEP)
     }
 
     /// Returns memory that large messages used. Call when the batch has been copied out.

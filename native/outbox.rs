@@ -1,34 +1,27 @@
 //! Owns: messages that wait to be sent. One lane a destination, each in order, none behind another.
-//! May import: errno, addr, ancillary, message, js, uv.
+//! May import: errno, addr, ancillary, message, payload, js, uv.
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 use crate::addr::UnixAddr;
 use crate::ancillary::{Rights, duplicate};
 use crate::errno::{Errno, Result};
-use crate::js::{Bytes, Js, Reference, Value};
+use crate::js::{Bytes, Js, Value};
 use crate::message::{self, Outgoing, SEND_BATCH};
+use crate::payload::Payload;
 use crate::uv::Poll;
 
-/// Up to this size a waiting message is copied, which costs less than the reference to its Buffer
-/// that a larger one keeps (measured: 30 ns against 150).
-const COPY_LIMIT: usize = 1024;
+/// For how long a watch is believed that its destination is full.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// For how long after it was right a watch is believed to watch the right socket.
+const TRUST: Duration = Duration::from_millis(50);
 
 /// The lane of the connected peer.
 pub const PEER: usize = 0;
-
-/// What a waiting message consists of.
-enum Payload {
-    Copied(Vec<u8>),
-    /// The Buffer is asked for its memory anew for each attempt: it may have been detached.
-    Held {
-        buffer: Reference,
-        offset: usize,
-        len: usize,
-    },
-}
 
 struct Waiting {
     ticket: u32,
@@ -68,6 +61,25 @@ pub struct Watch {
     pub poll: Poll,
     /// The helper socket.
     pub socket: OwnedFd,
+    /// When it last spoke, or was connected.
+    confirmed: Cell<Instant>,
+}
+
+impl Watch {
+    /// Of a socket that was connected just now.
+    pub fn new(poll: Poll, socket: OwnedFd) -> Watch {
+        Watch { poll, socket, confirmed: Cell::new(Instant::now()) }
+    }
+
+    /// It spoke, or was connected anew.
+    pub fn confirm(&self) {
+        self.confirmed.set(Instant::now());
+    }
+
+    /// Whether it has been silent for so long that another socket may have the name by now.
+    pub fn is_stale(&self) -> bool {
+        self.confirmed.get().elapsed() >= TRUST
+    }
 }
 
 /// The messages for one destination.
@@ -77,11 +89,15 @@ pub struct Lane {
     waiting: VecDeque<Waiting>,
     /// Set up when the destination was first full, kept while the lane is.
     pub watch: Option<Watch>,
+    /// When it was last tried to send something.
+    tried: Instant,
+    /// To be tried although the watch says nothing, see [`Lane::grows_doubtful`].
+    doubtful: bool,
 }
 
 impl Lane {
     fn new(to: Option<UnixAddr>) -> Lane {
-        Lane { to, waiting: VecDeque::new(), watch: None }
+        Lane { to, waiting: VecDeque::new(), watch: None, tried: Instant::now(), doubtful: false }
     }
 
     /// Where the lane leads; None for the connected peer.
@@ -92,6 +108,15 @@ impl Lane {
     /// Nothing waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// Whether it is time to try without being told: the watch is connected to the socket that had
+    /// the name, and says nothing if another has taken the name while that one lives on. True once
+    /// until the lane is tried.
+    pub fn grows_doubtful(&mut self) -> bool {
+        let grows = !self.doubtful && self.watch.is_some() && self.tried.elapsed() >= PATIENCE;
+        self.doubtful |= grows;
+        grows
     }
 
     /// Sends now, if nothing waits before it.
@@ -119,6 +144,7 @@ impl Lane {
         mut budget: usize,
         mut settled: impl FnMut(u32, Result<()>),
     ) -> Flushed {
+        (self.tried, self.doubtful) = (Instant::now(), false);
         while !self.waiting.is_empty() {
             if budget == 0 {
                 return Flushed::More;
@@ -130,7 +156,7 @@ impl Lane {
                         settled(sent.ticket, Ok(()));
                     }
                 }
-                Err(errno) if is_temporary(errno) => return Flushed::Blocked(errno),
+                Err(errno) if errno.means_later() => return Flushed::Blocked(errno),
                 Err(errno) => {
                     // The kernel dissolves the connection with a dead peer when it says so, so it
                     // says so once. All that waits was meant for that peer and no other.
@@ -156,7 +182,7 @@ impl Lane {
         };
         let mut messages = Vec::with_capacity(limit);
         for (index, waiting) in batch.enumerate() {
-            let (bytes, len) = match waiting.bytes(js) {
+            let (bytes, len) = match waiting.payload.bytes(js) {
                 Ok(found) => found,
                 Err(errno) if index == 0 => return Err(errno),
                 Err(_) => break,
@@ -171,16 +197,6 @@ impl Lane {
 }
 
 impl Waiting {
-    fn bytes(&self, js: Js) -> Result<(*const u8, usize)> {
-        match &self.payload {
-            Payload::Copied(bytes) => Ok((bytes.as_ptr(), bytes.len())),
-            Payload::Held { buffer, offset, len } => {
-                let part = js.as_bytes(buffer.get()).and_then(|bytes| bytes.part(*offset, *len));
-                part.map(|part| (part.as_ptr(), part.len())).ok_or(Errno::FAULT)
-            }
-        }
-    }
-
     fn rights(&self) -> Result<Option<Rights>> {
         if self.fds.is_empty() {
             return Ok(None);
@@ -188,13 +204,6 @@ impl Waiting {
         let raw: Vec<RawFd> = self.fds.iter().map(AsRawFd::as_raw_fd).collect();
         Rights::new(&raw).map(Some)
     }
-}
-
-/// Errors that mean "later": no room, or too many descriptors in flight.
-pub fn is_temporary(errno: Errno) -> bool {
-    errno == Errno::AGAIN
-        || errno == Errno::TOOMANYREFS
-        || cfg!(not(target_os = "linux")) && errno == Errno::NOBUFS
 }
 
 /// All lanes of a socket, the connected peer's ([`PEER`]) first.
@@ -243,9 +252,10 @@ impl Outbox {
     pub fn sweep(&mut self) {
         for (id, slot) in self.lanes.iter_mut().enumerate().skip(PEER + 1) {
             if let Some(lane) = slot.take_if(|lane| lane.is_empty()) {
-                self.by_address.extract_if(|_, known| *known == id).for_each(drop);
+                if let Some(to) = lane.to() {
+                    self.by_address.remove(to);
+                }
                 self.free.push(id);
-                drop(lane);
             }
         }
     }
@@ -281,12 +291,12 @@ impl Outbox {
         self.waiting -= count;
     }
 
-    /// Ids of the lanes in which something waits, except those whose watch will tell.
+    /// Ids of the lanes in which something waits, except those whose watch is trusted to tell.
     pub fn unwatched(&self) -> Vec<usize> {
         let waits = |slot: &Option<Lane>| {
             slot.as_ref().is_some_and(|lane| {
                 let is_watched = lane.watch.as_ref().is_some_and(|watch| watch.poll.armed() != 0);
-                !lane.is_empty() && !is_watched
+                !lane.is_empty() && (!is_watched || lane.doubtful)
             })
         };
         (0..self.lanes.len()).filter(|id| waits(&self.lanes[*id])).collect()
@@ -323,15 +333,13 @@ impl Outbox {
     /// Descriptors are duplicated: EMFILE and EBADF are possible, and nothing is queued then.
     pub fn enqueue(&mut self, js: Js, id: usize, offer: &Offer<'_>) -> Result<u32> {
         let fds = duplicate(offer.fds)?;
-        let payload = if offer.bytes.len() <= COPY_LIMIT {
-            Payload::Copied(offer.bytes.to_vec())
-        } else {
-            let buffer = Reference::new(js, offer.buffer).ok_or(Errno::NOMEM)?;
-            Payload::Held { buffer, offset: offer.offset, len: offer.bytes.len() }
-        };
+        let payload = Payload::keep(js, offer.buffer, offer.offset, offer.bytes)?;
         self.next_ticket = self.next_ticket % (i32::MAX as u32) + 1;
         let ticket = self.next_ticket;
         let lane = self.lane(id).ok_or(Errno::INVAL)?;
+        if lane.is_empty() {
+            lane.tried = Instant::now();
+        }
         lane.waiting.push_back(Waiting { ticket, payload, fds });
         self.waiting += 1;
         Ok(ticket)

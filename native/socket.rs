@@ -182,6 +182,20 @@ pub fn shut_down_sending(fd: BorrowedFd<'_>) -> Result<()> {
     Ok(SockRef::from(&fd).shutdown(std::net::Shutdown::Write)?)
 }
 
+/// Takes over descriptors that JavaScript owns. EBADF if one is not open, EINVAL if one is named
+/// twice: then all stay its own.
+pub fn claim(fds: &[RawFd]) -> Result<Vec<OwnedFd>> {
+    for (index, fd) in fds.iter().enumerate() {
+        if fds[..index].contains(fd) {
+            return Err(Errno::INVAL);
+        }
+        // SAFETY: F_GETFD on any number is harmless.
+        unsafe { syscall!(fcntl(*fd, libc::F_GETFD)) }?;
+    }
+    // SAFETY: open, and JavaScript gives them up.
+    Ok(fds.iter().map(|fd| unsafe { OwnedFd::from_raw_fd(*fd) }).collect())
+}
+
 /// `close(2)` of a descriptor that JavaScript owns; EBADF if it is not open.
 pub fn close(fd: RawFd) -> Result<()> {
     // SAFETY: the number is JavaScript's, which gives it up. Not repeated on EINTR: it is closed.
@@ -245,12 +259,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 /// remove on close, or None for names that are not files.
 ///
 /// EADDRINUSE for a living socket and for whatever is no socket.
-pub fn bind(
-    fd: BorrowedFd<'_>,
-    to: &UnixAddr,
-    kind: Type,
-    mode: Option<u32>,
-) -> Result<Option<SocketFile>> {
+pub fn bind(fd: BorrowedFd<'_>, to: &UnixAddr, mode: Option<u32>) -> Result<Option<SocketFile>> {
     if let Some(mode) = mode {
         // SAFETY: a plain call. Linux applies it to the file that bind(2) will create.
         unsafe { syscall!(fchmod(fd.as_raw_fd(), mode as libc::mode_t)) }?;
@@ -264,7 +273,7 @@ pub fn bind(
         match unsafe { syscall!(bind(fd.as_raw_fd(), to.as_ptr(), to.len())) } {
             Ok(_) => break,
             // Others may be replacing the same file: a few rounds settle it.
-            Err(Errno::ADDRINUSE) if is_file && attempts < 4 && remove_if_dead(&path, kind)? => {
+            Err(Errno::ADDRINUSE) if is_file && attempts < 4 && remove_if_dead(&path)? => {
                 attempts += 1;
             }
             Err(errno) => return Err(errno),
@@ -341,7 +350,7 @@ fn take_turn(path: &Path) -> Option<std::fs::File> {
 }
 
 /// Removes the socket file at `path` if nobody listens on it. True: try to bind again.
-fn remove_if_dead(path: &Path, kind: Type) -> Result<bool> {
+fn remove_if_dead(path: &Path) -> Result<bool> {
     let _turn = take_turn(path);
     // While it is pinned, no other file can be given its inode number.
     #[cfg(target_os = "linux")]
@@ -357,7 +366,9 @@ fn remove_if_dead(path: &Path, kind: Type) -> Result<bool> {
     let probe = path.to_path_buf();
     let probe = UnixAddr::new(probe.as_os_str().as_bytes())?;
     // ENOENT: no /proc here, so nothing can be said, and what may be alive is left alone.
-    if connect(create(kind)?.as_fd(), &probe) != Err(Errno::CONNREFUSED) {
+    // A datagram socket, whatever the kind: a server would see another's connection. A living socket
+    // of another type is EPROTOTYPE, also while it is not listening yet.
+    if connect(create(Type::DGRAM)?.as_fd(), &probe) != Err(Errno::CONNREFUSED) {
         return Ok(false);
     }
     Ok(identity(path) == Some(id) && std::fs::remove_file(path).is_ok())

@@ -30,12 +30,16 @@ function upToDate() {
   );
 }
 
-/** Runs the release build and returns the path of the library that cargo names. */
-function compile() {
+/**
+ * Runs the release build and returns the path of the library that cargo names.
+ * @param {string[]} [options] more arguments for cargo
+ * @param {Record<string, string>} [variables] more environment variables
+ */
+function compile(options = [], variables = {}) {
   const args = ['build', '--release', '--locked', '--message-format=json-render-diagnostics'];
-  const result = spawnSync('cargo', args, {
+  const result = spawnSync('cargo', [...args, ...options], {
     cwd: ROOT,
-    env: cargoEnvironment(),
+    env: { ...cargoEnvironment(), ...variables },
     stdio: ['inherit', 'pipe', 'inherit'],
     encoding: 'utf8',
     maxBuffer: Infinity,
@@ -56,12 +60,12 @@ function compile() {
  * Puts the library in place in one step, so that a process which loads it meanwhile sees the old or
  * the new one. It is dated to the start of the build: what was edited during it counts as newer.
  */
-function install(library, started) {
-  const partial = `${ADDON}.${process.pid}`;
-  fs.mkdirSync(path.dirname(ADDON), { recursive: true });
+function install(library, started, place = ADDON) {
+  const partial = `${place}.${process.pid}`;
+  fs.mkdirSync(path.dirname(place), { recursive: true });
   fs.copyFileSync(library, partial);
   fs.utimesSync(partial, started, started);
-  fs.renameSync(partial, ADDON);
+  fs.renameSync(partial, place);
 }
 
 /** Builds if a source is newer than the addon. */
@@ -72,7 +76,7 @@ function build() {
   install(compile(), started);
 }
 
-module.exports = { ADDON, build };
+module.exports = { ADDON, inputs, compile, install, build };
 
 if (require.main === module) {
   main(() => {

@@ -53,8 +53,12 @@ function checkVersion() {
   console.log(`no uv_ symbol; libuv ${reported} is the host's own`);
 }
 
-main(() => {
-  const [file] = process.argv.slice(2);
-  checkSymbols(file ?? ADDON);
-  if (!file) checkVersion();
-});
+module.exports = { checkSymbols };
+
+if (require.main === module) {
+  main(() => {
+    const [file] = process.argv.slice(2);
+    checkSymbols(file ?? ADDON);
+    if (!file) checkVersion();
+  });
+}

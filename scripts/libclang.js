@@ -5,7 +5,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { ROOT, Stop, run, output, hasProgram, installCommand } = require('./tools.js');
+const { ROOT, Stop, output, hasProgram, installCommand, installWheel } = require('./tools.js');
 
 const WHEEL_VERSION = '18.1.1';
 const WHEEL_FOLDER = path.join(ROOT, '.cache', `libclang-${WHEEL_VERSION}`);
@@ -49,34 +49,17 @@ function* systemFolders() {
   yield '/Applications/Xcode.app/Contents/Developer/Toolchains/XcodeDefault.xctoolchain/usr/lib';
 }
 
-/** Installs the wheel whole or not at all: pip fills a folder beside, a rename puts it in place. */
-function installWheel() {
-  const missing = (reason) =>
-    new Stop(
-      `libclang is missing and ${reason}: install it with ${installCommand({
-        'apt-get': 'libclang-dev',
-        dnf: 'clang-devel',
-        apk: 'clang-dev',
-        pacman: 'clang',
-        zypper: 'clang-devel',
-        brew: 'llvm',
-      })}.`,
-    );
-  if (output('python3', ['-m', 'pip', '--version']) === null) {
-    throw missing('there is no python3 with pip to fetch it');
-  }
-  console.log(`Fetching libclang ${WHEEL_VERSION} into ${path.relative(ROOT, WHEEL_FOLDER)}`);
-  const partial = `${WHEEL_FOLDER}.${process.pid}`;
-  try {
-    const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps'];
-    const what = ['--only-binary=:all:', '--target', partial, `libclang==${WHEEL_VERSION}`];
-    const env = { ...process.env, PIP_ROOT_USER_ACTION: 'ignore' };
-    if (run('python3', [...pip, ...what], { env }) !== 0) throw missing('pip could not fetch it');
-    fs.rmSync(WHEEL_FOLDER, { recursive: true, force: true });
-    fs.renameSync(partial, WHEEL_FOLDER);
-  } finally {
-    fs.rmSync(partial, { recursive: true, force: true });
-  }
+/** Fetches the wheel; where that cannot be, says how to install libclang instead. */
+function fetchWheel() {
+  const command = installCommand({
+    'apt-get': 'libclang-dev',
+    dnf: 'clang-devel',
+    apk: 'clang-dev',
+    pacman: 'clang',
+    zypper: 'clang-devel',
+    brew: 'llvm',
+  });
+  installWheel('libclang', WHEEL_VERSION, WHEEL_FOLDER, `install it with ${command}`);
 }
 
 /** The folder that holds libclang; installs it where there is none. */
@@ -87,7 +70,7 @@ function libraryFolder() {
     throw new Stop(`LIBCLANG_PATH names ${chosen}, which holds no libclang.`);
   }
   for (const folder of systemFolders()) if (holdsLibrary(folder)) return folder;
-  if (!holdsLibrary(WHEEL_LIBRARIES)) installWheel();
+  if (!holdsLibrary(WHEEL_LIBRARIES)) fetchWheel();
   return WHEEL_LIBRARIES;
 }
 

@@ -50,10 +50,11 @@ const STEPS = {
   types: () => npmProgram('typescript/bin/tsc', '--noEmit', '--project', 'test/types'),
   symbols: () => run(process.execPath, ['scripts/check-symbols.js']),
   js: runTests,
+  torture: () => run(process.execPath, ['test/torture/run.js', '--quick']),
 };
 
 /** The steps that load the addon: they bring the build with them, and mean nothing after it failed. */
-const ON_ADDON = ['symbols', 'js'];
+const ON_ADDON = ['symbols', 'js', 'torture'];
 
 /** The steps asked for, in order. */
 function chosenSteps() {

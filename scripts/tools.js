@@ -72,6 +72,31 @@ function installCommand(names) {
   return `\`${PACKAGE_MANAGERS[manager]} ${names[manager]}\``;
 }
 
+/**
+ * Installs a wheel with pip into a folder, whole or not at all: pip fills a folder beside, a rename
+ * puts it in place.
+ * @param {string} [otherwise] how else the user may get it, for the message
+ */
+function installWheel(name, version, folder, otherwise) {
+  const advice = otherwise === undefined ? '' : `: ${otherwise}`;
+  const missing = (reason) => new Stop(`${name} is missing and ${reason}${advice}.`);
+  if (output('python3', ['-m', 'pip', '--version']) === null) {
+    throw missing('there is no python3 with pip to fetch it');
+  }
+  console.log(`Fetching ${name} ${version} into ${path.relative(ROOT, folder)}`);
+  const partial = `${folder}.${process.pid}`;
+  try {
+    const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps'];
+    const what = ['--only-binary=:all:', '--target', partial, `${name}==${version}`];
+    const env = { ...process.env, PIP_ROOT_USER_ACTION: 'ignore' };
+    if (run('python3', [...pip, ...what], { env }) !== 0) throw missing('pip could not fetch it');
+    fs.rmSync(folder, { recursive: true, force: true });
+    fs.renameSync(partial, folder);
+  } finally {
+    fs.rmSync(partial, { recursive: true, force: true });
+  }
+}
+
 /** Compares dotted versions: whether `version` is at least `least`. */
 function atLeast(version, least) {
   const [a, b] = [version, least].map((text) => text.split('.').map((part) => parseInt(part, 10)));
@@ -79,4 +104,14 @@ function atLeast(version, least) {
   return differing === -1 || (a[differing] ?? 0) > b[differing];
 }
 
-module.exports = { ROOT, Stop, main, run, output, hasProgram, installCommand, atLeast };
+module.exports = {
+  ROOT,
+  Stop,
+  main,
+  run,
+  output,
+  hasProgram,
+  installCommand,
+  installWheel,
+  atLeast,
+};
