@@ -9,7 +9,7 @@ const fs = require('node:fs');
 const net = require('node:net');
 const { describe, test } = require('node:test');
 const { inspect } = require('node:util');
-const { DgramSocket, closeFd } = require('../lib');
+const { DgramSocket, USocket, closeFd, createSocket, fdType } = require('../lib');
 const { runScript } = require('./helpers/node.js');
 const { onLinux } = require('./helpers/programs.js');
 const { closed, inbox, openPair, openSocket, sendTo } = require('./helpers/sockets.js');
@@ -427,3 +427,49 @@ async function fuzz({ DgramSocket: Socket }, seed, path, rounds) {
   console.log(JSON.stringify(result));
   process.exit();
 }
+
+test('getters of an array run before the address of a buffer is taken', () => {
+  const binding = require('../lib/binding.js');
+  const handle = new binding.Endpoint(2);
+  const other = new binding.Endpoint(2);
+  assert.equal(handle.createPair(other), 0);
+  const { buffer } = new Uint8Array(5000);
+  const bytes = new Uint8Array(buffer);
+  const fds = [0];
+  Object.defineProperty(fds, 0, {
+    get() {
+      structuredClone(buffer, { transfer: [buffer] });
+      return handle.fd();
+    },
+  });
+  // EINVAL: there are no 5000 bytes any more. Not 0: they were sent, from where they had been.
+  const { EINVAL } = require('node:os').constants.errno;
+  assert.equal(binding.send(handle.number(), 0, bytes, 0, 5000, fds), -EINVAL);
+  handle.close();
+  other.close();
+});
+
+test('an array of holes is refused at once', () => {
+  const [left, right] = USocket.pair();
+  const code = { code: 'ERR_INVALID_ARG_TYPE' };
+  assert.throws(() => left.write(new Array(2 ** 32 - 1)), code);
+  left.destroy();
+  right.destroy();
+});
+
+test('what no string can be made of is refused with a code', () => {
+  assert.throws(() => createSocket(Symbol('x')), { code: 'ERR_SOCKET_BAD_TYPE' });
+  const odd = { constructor: { name: Symbol('x') } };
+  assert.throws(() => fdType(odd), { code: 'ERR_INVALID_ARG_TYPE' });
+});
+
+test('a detached DataView is refused with a code', () => {
+  const view = new DataView(new ArrayBuffer(8));
+  structuredClone(view.buffer, { transfer: [view.buffer] });
+  const [left, right] = DgramSocket.pair();
+  assert.throws(() => left.send(view), { code: 'ERR_INVALID_ARG_VALUE' });
+  // A socket taken for options has a descriptor, and that has an owner.
+  assert.throws(() => new DgramSocket(left), { code: 'EEXIST' });
+  left.close();
+  right.close();
+});

@@ -224,6 +224,33 @@ describe('an exception', () => {
     assert.deepEqual(result.uncaught, all.filter((index) => index % 3 === 0).map(String));
   });
 
+  test('in callbacks keeps their order, also with messages that waited', async (t) => {
+    const seen = await runScript(
+      t,
+      async ({ DgramSocket }) => {
+        const numbers = [];
+        process.on('uncaughtException', (error) => numbers.push(Number(error.message)));
+        const receiver = new DgramSocket().bind();
+        const sender = new DgramSocket().connect(receiver.address());
+        receiver.on('data', () => {});
+        for (let number = 0; number < 40; number++) {
+          sender.send('x', () => {
+            throw new Error(number);
+          });
+        }
+        while (numbers.length < 40) await new Promise((resolve) => setTimeout(resolve, 5));
+        sender.close();
+        receiver.close();
+        console.log(JSON.stringify(numbers));
+      },
+      [],
+    );
+    assert.deepEqual(
+      seen,
+      seen.map((_, number) => number),
+    );
+  });
+
   test("in an 'error' handler, or for want of one, loses no other failure", async (t) => {
     for (const listens of [true, false]) {
       const result = await runScript(

@@ -153,6 +153,22 @@ describe('async iteration', () => {
     assert.deepEqual(await outcomes.settled(), Outcomes.all(1000));
   });
 
+  test('can be ended while it waits for a message', async (t) => {
+    const socket = openSocket(t).bind(temporaryPath(t));
+    const messages = socket[Symbol.asyncIterator]();
+    const pending = messages.next();
+    const done = { value: undefined, done: true };
+    assert.deepEqual(await within(messages.return(), 'the end of the iteration'), done);
+    assert.deepEqual(await pending, done);
+    assert.deepEqual(await messages.next(), done);
+    for (const event of ['data', 'error', 'close']) assert.equal(socket.listenerCount(event), 0);
+    const again = socket[Symbol.asyncIterator]();
+    const first = again.next();
+    socket.sendTo('x', socket.address());
+    assert.equal(String((await first).value.data), 'x');
+    await again.return();
+  });
+
   test('that is broken off closes the descriptors of messages not seen', onLinux({}), async (t) => {
     const fd = fs.openSync('/dev/null');
     t.after(() => fs.closeSync(fd));

@@ -6,7 +6,7 @@
 const assert = require('node:assert/strict');
 const { randomBytes } = require('node:crypto');
 const { describe, test } = require('node:test');
-const { startReceiver, startScript, startStalled } = require('./helpers/node.js');
+const { WITHOUT_IO_URING, startReceiver, startScript, startStalled } = require('./helpers/node.js');
 const { onLinux } = require('./helpers/programs.js');
 const { Outcomes, inbox, nextEvent, openPair, openSocket, turn } = require('./helpers/sockets.js');
 const { abstractName, temporaryPath } = require('./helpers/tmp.js');
@@ -395,7 +395,7 @@ describe('a stalled receiver', onLinux({}), () => {
         process.on('exit', () => console.log(JSON.stringify(codes)));
       },
       [receiver.name],
-      { openFiles: 100 },
+      { ...WITHOUT_IO_URING, openFiles: 100 },
     );
     // The fifth would be beyond 100 descriptors; the receiver's queue would hold eleven messages.
     const { sent, cpu } = JSON.parse(await sender.lines.next());

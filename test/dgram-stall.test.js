@@ -7,7 +7,7 @@ const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { startScript, startStalled } = require('./helpers/node.js');
 const { onLinux } = require('./helpers/programs.js');
-const { temporaryPath } = require('./helpers/tmp.js');
+const { temporaryFolder, temporaryPath } = require('./helpers/tmp.js');
 
 /** Milliseconds of processor time that a second with a stalled receiver may cost. */
 const CPU_LIMIT = 20;
@@ -111,6 +111,60 @@ describe('a second with a stalled receiver', onLinux({ concurrency: 3 }), () => 
     for (const receiver of receivers) receiver.resume();
     for (const receiver of receivers) await receiver.take(20);
     await assertAllSent(sender);
+  });
+
+  test('costs nothing, and no descriptors, with a full send buffer and many of them', async (t) => {
+    const COUNT = 500;
+    const folder = temporaryFolder(t);
+    const receivers = startScript(
+      t,
+      ({ DgramSocket }, folder, count) => {
+        let received = 0;
+        for (let number = 0; number < count; number++) {
+          let next = 0;
+          new DgramSocket().bind(`${folder}/${number}`).on('data', (data) => {
+            if (Number(data) !== next++) console.log(`"${data} instead of ${next - 1}"`);
+            if (++received === 10 * count) console.log('"all"');
+          });
+        }
+        console.log('"bound"');
+      },
+      [folder, COUNT],
+    );
+    await receivers.lines.next();
+    receivers.kill('SIGSTOP');
+    const sender = startScript(
+      t,
+      async ({ DgramSocket }, folder, count) => {
+        const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
+        const socket = new DgramSocket();
+        let sent = 0;
+        for (let number = 0; number < 10; number++) {
+          for (let to = 0; to < count; to++) {
+            socket.sendTo(String(number), `${folder}/${to}`, (error) => (sent += error ? NaN : 1));
+          }
+        }
+        await pause(200);
+        const before = process.cpuUsage();
+        await pause(1000);
+        const { user, system } = process.cpuUsage(before);
+        const fds = require('node:fs').readdirSync('/proc/self/fd').length;
+        console.log(JSON.stringify({ cpu: (user + system) / 1000, sent, fds }));
+        while (sent < 10 * count) await pause(10);
+        socket.close();
+        console.log(sent);
+      },
+      [folder, COUNT],
+    );
+    const { cpu, sent, fds } = JSON.parse(await sender.lines.next());
+    t.diagnostic(`${cpu} ms of processor time, ${fds} descriptors`);
+    assert.ok(sent > 0 && sent < 10 * COUNT, `${sent} were sent`);
+    assert.ok(cpu <= CPU_LIMIT, `${cpu} ms of processor time in a second`);
+    assert.ok(fds < 60, `${fds} descriptors`);
+    receivers.kill('SIGCONT');
+    assert.equal(await receivers.lines.next(), '"all"');
+    assert.equal(await sender.lines.next(), String(10 * COUNT));
+    receivers.kill();
   });
 
   test('costs nothing after another took the place of one that was full', async (t) => {

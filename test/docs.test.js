@@ -11,6 +11,7 @@ const path = require('node:path');
 const { describe, test } = require('node:test');
 const vm = require('node:vm');
 const afunix = require('../lib');
+const posix = require('../lib/posix.js');
 const { onLinux, startProgram } = require('./helpers/programs.js');
 const { temporaryFolder } = require('./helpers/tmp.js');
 
@@ -129,7 +130,9 @@ describe('the reference', () => {
   /** Public names of a class that are not those of Node's own. */
   const allMembersOf = (Class) => {
     const Base = Object.getPrototypeOf(Class);
-    const inherited = Base.name === 'SocketServer' ? membersOf(Base) : [];
+    const inherited = ['SocketServer', 'ConnectedSocket'].includes(Base.name)
+      ? membersOf(Base)
+      : [];
     // Node calls these.
     return [...membersOf(Class), ...inherited].filter((name) => !name.startsWith('_'));
   };
@@ -137,6 +140,7 @@ describe('the reference', () => {
   for (const [page, source, classes] of [
     ['docs/dgram.md', 'lib/dgram.js', ['DgramSocket']],
     ['docs/seqpacket.md', 'lib/seqpacket.js', ['SeqpacketSocket', 'SeqpacketServer']],
+    ['docs/usocket.md', 'lib/usocket.js', ['USocket', 'UServer']],
   ]) {
     test(`names every method, property, option and event of ${classes.join(' and ')}`, () => {
       const text = read(page);
@@ -146,7 +150,8 @@ describe('the reference', () => {
       for (const name of [...classes.flatMap((name) => allMembersOf(afunix[name])), ...options]) {
         assert.match(text, new RegExp(`\\b${name}\\b`), `${page} lacks ${name}`);
       }
-      const emitters = [source, ...(page === 'docs/dgram.md' ? [] : ['lib/server.js'])];
+      const shared = ['lib/connected.js', 'lib/server.js'];
+      const emitters = [source, ...(page === 'docs/dgram.md' ? [] : shared)];
       for (const [, event] of emitters
         .map(read)
         .join('\n')
@@ -156,9 +161,45 @@ describe('the reference', () => {
     });
   }
 
+  test('names every option of functions', () => {
+    for (const [page, sources] of [
+      ['docs/descriptors.md', ['lib/socketpair.js', 'lib/memfd.js', 'lib/activation.js']],
+      ['docs/reuseport.md', ['lib/reuseport.js']],
+    ]) {
+      const text = read(page);
+      for (const source of sources) {
+        for (const [, name] of read(source).matchAll(/@param \{.*\} \[?([\w.]+)/g)) {
+          if (name === 'options') continue;
+          assert.ok(text.includes(`\`${name}\``), `${page} lacks ${name} of ${source}`);
+        }
+      }
+    }
+    const types = [...read('lib/index.d.ts').matchAll(/^ {2}\| ('[\w-]+');?$/gm)];
+    assert.ok(types.length > 10);
+    const text = read('docs/descriptors.md');
+    for (const [, type] of types) assert.ok(text.includes(`\`${type}\``), type);
+  });
+
   test('names everything that is exported', () => {
-    const text = read('docs/dgram.md') + read('docs/seqpacket.md');
+    const text = list('docs', '.md').map(read).join('');
     for (const name of Object.keys(afunix)) assert.ok(text.includes(name), `docs/ lack ${name}`);
+  });
+
+  test('names every call of afunix/posix, every parameter and kind of constant', () => {
+    const text = read('docs/posix.md');
+    const found = read('lib/posix.js').matchAll(/@param \{.*\} \[?([\w.]+)/g);
+    const parameters = [...found].map(([, name]) => name.split('.').at(-1));
+    assert.ok(parameters.length > 40);
+    for (const name of parameters) assert.match(text, new RegExp(`\\b${name}\\b`), name);
+    for (const [name, value] of Object.entries(posix)) {
+      if (typeof value === 'function') {
+        assert.match(text, new RegExp(`^### .*\`${name}\\(`, 'm'));
+      } else {
+        // By name, or by kind: `SO_*`, `POLL*`.
+        const kind = `${/^(?:POLL|[A-Z0-9]+_)?/.exec(name)[0]}*`;
+        assert.ok(text.includes(`\`${name}\``) || text.includes(`\`${kind}\``), name);
+      }
+    }
   });
 
   test('names every code of ours', () => {

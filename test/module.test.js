@@ -41,7 +41,9 @@ describe('exports', () => {
   test('have types, all of them', () => {
     const types = read('index.d.ts');
     const declared = [...types.matchAll(/^export (?:declare )?(?:class|function|const) (\w+)/gm)];
-    assert.deepEqual(declared.map(([, name]) => name).sort(), Object.keys(afunix).sort());
+    // An overloaded function is declared several times.
+    const names = new Set(declared.map(([, name]) => name));
+    assert.deepEqual([...names].sort(), Object.keys(afunix).sort());
     assert.match(read('index.d.mts'), /^export \* from '.\/index.js';$/m);
   });
 

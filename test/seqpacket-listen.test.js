@@ -4,11 +4,12 @@
 // see seqpacket-server.test.js.
 
 const assert = require('node:assert/strict');
+const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { pathToFileURL } = require('node:url');
-const { SeqpacketServer } = require('../lib');
+const { SeqpacketServer, SeqpacketSocket } = require('../lib');
 const { assertNoLeak, countFds } = require('./helpers/descriptors.js');
 const { runScript, startScript } = require('./helpers/node.js');
 const { onLinux } = require('./helpers/programs.js');
@@ -153,6 +154,24 @@ describe('listen()', onLinux(), () => {
       other.listen(abstractName());
       await closed(server);
     }
+  });
+
+  test('does not show itself to a live server as a connection', async (t) => {
+    const name = temporaryPath(t);
+    const server = makeServer(t);
+    let connections = 0;
+    server.on('connection', (socket) => {
+      connections++;
+      socket.destroy();
+    });
+    server.listen(name);
+    for (let turn = 0; turn < 3; turn++) {
+      assert.throws(() => makeServer(t).listen(name), { code: 'EADDRINUSE' });
+    }
+    const client = new SeqpacketSocket();
+    client.connect(name);
+    await once(client, 'close');
+    assert.equal(connections, 1);
   });
 
   test('throws EADDRINUSE for a file that is no socket, and leaves it alone', (t) => {

@@ -32,15 +32,20 @@ function makeFiles(t, count) {
   return { paths, texts };
 }
 
+/** The flags of an open descriptor, as in /proc: those of its file, and O_CLOEXEC. */
+function flagsOf(fd, pid = 'self') {
+  const [, flags] = /^flags:\s*(\d+)$/m.exec(fs.readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'));
+  return parseInt(flags, 8);
+}
+
 /** Checks that received descriptors are close-on-exec, and returns the texts behind them. */
 function readAndClose(fds) {
   return fds.map((fd) => {
-    const [, flags] = /^flags:\s*(\d+)$/m.exec(fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'));
-    assert.ok(parseInt(flags, 8) & O_CLOEXEC, `descriptor ${fd} is not close-on-exec: ${flags}`);
+    assert.ok(flagsOf(fd) & O_CLOEXEC, `descriptor ${fd} is not close-on-exec`);
     const text = fs.readFileSync(fd, 'utf8');
     fs.closeSync(fd);
     return text;
   });
 }
 
-module.exports = { assertNoLeak, countFds, makeFiles, readAndClose };
+module.exports = { O_CLOEXEC, assertNoLeak, countFds, flagsOf, makeFiles, readAndClose };

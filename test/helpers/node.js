@@ -79,6 +79,9 @@ function startWorker(t, body, data) {
   };
 }
 
+/** Options for scripts that change their user: Node refuses that while libuv may use io_uring. */
+const WITHOUT_IO_URING = { env: { ...process.env, UV_USE_IO_URING: '0' } };
+
 /** Binds, says so, and prints every message. With an address to connect to, does that first. */
 function receive({ DgramSocket }, name, peer) {
   const { createHash } = require('node:crypto');
@@ -158,4 +161,12 @@ async function startStalled(t, name, peer) {
   return receiver;
 }
 
-module.exports = { LIB, runScript, startReceiver, startScript, startStalled, startWorker };
+module.exports = {
+  LIB,
+  WITHOUT_IO_URING,
+  runScript,
+  startReceiver,
+  startScript,
+  startStalled,
+  startWorker,
+};

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import socket
+import struct
 import sys
 
 TIMEOUT = 15  # seconds, for anything that waits
@@ -108,6 +109,18 @@ class Peer:
             "files": texts,
             "truncated": truncated,
         }
+
+    def pass_credentials(self):
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+
+    def receive_from_whom(self):
+        """Takes one datagram: its text and the pid that the kernel gives for its sender."""
+        size = struct.calcsize("3i")
+        data, ancillary, _, _ = self.socket.recvmsg(LARGEST, socket.CMSG_SPACE(size))
+        [(_, kind, credentials)] = ancillary
+        assert kind == socket.SCM_CREDENTIALS
+        pid, _, _ = struct.unpack("3i", credentials)
+        return {"text": data.decode(), "pid": pid}
 
 
 def main():

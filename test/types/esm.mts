@@ -2,10 +2,14 @@
 
 import afunix, { DgramSocket, closeFd } from 'afunix';
 import type { DgramMessage, DgramSocketOptions, SeqpacketSocket, SendCb } from 'afunix';
+import socketpair, { SOCK_DGRAM, socketpair as named } from 'afunix/socketpair';
 import { exactly } from './expect.js';
 
 exactly<typeof DgramSocket>()(afunix.DgramSocket);
 exactly<typeof closeFd>()(afunix.closeFd);
+exactly<typeof socketpair>()(named);
+exactly<typeof afunix.socketpair>()(socketpair);
+exactly<[number, number]>()(socketpair(SOCK_DGRAM));
 const options: DgramSocketOptions = { receiveFds: true };
 const socket: DgramSocket = new afunix.DgramSocket(options);
 const peer: SeqpacketSocket = new afunix.SeqpacketSocket();

@@ -1,0 +1,200 @@
+// Owns: faults at the system-call boundary without ptrace(2): preloaded into a trial (LD_PRELOAD), it
+// makes chosen calls on Unix sockets fail. Compiled by cases/faults.js.
+//
+// The trial commands it with paths for access(2), which exist nowhere:
+//   /afunix-faults/on/CALL/ERRNO/PATTERN/SEED   PATTERN: first, third (every third), random
+//   /afunix-faults/off
+// Each fault is a line in the file that AFUNIX_FAULTS_LOG names.
+//
+// Only the main thread, only AF_UNIX sockets other than the standard streams. close(2) closes before it
+// fails, as Linux does. epoll_ctl(2) fails only where libuv can bear it: see is_probe().
+
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static struct {
+  int armed;
+  char call[16];
+  int error;
+  char pattern[8];
+  unsigned int random;
+  unsigned long seen;
+} fault;
+
+static int log_fd = -1;
+
+#define REAL(name)                              \
+  static __typeof__(&name) real;                \
+  if (!real) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
+
+__attribute__((constructor)) static void open_log(void) {
+  const char *path = getenv("AFUNIX_FAULTS_LOG");
+  if (path) log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+}
+
+static int is_due(void) {
+  fault.seen++;
+  if (strcmp(fault.pattern, "first") == 0) return fault.seen == 1;
+  if (strcmp(fault.pattern, "third") == 0) return fault.seen % 3 == 0;
+  fault.random ^= fault.random << 13;
+  fault.random ^= fault.random >> 17;
+  fault.random ^= fault.random << 5;
+  return fault.random % 3 == 0;
+}
+
+/* Whether this call fails; errno is set then. */
+static int strikes(const char *call) {
+  char line[64];
+  int length;
+  if (!fault.armed || strcmp(call, fault.call) != 0) return 0;
+  if (syscall(SYS_gettid) != getpid() || !is_due()) return 0;
+  length = snprintf(line, sizeof line, "%s %d %lu\n", call, fault.error, fault.seen);
+  if (write(log_fd, line, length) != length) abort();
+  errno = fault.error;
+  return 1;
+}
+
+static int is_unix(int fd) {
+  int domain = 0, kept = errno;
+  socklen_t length = sizeof domain;
+  int status = getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length);
+  errno = kept;
+  return fd > 2 && status == 0 && domain == AF_UNIX;
+}
+
+#define STRIKES(call, fd) (fault.armed && is_unix(fd) && strikes(call))
+
+int access(const char *path, int mode) {
+  REAL(access);
+  if (strncmp(path, "/afunix-faults/", 15) != 0) return real(path, mode);
+  fault.armed = 0;
+  if (sscanf(path + 15, "on/%15[^/]/%d/%7[^/]/%u", fault.call, &fault.error, fault.pattern,
+             &fault.random) == 4) {
+    fault.random |= 1;
+    fault.seen = 0;
+    fault.armed = 1;
+  }
+  return 0;
+}
+
+ssize_t recvmsg(int fd, struct msghdr *header, int flags) {
+  REAL(recvmsg);
+  return STRIKES("recvmsg", fd) ? -1 : real(fd, header, flags);
+}
+
+int recvmmsg(int fd, struct mmsghdr *headers, unsigned int count, int flags,
+             struct timespec *timeout) {
+  REAL(recvmmsg);
+  return STRIKES("recvmmsg", fd) ? -1 : real(fd, headers, count, flags, timeout);
+}
+
+ssize_t recv(int fd, void *room, size_t length, int flags) {
+  REAL(recv);
+  return STRIKES("recvfrom", fd) ? -1 : real(fd, room, length, flags);
+}
+
+ssize_t recvfrom(int fd, void *room, size_t length, int flags, struct sockaddr *name,
+                 socklen_t *name_length) {
+  REAL(recvfrom);
+  return STRIKES("recvfrom", fd) ? -1 : real(fd, room, length, flags, name, name_length);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *header, int flags) {
+  REAL(sendmsg);
+  return STRIKES("sendmsg", fd) ? -1 : real(fd, header, flags);
+}
+
+int sendmmsg(int fd, struct mmsghdr *headers, unsigned int count, int flags) {
+  REAL(sendmmsg);
+  return STRIKES("sendmmsg", fd) ? -1 : real(fd, headers, count, flags);
+}
+
+ssize_t send(int fd, const void *bytes, size_t length, int flags) {
+  REAL(send);
+  return STRIKES("sendto", fd) ? -1 : real(fd, bytes, length, flags);
+}
+
+ssize_t sendto(int fd, const void *bytes, size_t length, int flags, const struct sockaddr *to,
+               socklen_t to_length) {
+  REAL(sendto);
+  return STRIKES("sendto", fd) ? -1 : real(fd, bytes, length, flags, to, to_length);
+}
+
+int accept4(int fd, struct sockaddr *name, socklen_t *name_length, int flags) {
+  REAL(accept4);
+  return STRIKES("accept4", fd) ? -1 : real(fd, name, name_length, flags);
+}
+
+int connect(int fd, const struct sockaddr *to, socklen_t length) {
+  REAL(connect);
+  return STRIKES("connect", fd) ? -1 : real(fd, to, length);
+}
+
+int bind(int fd, const struct sockaddr *to, socklen_t length) {
+  REAL(bind);
+  return STRIKES("bind", fd) ? -1 : real(fd, to, length);
+}
+
+int socket(int domain, int type, int protocol) {
+  REAL(socket);
+  return domain == AF_UNIX && strikes("socket") ? -1 : real(domain, type, protocol);
+}
+
+int socketpair(int domain, int type, int protocol, int fds[2]) {
+  REAL(socketpair);
+  return domain == AF_UNIX && strikes("socketpair") ? -1 : real(domain, type, protocol, fds);
+}
+
+int close(int fd) {
+  REAL(close);
+  int fails = STRIKES("close", fd), error = errno, status = real(fd);
+  if (!fails) return status;
+  errno = error;
+  return -1;
+}
+
+/* uv_poll_init() asks in this way whether a descriptor can be watched, and reports a failure. Where
+   libuv begins to watch, it aborts the process on any failure: nothing that uses libuv survives. */
+static int is_probe(int op, const struct epoll_event *event) {
+  return op == EPOLL_CTL_ADD && event && event->data.fd == -1;
+}
+
+int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event) {
+  REAL(epoll_ctl);
+  int fails = is_probe(op, event) && STRIKES("epoll_ctl", fd);
+  return fails ? -1 : real(epoll, op, fd, event);
+}
+
+static int strikes_fcntl(int fd, int command) {
+  int is_dup = command == F_DUPFD || command == F_DUPFD_CLOEXEC;
+  /* What is duplicated is any file. */
+  return is_dup ? strikes("dup") : STRIKES("fcntl", fd);
+}
+
+int fcntl(int fd, int command, ...) {
+  REAL(fcntl);
+  va_list list;
+  va_start(list, command);
+  long arg = va_arg(list, long);
+  va_end(list);
+  return strikes_fcntl(fd, command) ? -1 : real(fd, command, arg);
+}
+
+int fcntl64(int fd, int command, ...) {
+  REAL(fcntl64);
+  va_list list;
+  va_start(list, command);
+  long arg = va_arg(list, long);
+  va_end(list);
+  return strikes_fcntl(fd, command) ? -1 : real(fd, command, arg);
+}

@@ -1,0 +1,131 @@
+'use strict';
+
+// Runs the torture cases: `npm run torture [-- NAME …] [--quick] [--seed N]`. Each case of cases/ runs in
+// a process of its own, so that a crash or a hang is a result and not the end; a table tells what was
+// tried and what was lost. Without names and --quick it writes results.md.
+//
+// A case exports
+//   about    what it tries, one sentence
+//   limit    seconds it may take, and `quickLimit` for the short form
+//   run({ quick, seed, random, say })   resolves to rows: { what, tried, lost, note }
+//            `tried`, `lost`: numbers, or a string with a unit; a row with `lost` other than 0 fails
+//            `quick`: the short form, for `npm test`; `random()`: numbers from 0 to 1 from the seed
+// A case whose means are missing returns { skipped: reason }.
+
+const { spawn } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { parseArgs } = require('node:util');
+
+const CASES = path.join(__dirname, 'cases');
+const RESULTS = path.join(__dirname, 'results.md');
+/** Seconds, where a case says nothing. */
+const LIMIT = 900;
+const QUICK_LIMIT = 60;
+
+const caseNames = () =>
+  fs
+    .readdirSync(CASES)
+    .filter((file) => file.endsWith('.js'))
+    .map((file) => path.basename(file, '.js'))
+    .sort();
+
+/** mulberry32: the same numbers for the same seed. */
+function randomFrom(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** The process of one case: prints its rows as the last line. */
+async function runHere(name, quick, seed) {
+  const { run } = require(path.join(CASES, `${name}.js`));
+  const say = (text) => process.stderr.write(`  ${name}: ${text}\n`);
+  const outcome = await run({ quick, seed, random: randomFrom(seed), say });
+  fs.writeSync(1, `\n${JSON.stringify(outcome)}\n`);
+}
+
+/** Runs one case in its own process: `{ name, about, seconds, rows | skipped | failure }`. */
+function runApart(name, quick, seed) {
+  const { about, limit = LIMIT, quickLimit = QUICK_LIMIT } = require(
+    path.join(CASES, `${name}.js`),
+  );
+  const started = performance.now();
+  const args = ['--expose-gc', __filename, '--here', name, '--seed', String(seed)];
+  if (quick) args.push('--quick');
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let stdout = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text));
+  const seconds = quick ? quickLimit : limit;
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    child.kill('SIGKILL');
+  }, seconds * 1000);
+  return new Promise((resolve) => {
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      const result = { name, about, seconds: (performance.now() - started) / 1000 };
+      const how = isLate ? `not done after ${seconds} s` : (signal ?? `exit code ${code}`);
+      if (code !== 0) return resolve({ ...result, failure: how });
+      if (stdout === '') return resolve({ ...result, failure: 'ended without an outcome' });
+      const outcome = JSON.parse(stdout.trimEnd().split('\n').at(-1));
+      resolve(Array.isArray(outcome) ? { ...result, rows: outcome } : { ...result, ...outcome });
+    });
+  });
+}
+
+const failed = ({ failure, rows = [] }) => failure !== undefined || rows.some(isLoss);
+const isLoss = ({ lost }) => parseFloat(lost) !== 0;
+
+function table(result) {
+  const head = `\n## ${result.name}\n\n${result.about}\n`;
+  if (result.failure) return `${head}\n**Failed: ${result.failure}**\n`;
+  if (result.skipped) return `${head}\nSkipped: ${result.skipped}\n`;
+  const rows = result.rows.map(
+    ({ what, tried, lost, note = '' }) => `| ${what} | ${tried} | ${lost} | ${note} |`,
+  );
+  return [head, '| what | tried | lost | |', '| --- | ---: | ---: | --- |', ...rows, ''].join('\n');
+}
+
+async function main() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean', default: false },
+      seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
+      here: { type: 'string' },
+    },
+  });
+  const seed = Number(values.seed);
+  if (values.here !== undefined) return runHere(values.here, values.quick, seed);
+  const known = caseNames();
+  const unknown = positionals.filter((name) => !known.includes(name));
+  if (unknown.length > 0) throw new Error(`no case ${unknown}; there are ${known.join(', ')}`);
+  const results = [];
+  for (const name of positionals.length > 0 ? positionals : known) {
+    const result = await runApart(name, values.quick, seed);
+    console.log(table(result));
+    results.push(result);
+  }
+  const lost = results.filter(failed).map(({ name }) => name);
+  const machine = `Node.js ${process.version}, ${os.type()} ${os.release()}, ${os.cpus().length} processors`;
+  const summary = `${results.length} cases, seed ${seed}, ${new Date().toISOString().slice(0, 10)}; ${machine}.`;
+  console.log(
+    `${summary} ${lost.length === 0 ? 'Nothing was lost.' : `Failed: ${lost.join(', ')}.`}`,
+  );
+  if (positionals.length === 0 && !values.quick) {
+    fs.writeFileSync(
+      RESULTS,
+      `# What torture showed\n\nWritten by \`npm run torture\`: ${summary}\n${results.map(table).join('')}`,
+    );
+  }
+  if (lost.length > 0) process.exitCode = 1;
+}
+
+main();

@@ -1,0 +1,67 @@
+// Owns the types of functions about descriptors.
+
+import { createServer } from 'node:net';
+import {
+  createReuseportFd,
+  drainServer,
+  fdType,
+  listenFds,
+  memfd,
+  socketpair,
+  DgramSocket,
+  SeqpacketServer,
+} from 'afunix';
+import type { FdType, ListenFd } from 'afunix';
+import pair = require('afunix/socketpair');
+import { exactly } from './expect.js';
+
+exactly<typeof pair>()(socketpair);
+exactly<[number, number]>()(socketpair());
+exactly<[number, number]>()(pair(pair.SOCK_SEQPACKET));
+exactly<number>()(pair.SOCK_DGRAM + socketpair.SOCK_STREAM);
+// @ts-expect-error a type is a number
+pair('SOCK_STREAM');
+// @ts-expect-error constants stay what they are
+pair.SOCK_STREAM = 3;
+
+exactly<number>()(memfd());
+memfd('text', { name: 'a name' });
+memfd(new Uint16Array(3), { seal: true });
+// @ts-expect-error an ArrayBuffer is no view
+memfd(new ArrayBuffer(3));
+// @ts-expect-error there is no such option
+memfd('', { sealed: true });
+
+exactly<ListenFd[]>()(listenFds());
+listenFds('web', { unset: true });
+listenFds(['web', 'metrics'] as const);
+exactly<ListenFd[]>()(listenFds({ unset: false }));
+// @ts-expect-error names are strings
+listenFds([1]);
+for (const found of listenFds()) {
+  exactly<{ fd: number; name: string }>()({ ...found });
+  createServer().listen(found);
+  new SeqpacketServer().listen(found);
+  new DgramSocket({ fd: found.fd });
+}
+
+exactly<FdType>()(fdType(0));
+fdType(new DgramSocket());
+fdType(createServer());
+// @ts-expect-error 'stream' is none of them
+const type: FdType = 'stream';
+void type;
+// @ts-expect-error a descriptor is a number
+fdType('0');
+
+exactly<number>()(createReuseportFd());
+createReuseportFd(process.env['PORT']);
+createReuseportFd(80, '::', { ipv6Only: true });
+createServer().listen({ fd: createReuseportFd(8080, '127.0.0.1', { type: 'tcp' }) });
+// @ts-expect-error TCP or UDP
+createReuseportFd(80, '::', { type: 'unix' });
+
+exactly<Promise<void>>()(drainServer(createServer()));
+void drainServer(createServer(), { grace: 100 });
+// @ts-expect-error a number alone cannot be drained
+void drainServer(3);

@@ -1,0 +1,137 @@
+// Owns the types of USocket and UServer, for CommonJS consumers.
+
+import afunix = require('afunix');
+import { Duplex, pipeline } from 'node:stream';
+import { errorMonitor } from 'node:events';
+import { exactly } from './expect.js';
+
+const { SeqpacketServer, UServer, USocket } = afunix;
+const path = '/run/a.sock';
+const data = Buffer.from('data');
+
+// --- Sockets
+
+const socket = new USocket();
+const duplex: Duplex = socket;
+new USocket(3);
+new USocket(path, () => {});
+new USocket({ path, allowHalfOpen: true, connectTimeout: 1, maxPendingFds: 3, timeout: 1 });
+new USocket({ fd: socket, signal: AbortSignal.timeout(1), credentials: true, highWaterMark: 1 });
+new USocket({
+  onread: {
+    buffer: () => new Uint8Array(10),
+    callback: (length, buffer) => {
+      exactly<number>()(length);
+      return buffer.length > 1;
+    },
+  },
+});
+// @ts-expect-error onread needs both
+new USocket({ onread: { buffer: data } });
+// @ts-expect-error no such option
+new USocket({ pathEncoding: 'buffer' });
+exactly<[afunix.USocket, afunix.USocket]>()(USocket.pair({ pauseOnConnect: true }));
+// @ts-expect-error a pair has no name
+USocket.pair({ path });
+
+exactly<typeof socket>()(socket.connect(path, () => {}));
+socket.connect(new URL('file:///a')).connect({ path }).connect({ fd: 3 });
+// @ts-expect-error a server needs a name
+socket.connect();
+// @ts-expect-error a port is no name
+socket.connect(80);
+
+exactly<boolean>()(socket.write(data));
+socket.write('text', 'latin1', (error) => exactly<Error | null | undefined>()(error));
+socket.write([0, socket], (error) => error);
+socket.write({ data: 'text', fds: [0], callback: (error) => error });
+socket.write({ fds: null });
+exactly<boolean>()(socket.writeWithFds(data, [0]));
+// @ts-expect-error no bytes
+socket.write(1);
+// @ts-expect-error no descriptor
+socket.write(['0']);
+exactly<typeof socket>()(socket.end());
+socket.end(data, () => {});
+socket.end([0]);
+socket.end({ data, fds: [0], callback: () => {} });
+
+exactly<afunix.StreamChunk | null>()(socket.read());
+exactly<afunix.StreamChunk | null>()(socket.read(1));
+const part = socket.read(null, 1);
+exactly<afunix.StreamPart | null>()(part);
+exactly<number[] | undefined>()(part?.fds);
+exactly<afunix.StreamPart | null>()(socket.read(1, null));
+// @ts-expect-error no number
+socket.read(1, '1');
+exactly<boolean>()(socket.unshift(data, [0]));
+socket.unshift(null, [0]);
+socket.unshift('text', 'utf8');
+
+socket
+  .on('data', (chunk) => {
+    exactly<afunix.StreamChunk>()(chunk);
+    exactly<afunix.Credentials | undefined>()(chunk.credentials);
+  })
+  .on('data', (chunk: Buffer) => chunk)
+  .on('fds', (fds) => exactly<number[]>()(fds))
+  .on('connected', () => {})
+  .once('close', (hadError) => exactly<boolean>()(hadError))
+  .on('error', (error) => exactly<NodeJS.ErrnoException>()(error))
+  .on(errorMonitor, (error) => error.code);
+// @ts-expect-error descriptors are numbers
+socket.on('fds', (fds: string[]) => fds);
+// @ts-expect-error there is no such event
+socket.on('lookup', () => {});
+pipeline(socket, socket, () => {});
+
+async function loop() {
+  for await (const chunk of socket) exactly<afunix.StreamChunk>()(chunk);
+  await socket[Symbol.asyncDispose]();
+}
+exactly<typeof socket>()(
+  socket
+    .setTimeout(1.5, () => {})
+    .setNoDelay(true)
+    .setKeepAlive(true, 1)
+    .ref()
+    .unref()
+    .resetAndDestroy()
+    .close(() => {}),
+);
+exactly<'opening' | 'open' | 'readOnly' | 'writeOnly' | 'closed'>()(socket.readyState);
+exactly<string | undefined>()(socket.remoteAddress);
+exactly<number>()(socket.bufferSize);
+socket.supportsUnixFd = false;
+
+// --- Servers
+
+const server = new UServer();
+new UServer((connection, name) => {
+  exactly<afunix.USocket>()(connection);
+  exactly<string>()(name);
+});
+new UServer({ allow: ({ uid }) => uid === 0, pauseOnConnect: true }, (connection) => connection);
+new SeqpacketServer({ allow: ({ pid }) => pid > 1, pauseOnConnect: true });
+// @ts-expect-error a server adopts in listen()
+new UServer({ fd: 3 });
+// @ts-expect-error an answer is true or false
+new UServer({ allow: () => 'yes' });
+exactly<typeof server>()(server.listen(path));
+server.listen(path, 10, () => {}).listen(path, () => {});
+server.listen({ path, mode: 0o600, backlog: 1 }, () => {});
+server.listen({ fd: 3 });
+// @ts-expect-error no name
+server.listen(80);
+server
+  .on('connection', (connection) => exactly<afunix.USocket>()(connection))
+  .on('drop', () => {})
+  .close((error) => exactly<Error | undefined>()(error));
+// @ts-expect-error there is no such event
+server.on('request', () => {});
+
+async function accept() {
+  for await (const connection of server) exactly<afunix.USocket>()(connection);
+}
+
+export { accept, duplex, loop };
