@@ -2,34 +2,6 @@
 #include "limit.h"
 #include <sys/epoll.h>
 
-enum { BACKLOG = 511 }; /* as Node's own */
-
-static int listening(void) {
-  int fd = bound(SOCK_SEQPACKET, address(text("path", "")));
-  if (listen(fd, BACKLOG) < 0) die("listen");
-  return fd;
-}
-
-static int accepted(int server) {
-  int fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
-  if (fd < 0) die("accept");
-  return fd;
-}
-
-static int connection(void) {
-  struct sockaddr_un to = address(text("path", ""));
-  int fd = open_socket(SOCK_SEQPACKET);
-  if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0) die("connect");
-  return fd;
-}
-
-/* False when the reader is gone. */
-static int send_message(int fd, const void *data, size_t size) {
-  if (send(fd, data, size, MSG_NOSIGNAL) >= 0) return 1;
-  if (errno != EPIPE && errno != ECONNRESET) die("send");
-  return 0;
-}
-
 /* The size of a message, or 0 at the end: no case sends an empty one. */
 static size_t receive_message(int fd, char *message) {
   ssize_t size = recv(fd, message, BUFFER, 0);
@@ -41,23 +13,23 @@ static size_t receive_message(int fd, char *message) {
 
 static void oneway_send(void) {
   size_t size = number("size", 64);
-  int fd = connection(), alive = 1;
+  int fd = connection(SOCK_SEQPACKET), alive = 1;
   char *message = calloc(1, size);
   double stop = now() + number("duration", 1);
   uint32_t n = 0;
   while (alive && now() < stop)
     for (int i = 0; alive && i < WINDOW; i++) {
       memcpy(message, &n, sizeof n);
-      if ((alive = send_message(fd, message, size))) n++;
+      if ((alive = send_all(fd, message, size))) n++;
     }
   memcpy(message, &END, sizeof END);
-  send_message(fd, message, size);
+  send_all(fd, message, size);
   say("\"sent\":%u", n);
 }
 
 static void oneway_receive(void) {
   static char message[BUFFER];
-  int server = listening(), fd;
+  int server = listening(SOCK_SEQPACKET), fd;
   meter_open(1);
   say("\"ready\":true");
   fd = accepted(server);
@@ -70,21 +42,21 @@ static void oneway_receive(void) {
 
 static void rtt_answer(void) {
   static char message[BUFFER];
-  int server = listening(), fd;
+  int server = listening(SOCK_SEQPACKET), fd;
   say("\"ready\":true");
   fd = accepted(server);
-  for (size_t size; (size = receive_message(fd, message));) send_message(fd, message, size);
+  for (size_t size; (size = receive_message(fd, message));) send_all(fd, message, size);
 }
 
 static void rtt_ask(void) {
   static char message[BUFFER];
-  int fd = connection();
+  int fd = connection(SOCK_SEQPACKET);
   size_t size = number("size", 64);
   uint32_t warm_up = number("warmUp", 0), trips = 0;
   double duration = number("duration", 1), begin = now(), time;
   do {
     memcpy(message, &trips, sizeof trips);
-    send_message(fd, message, size);
+    send_all(fd, message, size);
     if (receive_message(fd, message) != size || memcmp(message, &trips, sizeof trips) != 0)
       die("wrong answer");
     time = now();
@@ -93,49 +65,12 @@ static void rtt_ask(void) {
   say("\"rate\":%.1f", (trips - warm_up) / (time - begin));
 }
 
-/* ---- seq-accept ------------------------------------------------------------------------------ */
-
-/* Reads one connection after the other to its end; a message is the number of those before it. */
-static void accept_serve(void) {
-  uint32_t warm_up = number("warmUp", 0), accepts = 0, opened = 0;
-  int server = listening();
-  double first = 0, begin = 0;
-  size_t size;
-  say("\"ready\":true");
-  do {
-    char message[BUFFER];
-    int fd = accepted(server);
-    accepts++;
-    if (accepts == 1) first = now();
-    if (accepts == warm_up) begin = now();
-    size = receive_message(fd, message);
-    if (size) memcpy(&opened, message, sizeof opened);
-    close(fd);
-  } while (size == 0);
-  int warm = accepts > 2 * warm_up;
-  double seconds = now() - (warm ? begin : first);
-  say("\"accepted\":%u,\"rate\":%.1f,\"missing\":%d", accepts,
-      (accepts - (warm ? warm_up : 1)) / seconds, (int)(opened + 1 - accepts));
-}
-
-static void accept_connect(void) {
-  uint32_t at_once = number("atOnce", 16), opened = 0;
-  int *fds = calloc(at_once, sizeof *fds);
-  double stop = now() + number("duration", 1);
-  while (now() < stop) {
-    for (uint32_t i = 0; i < at_once; i++) fds[i] = connection();
-    for (uint32_t i = 0; i < at_once; i++) close(fds[i]);
-    opened += at_once;
-  }
-  send_message(connection(), &opened, sizeof opened);
-  say("\"opened\":%u", opened);
-}
-
 /* ---- seq-idle-memory ------------------------------------------------------------------------- */
 
 /* Accepts so many connections and gets ready to read them. */
 static void idle_memory_open(void) {
-  int connections = number("connections", 10000), server = listening(), set = open_set();
+  int connections = number("connections", 10000), set = open_set();
+  int server = listening(SOCK_SEQPACKET);
   double before = resident_kib();
   int *fds = calloc(connections, sizeof *fds);
   say("\"ready\":true");
@@ -152,7 +87,7 @@ static void idle_memory_open(void) {
 static void idle_throughput_receive(void) {
   static char message[BUFFER];
   struct epoll_event events[128];
-  int server = listening(), set = open_set(), more = 1;
+  int server = listening(SOCK_SEQPACKET), set = open_set(), more = 1;
   watch(set, server, server);
   meter_open(1);
   say("\"ready\":true");
@@ -202,8 +137,6 @@ const struct program seqpacket_programs[] = {
     {"seq-oneway-8k", "receive", oneway_receive},
     {"seq-rtt", "ask", rtt_ask},
     {"seq-rtt", "answer", rtt_answer},
-    {"seq-accept", "serve", accept_serve},
-    {"seq-accept", "connect", accept_connect},
     {"seq-idle-memory", "open", idle_memory_open},
     {"seq-idle-throughput", "send", oneway_send},
     {"seq-idle-throughput", "receive", idle_throughput_receive},

@@ -89,6 +89,38 @@ int bound(int type, struct sockaddr_un a) {
   return fd;
 }
 
+int listening(int type) {
+  int fd = bound(type, address(text("path", "")));
+  if (listen(fd, BACKLOG) < 0) die("listen");
+  return fd;
+}
+
+int accepted(int server) {
+  int fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+  if (fd < 0) die("accept");
+  return fd;
+}
+
+int connection(int type) {
+  struct sockaddr_un to = address(text("path", ""));
+  int fd = open_socket(type);
+  if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0) die("connect");
+  return fd;
+}
+
+int send_all(int fd, const void *data, size_t size) {
+  for (const char *from = data; size > 0;) {
+    ssize_t sent = send(fd, from, size, MSG_NOSIGNAL);
+    if (sent < 0) {
+      if (errno != EPIPE && errno != ECONNRESET) die("send");
+      return 0;
+    }
+    from += sent;
+    size -= sent;
+  }
+  return 1;
+}
+
 int open_set(void) {
   int set = epoll_create1(EPOLL_CLOEXEC);
   if (set < 0) die("epoll_create1");
@@ -103,12 +135,15 @@ void watch(int set, int fd, uint32_t id) {
 /* What the receiver of numbered messages saw. */
 static struct {
   uint32_t expected[MAX_SOCKETS];
-  uint32_t received, misplaced;
+  uint32_t received, misplaced, warm_up;
   int streams, ended;
   double first, begin, end;
 } meter;
 
-void meter_open(int streams) { meter.streams = streams; }
+void meter_open(int streams) {
+  meter.streams = streams;
+  meter.warm_up = number("warmUp", WARM_UP);
+}
 
 int take(int stream, const char *message) {
   uint32_t n;
@@ -119,22 +154,28 @@ int take(int stream, const char *message) {
   }
   if (n != meter.expected[stream]) meter.misplaced++;
   meter.expected[stream] = n + 1;
-  if (++meter.received == WARM_UP) meter.begin = now();
+  if (++meter.received == meter.warm_up) meter.begin = now();
   if (meter.received == 1) meter.first = now();
   return 1;
 }
 
-void say_meter(void) {
-  int warm = meter.received > 2 * WARM_UP;
+const char *meter_members(void) {
+  static char members[128];
+  int warm = meter.received > 2 * meter.warm_up;
   double seconds = meter.end - (warm ? meter.begin : meter.first);
-  say("\"received\":%u,\"misplaced\":%u,\"rate\":%.1f", meter.received, meter.misplaced,
-      (meter.received - (warm ? WARM_UP : 1)) / seconds);
+  double rate = (meter.received - (warm ? meter.warm_up : 1)) / seconds;
+  snprintf(members, sizeof members, "\"received\":%u,\"misplaced\":%u,\"rate\":%.1f",
+           meter.received, meter.misplaced, rate);
+  return members;
 }
+
+void say_meter(void) { say("%s", meter_members()); }
 
 /* ---- roles ----------------------------------------------------------------------------------- */
 
 static const struct program *find(const char *name, const char *role) {
-  const struct program *tables[] = {dgram_programs, seqpacket_programs};
+  const struct program *tables[] = {dgram_programs, seqpacket_programs, stream_programs,
+                                    accept_programs, posix_programs, reuseport_programs};
   for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
     for (const struct program *p = tables[i]; p->name; p++)
       if (!strcmp(p->name, name) && !strcmp(p->role, role)) return p;

@@ -17,7 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { WINDOW = 64, WARM_UP = 80 * 256 + 1, BUFFER = 65536, MAX_SOCKETS = 16384 };
+enum { WINDOW = 64, WARM_UP = 80 * 256 + 1, BUFFER = 65536, MAX_SOCKETS = 16384, BACKLOG = 511 };
 
 /* The number of the last message of a stream. */
 static const uint32_t END = 0xffffffff;
@@ -27,7 +27,8 @@ struct program {
   const char *name, *role;
   void (*run)(void);
 };
-extern const struct program dgram_programs[], seqpacket_programs[];
+extern const struct program accept_programs[], dgram_programs[], posix_programs[],
+  reuseport_programs[], seqpacket_programs[], stream_programs[];
 
 /* Arguments of the form name=value. */
 const char *text(const char *name, const char *otherwise);
@@ -46,13 +47,22 @@ double resident_kib(void);
 struct sockaddr_un address(const char *path);
 int open_socket(int type);
 int bound(int type, struct sockaddr_un a);
+
+/* Connections to, or of, the server that the argument `path` names. */
+int listening(int type);
+int accepted(int server);
+int connection(int type);
+/* All of the bytes; false when the reader is gone. */
+int send_all(int fd, const void *data, size_t size);
+
 /* A set for epoll, and a descriptor to be read in it; its events carry `id`. */
 int open_set(void);
 void watch(int set, int fd, uint32_t id);
 
-/* Counts numbered messages: the twin of `Meter` in lib/sequence.js. */
+/* Counts numbered messages: the twin of `Meter` in lib/sequence.js, `warmUp` an argument. */
 void meter_open(int streams);
 int take(int stream, const char *message); /* false once every stream has ended */
+const char *meter_members(void); /* for say() */
 void say_meter(void);
 
 #endif

@@ -14,12 +14,14 @@ const path = require('node:path');
 const { parseArgs } = require('node:util');
 const { commit, machine } = require('./lib/machine');
 const { canPin } = require('./lib/processes');
+const { draw } = require('./lib/chart');
 const { brief, render, table } = require('./lib/report');
 const { runCase } = require('./lib/rounds');
 const { BenchError, compileLimit, installRivals, probe } = require('./lib/setup');
 
 const RESULTS = path.join(__dirname, 'results.json');
 const REPORT = path.join(__dirname, 'results.md');
+const CHART = path.join(__dirname, 'results.svg');
 
 /** Every case, in the order to run and show them. */
 const CASES = [
@@ -36,6 +38,13 @@ const CASES = [
   'seq-accept',
   'seq-idle-memory',
   'seq-idle-throughput',
+  'stream-rtt',
+  'stream-oneway',
+  'stream-accept',
+  'fds',
+  'http',
+  'reuseport',
+  'posix-rtt',
 ];
 
 const USAGE = `usage: node bench/run.js [CASE …] [options]
@@ -86,13 +95,14 @@ function readArguments() {
   };
 }
 
-/** Merges fresh results into results.json and writes results.md from all of them. */
+/** Merges fresh results into results.json; writes results.md and results.svg from all of them. */
 function write(fresh) {
   const kept = fs.existsSync(RESULTS) ? JSON.parse(fs.readFileSync(RESULTS, 'utf8')) : {};
   const results = { ...kept, ...fresh };
   fs.writeFileSync(RESULTS, `${JSON.stringify(results, null, 2)}\n`);
   const cases = CASES.map((name) => require(`./cases/${name}`));
   fs.writeFileSync(REPORT, render(cases, results));
+  fs.writeFileSync(CHART, draw(cases, results));
 }
 
 async function main() {

@@ -14,8 +14,9 @@
 const AT_ONCE = 16;
 const WARM_UP = 5000;
 
-const roles = {
-  serve({ seqpacket }, { params, ready, finish, onStop }) {
+/** @param {'seqpacket' | 'stream'} kind */
+const rolesFor = (kind) => ({
+  serve({ [kind]: sockets }, { params, ready, finish, onStop }) {
     const { path, warmUp } = params;
     let accepted = 0;
     let first = 0;
@@ -29,23 +30,24 @@ const roles = {
     }
 
     onStop(() => ({ accepted }));
-    seqpacket.listen(path, (socket) => {
+    function onConnection(socket) {
       accepted++;
       if (accepted === 1) first = performance.now();
       if (accepted === warmUp) begin = performance.now();
-      seqpacket.read(socket, (message) => finish(result(message.readUInt32LE(0))));
-    });
-    ready();
+      sockets.read(socket, (message) => finish(result(message.readUInt32LE(0))));
+    }
+
+    sockets.listen(path, onConnection, ready);
   },
 
-  connect({ seqpacket }, { params, finish }) {
+  connect({ [kind]: sockets }, { params, finish }) {
     const { path, atOnce, duration } = params;
     const stop = performance.now() + duration * 1e3;
     let opened = 0;
 
     function next() {
       if (performance.now() >= stop) return end();
-      const sockets = [];
+      const open = [];
       let waiting = atOnce;
 
       function connected() {
@@ -55,24 +57,24 @@ const roles = {
 
       function closeAll() {
         opened += atOnce;
-        for (const socket of sockets) seqpacket.close(socket);
+        for (const socket of open) sockets.close(socket);
         setImmediate(next);
       }
 
-      for (let i = 0; i < atOnce; i++) sockets.push(seqpacket.connect(path, connected));
+      for (let i = 0; i < atOnce; i++) open.push(sockets.connect(path, connected));
     }
 
     function end() {
       const message = Buffer.alloc(4);
       message.writeUInt32LE(opened);
-      const socket = seqpacket.connect(path, () => {
-        process.nextTick(() => seqpacket.write(socket, message, () => finish({ opened })));
+      const socket = sockets.connect(path, () => {
+        process.nextTick(() => sockets.write(socket, message, () => finish({ opened })));
       });
     }
 
     next();
   },
-};
+});
 
 /** @param {boolean} own whether the client is of the implementation under test, or the C program */
 async function accept(trial, own) {
@@ -83,16 +85,32 @@ async function accept(trial, own) {
   const params = { path, atOnce: AT_ONCE, duration };
   const client = own
     ? trial.start('connect', params)
-    : trial.startLimit('seq-accept', 'connect', params);
+    : trial.startLimit(trial.caseName, 'connect', params);
   try {
     return (await Promise.all([server.result, client.result]))[0];
   } catch (error) {
     server.stop();
-    const counted = await server.result.catch(() => null);
-    if (!counted) throw error;
+    const counted = await server.result.catch((failure) => failure);
+    if (counted instanceof Error) {
+      // A server that died has the reason why its client did.
+      throw counted.message.includes('ended early') ? error : counted;
+    }
     const figure = counted.accepted.toLocaleString('en-US');
     throw new Error(`stopped after ${figure} connections (${error.message})`, { cause: error });
   }
+}
+
+async function measure(trial) {
+  const server = await trial.part((part) => accept(part, false));
+  const measures = { server: server.rate, missing: server.missing };
+  try {
+    const both = await trial.part((part) => accept(part, true));
+    measures.both = both.rate;
+    measures.missing += both.missing;
+  } catch (error) {
+    measures.error = `own client: ${error.message}`;
+  }
+  return measures;
 }
 
 module.exports = {
@@ -110,18 +128,7 @@ module.exports = {
     { key: 'both', label: 'connections/s, own client', ratioTo: 'c' },
   ],
   faults: { missing: 'missing' },
-  roles,
-
-  async measure(trial) {
-    const server = await trial.part((part) => accept(part, false));
-    const measures = { server: server.rate, missing: server.missing };
-    try {
-      const both = await trial.part((part) => accept(part, true));
-      measures.both = both.rate;
-      measures.missing += both.missing;
-    } catch (error) {
-      measures.error = `own client: ${error.message}`;
-    }
-    return measures;
-  },
+  roles: rolesFor('seqpacket'),
+  rolesFor,
+  measure,
 };

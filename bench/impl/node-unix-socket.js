@@ -3,7 +3,12 @@
 /** Adapter for node-unix-socket; see afunix.js for the interface. It has no connect() for datagrams. */
 
 const { version } = require('node-unix-socket/package.json');
-const { DgramSocket, SeqpacketServer, SeqpacketSocket } = require('node-unix-socket');
+const {
+  DgramSocket,
+  SeqpacketServer,
+  SeqpacketSocket,
+  createReuseportFd,
+} = require('node-unix-socket');
 
 const dgram = {
   bind(path, onMessage) {
@@ -28,10 +33,11 @@ const dgram = {
 };
 
 const seqpacket = {
-  listen(path, onConnection) {
+  listen(path, onConnection, onListening) {
     const server = new SeqpacketServer();
     server.on('connection', onConnection);
     server.listen(path);
+    onListening?.();
   },
 
   connect(path, onConnect) {
@@ -49,4 +55,8 @@ const seqpacket = {
   close: (socket) => socket.destroy(),
 };
 
-module.exports = { version, dgram, seqpacket };
+const reuseport = {
+  listen: (server, port, done) => server.listen({ fd: createReuseportFd(port, '0.0.0.0') }, done),
+};
+
+module.exports = { version, dgram, seqpacket, reuseport };

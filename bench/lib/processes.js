@@ -34,10 +34,14 @@ function cpuSeconds(pid) {
   }
 }
 
-/** The processor to pin to: the last one we may use, as the first often serves interrupts. */
-function lastCpu() {
+/**
+ * The processor to pin to: the last one we may use, as the first often serves interrupts. 'apart': the
+ * first, for what is to run beside that.
+ */
+function cpuFor(pin) {
   const status = fs.readFileSync('/proc/self/status', 'latin1');
-  return Number(/^Cpus_allowed_list:.*?(\d+)$/m.exec(status)[1]);
+  const [, first, last] = /^Cpus_allowed_list:\s*(\d+)(?:.*?(\d+))?$/m.exec(status);
+  return pin === 'apart' ? first : (last ?? first);
 }
 
 /** Whether taskset (util-linux) is there; without it nothing is pinned. */
@@ -124,6 +128,7 @@ class Trial {
    */
   constructor(options) {
     this.options = options;
+    this.caseName = options.caseName;
     this.duration = options.duration;
     this.roles = [];
     this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'afunix-bench-'));
@@ -141,7 +146,8 @@ class Trial {
    * @param {string} role
    * @param {object} [params] passed on as name=value
    * @param {object} [how]
-   * @param {boolean} [how.pin] run on one processor, the same for all that are pinned
+   * @param {boolean | 'apart'} [how.pin] run on one processor, the same for all that are pinned;
+   *   'apart': on another
    * @param {number} [how.files] descriptors that it must be able to open
    */
   start(role, params, how) {
@@ -157,7 +163,7 @@ class Trial {
     const { timeout } = this.options;
     const pairs = Object.entries({ ...params, timeout: timeout + 5 });
     let line = [...command, caseName, role, ...pairs.map(([name, value]) => `${name}=${value}`)];
-    if (pin && canPin()) line = ['taskset', '-c', String(lastCpu()), ...line];
+    if (pin && canPin()) line = ['taskset', '-c', cpuFor(pin), ...line];
     if (files) line = ['sh', '-c', 'ulimit -n "$0" && exec "$@"', String(files), ...line];
     const child = new Role(role, line, timeout);
     this.roles.push(child);

@@ -40,7 +40,7 @@ async function runTrial(bench, command, { limit, duration }) {
  * @returns {Promise<object>} for each implementation `{ version, unavailable, rounds, summary }`
  */
 async function runCase(bench, { rounds, duration, limit, probe, onTrial }) {
-  const results = { [LIMIT]: { rounds: [] } };
+  const results = bench.limit === false ? {} : { [LIMIT]: { rounds: [] } };
   for (const name of bench.implementations) {
     results[name] = { ...probe(name, bench.kind), rounds: [] };
   }

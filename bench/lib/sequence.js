@@ -23,15 +23,17 @@ const STUCK_AFTER = 2000;
 const GRACE = 2000;
 
 /**
- * Counts the messages of one or more streams. The clock runs from message `WARM_UP` to the last `END`,
+ * Counts the messages of one or more streams. The clock runs from message `warmUp` to the last `END`,
  * or from the first message if there were too few after that one to say anything.
  */
 class Meter {
   /**
    * @param {number} streams
    * @param {(result: object) => void} onEnd called once every stream has ended
+   * @param {number} [warmUp] in place of WARM_UP, where messages are large
    */
-  constructor(streams, onEnd) {
+  constructor(streams, onEnd, warmUp = WARM_UP) {
+    this.warmUp = warmUp;
     this.expected = new Array(streams).fill(0);
     this.open = streams;
     this.onEnd = onEnd;
@@ -55,15 +57,46 @@ class Meter {
     if ((this.received & 255) !== 1) return;
     this.last = performance.now();
     if (this.received === 1) this.first = this.last;
-    else if (this.received === WARM_UP) this.begin = this.last;
+    else if (this.received === this.warmUp) this.begin = this.last;
   }
 
   result() {
-    const { received, misplaced, last } = this;
-    const [from, begin] = received > 2 * WARM_UP ? [WARM_UP, this.begin] : [1, this.first];
+    const { received, misplaced, last, warmUp } = this;
+    const [from, begin] = received > 2 * warmUp ? [warmUp, this.begin] : [1, this.first];
     const rate = last > begin ? (received - from) / ((last - begin) / 1e3) : 0;
     return { received, misplaced, rate };
   }
+}
+
+/**
+ * Cuts a stream of bytes at every `size` of them.
+ *
+ * @param {number} size bytes a message
+ * @param {(head: Buffer) => void} onMessage is given its first four bytes, perhaps more
+ * @returns {(chunk: Buffer) => void} takes the next bytes
+ */
+function cutter(size, onMessage) {
+  const head = Buffer.alloc(4);
+  let at = 0;
+  return (chunk) => {
+    let from = 0;
+    while (from < chunk.length) {
+      const left = chunk.length - from;
+      if (at === 0 && left >= size) {
+        const message = left === size && from === 0 ? chunk : chunk.subarray(from);
+        from += size;
+        onMessage(message);
+        continue;
+      }
+      if (at < head.length) chunk.copy(head, at, from, from + Math.min(left, head.length - at));
+      const some = Math.min(size - at, left);
+      at += some;
+      from += some;
+      if (at < size) return;
+      at = 0;
+      onMessage(head);
+    }
+  };
 }
 
 /**
@@ -156,4 +189,4 @@ async function outcome(sender, receiver) {
   return { rate, lost: sent.sent - received.received, misplaced };
 }
 
-module.exports = { Meter, sendWindows, outcome };
+module.exports = { Meter, cutter, sendWindows, outcome };

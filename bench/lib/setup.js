@@ -87,7 +87,7 @@ function compileLimit() {
  * Loads an implementation in a process of its own.
  *
  * @param {string} name
- * @param {string} kind what it must have: 'dgram' or 'seqpacket'
+ * @param {string} kind what it must have: 'dgram', 'seqpacket', 'stream', 'reuseport' or 'posix'
  * @returns {{ version: string } | { unavailable: string }}
  */
 function probe(name, kind) {

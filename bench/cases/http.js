@@ -1,0 +1,55 @@
+'use strict';
+
+/**
+ * Requests a second of one and the same node:http server: listening itself (`net`), and given the
+ * connections of another server. The client is the same C program for both: keep-alive connections
+ * with one request at a time on each, which checks that the answer is to its request. Server and client
+ * each have a processor of their own, so that the server is what is measured.
+ *
+ * The C loop has no part in this: a C program that answers HTTP is no limit for one in JavaScript.
+ */
+
+const http = require('node:http');
+
+const CONNECTIONS = 16;
+const WARM_UP = 10_000;
+
+const roles = {
+  serve({ stream }, { params, ready }) {
+    const server = http.createServer((request, response) => {
+      const n = Number(request.url.slice(1));
+      const body = JSON.stringify({ n, text: 'hello' });
+      const length = Buffer.byteLength(body);
+      response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': length });
+      response.end(body);
+    });
+    stream.serve(params.path, server, ready);
+  },
+};
+
+module.exports = {
+  name: 'http',
+  about: `Requests a second of a node:http server, ${CONNECTIONS} keep-alive connections of a C client, server and client pinned to a processor each.`,
+  kind: 'stream',
+  implementations: ['afunix', 'net'],
+  limit: false,
+  pinned: true,
+  metrics: [
+    {
+      key: 'rate',
+      label: 'requests/s',
+      ratioTo: 'net',
+      target: { of: 'ratio', atLeast: 1 },
+    },
+  ],
+  roles,
+
+  async measure(trial) {
+    const path = trial.path('server');
+    const { duration } = trial;
+    const server = trial.start('serve', { path }, { pin: true });
+    await server.ready;
+    const params = { path, connections: CONNECTIONS, warmUp: WARM_UP, duration };
+    return trial.startLimit('http', 'load', params, { pin: 'apart' }).result;
+  },
+};
