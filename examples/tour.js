@@ -10,6 +10,8 @@ const path = require('node:path');
 const SECTIONS = [
   require('./tour/datagrams.js'),
   require('./tour/seqpacket.js'),
+  require('./tour/streams.js'),
+  require('./handoff.js'),
   require('./tour/other-programs.js'),
 ];
 
