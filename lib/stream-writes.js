@@ -80,8 +80,10 @@ function bytesOf(view) {
 
 /** As Writable does: ERR_UNKNOWN_ENCODING. */
 function checkEncoding(encoding) {
-  if (BYTES_EACH[encoding] !== undefined || encoding === 'buffer') return;
-  if (Buffer.isEncoding(encoding)) return;
+  if (typeof encoding === 'string') {
+    if (BYTES_EACH[encoding] !== undefined || encoding === 'buffer') return;
+    if (Buffer.isEncoding(encoding)) return;
+  }
   throw codedError(TypeError, 'ERR_UNKNOWN_ENCODING', `Unknown encoding: ${show(encoding)}`);
 }
 

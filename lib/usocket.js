@@ -154,7 +154,8 @@ class USocket extends ConnectedSocket {
    */
   write(message, encoding, callback) {
     if (typeof encoding === 'function') [encoding, callback] = [undefined, encoding];
-    else if (encoding !== undefined && encoding !== null) checkEncoding(encoding);
+    else if (!encoding) encoding = undefined;
+    else checkEncoding(encoding);
     let data = message;
     let fds;
     if (typeof message === 'string') {

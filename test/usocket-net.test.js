@@ -9,6 +9,7 @@ const net = require('node:net');
 const { finished, pipeline, PassThrough, Readable } = require('node:stream');
 const { describe, test } = require('node:test');
 const { setTimeout: delay } = require('node:timers/promises');
+const { inspect } = require('node:util');
 const { UServer, USocket } = require('../lib');
 const { onLinux } = require('./helpers/programs.js');
 const { quiet } = require('./helpers/seqpacket.js');
@@ -363,10 +364,13 @@ const SCENARIOS = {
         stage.note('client', `${String(value)}: ${name} ${code}`);
       }
     }
-    try {
-      client.write('x', 'no-such-encoding');
-    } catch ({ name, code }) {
-      stage.note('client', `${name} ${code}`);
+    for (const encoding of ['no-such-encoding', '', 0, 5, ['utf8'], { length: 4 }, 'UTF8']) {
+      try {
+        client.write('x', encoding);
+        stage.note('client', `${inspect(encoding)}: fine`);
+      } catch ({ name, code }) {
+        stage.note('client', `${inspect(encoding)}: ${name} ${code}`);
+      }
     }
     client.destroy();
     await stage.over();

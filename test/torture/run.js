@@ -4,6 +4,9 @@
 // a process of its own, so that a crash or a hang is a result and not the end; a table tells what was
 // tried and what was lost. Without names and --quick it writes results.md.
 //
+// The short form always has the same seed: it guards what was reached, and a pull request is not to fail
+// by a fault that a random number finds. Finding those is what the long form is for.
+//
 // A case exports
 //   about    what it tries, one sentence
 //   limit    seconds it may take, and `quickLimit` for the short form
@@ -23,6 +26,7 @@ const RESULTS = path.join(__dirname, 'results.md');
 /** Seconds, where a case says nothing. */
 const LIMIT = 900;
 const QUICK_LIMIT = 60;
+const QUICK_SEED = 20261121;
 
 const caseNames = () =>
   fs
@@ -98,11 +102,11 @@ async function main() {
     allowPositionals: true,
     options: {
       quick: { type: 'boolean', default: false },
-      seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
+      seed: { type: 'string' },
       here: { type: 'string' },
     },
   });
-  const seed = Number(values.seed);
+  const seed = Number(values.seed ?? (values.quick ? QUICK_SEED : Date.now() % 2 ** 31));
   if (values.here !== undefined) return runHere(values.here, values.quick, seed);
   const known = caseNames();
   const unknown = positionals.filter((name) => !known.includes(name));

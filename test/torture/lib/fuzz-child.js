@@ -68,10 +68,11 @@ const LANGUAGE =
   /proxy that has been revoked|Maximum call stack|Invalid (string|array) length|without 'new'|incompatible receiver|Receiver must be/;
 const LIB = path.join(ROOT, 'lib');
 
-/** Whether the first file in the stack is one of ours, not Node's own or the value's. */
+/** Whether the first file in the stack is one of ours, not Node's own or the value's. Without any it is
+ * Node's own: it builds its errors with stackTraceLimit 0. */
 function isThrownByUs(error) {
   const first = String(error.stack).match(/(node:[\w/]+|\/[^\s()]+\.js):\d+/)?.[1];
-  return first === undefined || first.startsWith(LIB);
+  return first !== undefined && first.startsWith(LIB);
 }
 
 function check(error, how) {
@@ -316,6 +317,8 @@ function attempt(name, call) {
   current = name;
   if (process.env.AFUNIX_FUZZ_TRACE) fs.writeSync(2, `${name}\n`);
   result.calls++;
+  // Node's own code leaves it at 0 where building an error's message fails.
+  Error.stackTraceLimit = 10;
   try {
     const made = call();
     if (made instanceof Promise) made.catch((error) => check(error, name));
