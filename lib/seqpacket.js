@@ -154,6 +154,7 @@ class SeqpacketSocket extends ConnectedSocket {
   end(message, encoding, callback) {
     if (typeof message === 'function') [message, callback] = [undefined, message];
     else if (typeof encoding === 'function') [encoding, callback] = [undefined, encoding];
+    check.optionalCallback(callback);
     if (message !== undefined && message !== null) this.write(message, encoding);
     return super.end(callback);
   }

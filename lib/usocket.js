@@ -156,6 +156,8 @@ class USocket extends ConnectedSocket {
     if (typeof encoding === 'function') [encoding, callback] = [undefined, encoding];
     else if (!encoding) encoding = undefined;
     else checkEncoding(encoding);
+    // As a Writable does.
+    if (typeof callback !== 'function') callback = undefined;
     let data = message;
     let fds;
     if (typeof message === 'string') {
@@ -236,7 +238,8 @@ class USocket extends ConnectedSocket {
     if (typeof message === 'function') [message, callback] = [undefined, message];
     else if (typeof encoding === 'function') [encoding, callback] = [undefined, encoding];
     if (message !== undefined && message !== null) this.write(message, encoding);
-    return super.end(callback);
+    // Writable takes what is no function for a chunk; as its third argument, it ignores it.
+    return super.end(undefined, undefined, callback);
   }
 
   _write(chunk, encoding, callback) {

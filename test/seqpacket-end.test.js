@@ -126,6 +126,20 @@ describe('end()', onLinux(), () => {
     assert.deepEqual(errors, ['error ERR_STREAM_WRITE_AFTER_END']);
   });
 
+  test('takes nothing but a function for the callback, and sends nothing then', async (t) => {
+    const [one, other] = makePair(t);
+    const got = messagesOf(other);
+    for (const callback of ['chunk', Buffer.from('chunk'), 5, {}]) {
+      assert.throws(() => one.end('message', 'utf8', callback), { code: 'ERR_INVALID_ARG_TYPE' });
+      assert.throws(() => new SeqpacketSocket().end('x', 'utf8', callback), {
+        code: 'ERR_INVALID_ARG_TYPE',
+      });
+    }
+    one.end('last');
+    assert.deepEqual(await texts(got, 1), ['last']);
+    await assert.rejects(got.take(1, 'a message'), /there was 'end'/);
+  });
+
   for (const [what, index] of [
     ['we', 0],
     ['the peer', 1],

@@ -376,6 +376,16 @@ const SCENARIOS = {
     await stage.over();
   },
 
+  async 'callbacks that are no functions'(stage) {
+    await stage.serve((socket) => stage.read('server', socket));
+    const client = stage.connect().resume();
+    for (const callback of [5, 'text', Buffer.from('bytes'), {}, null]) {
+      client.write('w', 'utf8', callback);
+    }
+    client.end('e', 'utf8', 'no chunk');
+    await stage.over();
+  },
+
   async encodings(stage) {
     await stage.serve((socket) => stage.read('server', socket));
     const client = stage.connect().resume();
