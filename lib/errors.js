@@ -5,9 +5,12 @@
 // Faults of the system carry `code`, `errno` (negative), `syscall` and, where it helps, `path`.
 'use strict';
 
+const { Buffer } = require('node:buffer');
 const { fileURLToPath } = require('node:url');
-const { inspect, getSystemErrorMap } = require('node:util');
+const { inspect, getSystemErrorMap, types } = require('node:util');
 const { constants } = require('node:os');
+
+const { isUint8Array } = types;
 
 const names = new Map();
 for (const [name, errno] of Object.entries(constants.errno)) {
@@ -26,23 +29,26 @@ if (process.platform === 'linux') names.set(-109, 'ETOOMANYREFS');
  * @returns {NodeJS.ErrnoException}
  */
 function systemError(errno, syscall, path) {
-  if (path instanceof URL) path = fileURLToPath(path);
   const known = getSystemErrorMap().get(errno);
   const code = known?.[0] ?? names.get(errno) ?? `E${-errno}`;
   const description = known?.[1] ?? 'system error';
-  const shown =
-    path === undefined || path === null || path.length === 0 ? '' : ` ${printable(path)}`;
+  const text = textOf(path);
+  // An abstract name with the `@` that ss(8) and systemd print for its NUL.
+  const shown = text === '' ? '' : ` ${text.replace(/^\0/, '@')}`;
   const error = new Error(`${code}: ${description}, ${syscall}${shown}`);
   error.errno = errno;
   error.code = code;
   error.syscall = syscall;
-  if (shown !== '') error.path = String(path);
+  if (text !== '') error.path = text;
   return error;
 }
 
-/** An abstract name with the `@` that ss(8) and systemd print for its NUL. */
-function printable(path) {
-  return String(path).replace(/^\0/, '@');
+/** A path as text; '' for none, and for what an unchecked argument may be instead. */
+function textOf(path) {
+  if (typeof path === 'string') return path;
+  if (path instanceof URL) return fileURLToPath(path);
+  if (!isUint8Array(path)) return '';
+  return Buffer.from(path).toString();
 }
 
 /** An Error with a code of our own or one of Node's. */

@@ -463,6 +463,26 @@ test('what no string can be made of is refused with a code', () => {
   assert.throws(() => fdType(odd), { code: 'ERR_INVALID_ARG_TYPE' });
 });
 
+test('a closed socket answers EBADF, whatever it was to send to', () => {
+  const socket = createSocket('unix_dgram');
+  socket.close();
+  const detached = new Uint16Array(4);
+  const detachedBytes = new Uint8Array(detached.buffer);
+  structuredClone(detached.buffer, { transfer: [detached.buffer] });
+  const { EBADF } = require('node:os').constants.errno;
+  const paths = [
+    ...[[[detached]], detached, detachedBytes, Object.create(null), 5],
+    ...['/tmp/x', Buffer.from('/tmp/x'), new URL('file:///tmp/x')],
+  ];
+  const seen = [];
+  for (const path of paths) {
+    socket.sendto(Buffer.from('x'), 0, 1, path, (error) => seen.push([error.errno, error.path]));
+  }
+  const none = [-EBADF, undefined];
+  const one = [-EBADF, '/tmp/x'];
+  assert.deepEqual(seen, [none, none, none, none, none, one, one, one]);
+});
+
 test('a detached DataView is refused with a code', () => {
   const view = new DataView(new ArrayBuffer(8));
   structuredClone(view.buffer, { transfer: [view.buffer] });
