@@ -27,20 +27,23 @@ const MOMENTS = {
   datagram: ['listening', 'data', 'callback'],
 };
 const FREQUENT = ['data', 'callback', 'fds'];
-/** With the most that a scene has of them, and who calls them. */
+const CONNECTED = ['stream', 'seqpacket'];
+/** Which kinds of socket call them, and which side; how often: so many times, or for each record. */
 const SYSTEM_CALLS = {
-  bind: { most: 1, side: 'answerer' },
-  listen: { most: 1, side: 'answerer' },
-  fchmod: { most: 1, side: 'answerer' },
-  accept4: { most: 1, side: 'answerer' },
-  unlink: { most: 1, side: 'answerer' },
-  connect: { most: 1, side: 'caller' },
-  shutdown: { most: 1 },
-  close: { most: 3 },
-  sendmsg: { most: 20 },
-  sendmmsg: { most: 2 },
-  recvmsg: { most: 20 },
-  recvmmsg: { most: 10 },
+  bind: { kinds: KINDS, side: 'answerer' },
+  listen: { kinds: CONNECTED, side: 'answerer' },
+  fchmod: { kinds: CONNECTED, side: 'answerer' },
+  accept4: { kinds: CONNECTED, side: 'answerer' },
+  unlink: { kinds: KINDS, side: 'answerer' },
+  connect: { kinds: CONNECTED, side: 'caller' },
+  shutdown: { kinds: CONNECTED },
+  close: { kinds: CONNECTED },
+  send: { kinds: ['stream'], each: 0.3 },
+  sendto: { kinds: ['seqpacket', 'dgram', 'unix_dgram'], each: 0.1 },
+  sendmsg: { kinds: ['stream', 'seqpacket', 'dgram'], each: 0.3 },
+  recvmsg: { kinds: ['stream'], each: 0.1 },
+  recvmmsg: { kinds: ['seqpacket', 'dgram'], each: 0.5 },
+  recvfrom: { kinds: ['unix_dgram'], times: 2 },
 };
 
 const momentsOf = (kind, side) =>
@@ -262,21 +265,24 @@ async function outsideAll({ quick, random, say, folder }, preload) {
     {
       what: 'processes that die in a handler or callback',
       total: quick ? 24 : 500,
-      draw: (kind, side) => ({
-        moment: pick(momentsOf(kind, side)),
-        nth: 1,
-        way: pick(['kill', 'kill', 'exit', 'throw']),
-      }),
+      draw: (count) => {
+        const [kind, side] = [pick(KINDS), pick(['caller', 'answerer'])];
+        const moment = pick(momentsOf(kind, side));
+        const nth = FREQUENT.includes(moment) ? 1 + Math.floor(random() * count * 0.8) : 1;
+        return { kind, side, moment, nth, way: pick(['kill', 'kill', 'exit', 'throw']) };
+      },
     },
   ];
   if (preload !== null) {
     groups.push({
       what: 'processes killed at a system call',
       total: quick ? 24 : 500,
-      draw: () => {
+      draw: (count) => {
         const call = pick(Object.keys(SYSTEM_CALLS));
-        const nth = 1 + Math.floor(random() ** 2 * SYSTEM_CALLS[call].most);
-        return { call, nth, when: pick(['before', 'after']) };
+        const { kinds, side, times = 1, each } = SYSTEM_CALLS[call];
+        const most = each === undefined ? times : Math.max(Math.floor(each * count), 1);
+        const nth = 1 + Math.floor(random() * most);
+        return { kind: pick(kinds), side, call, nth, when: pick(['before', 'after']) };
       },
     });
   }
@@ -288,12 +294,9 @@ async function outsideAll({ quick, random, say, folder }, preload) {
     const problems = [];
     const lane = async () => {
       while (started++ < total) {
-        const kind = pick(KINDS);
-        const drawn = pick(['caller', 'answerer']);
-        const death = draw(kind, drawn);
-        const side = SYSTEM_CALLS[death.call]?.side ?? drawn;
-        const count = 1 + Math.floor(random() * 200);
-        if (FREQUENT.includes(death.moment)) death.nth = 1 + Math.floor(random() * count * 0.8);
+        // Every third has descriptors.
+        const count = 3 + Math.floor(random() * 200);
+        const { kind, side = pick(['caller', 'answerer']), ...death } = draw(count);
         const size = pick([64, 64, 2000, 20_000]);
         const name = path.join(folder, `p${number++}.sock`);
         // The one that dies closes a file only if it ends by itself before.

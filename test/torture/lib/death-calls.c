@@ -47,6 +47,12 @@ WRAP(int, connect, is_unix_socket(fd), (int fd, const struct sockaddr *a, sockle
 WRAP(int, listen, is_unix_socket(fd), (int fd, int n), (fd, n))
 WRAP(int, accept4, is_unix_socket(fd), (int fd, struct sockaddr *a, socklen_t *n, int f),
      (fd, a, n, f))
+WRAP(ssize_t, send, is_unix_socket(fd), (int fd, const void *b, size_t n, int f), (fd, b, n, f))
+WRAP(ssize_t, sendto, is_unix_socket(fd),
+     (int fd, const void *b, size_t n, int f, const struct sockaddr *a, socklen_t l),
+     (fd, b, n, f, a, l))
+WRAP(ssize_t, recvfrom, is_unix_socket(fd),
+     (int fd, void *b, size_t n, int f, struct sockaddr *a, socklen_t *l), (fd, b, n, f, a, l))
 WRAP(ssize_t, sendmsg, is_unix_socket(fd), (int fd, const struct msghdr *m, int f), (fd, m, f))
 WRAP(ssize_t, recvmsg, is_unix_socket(fd), (int fd, struct msghdr *m, int f), (fd, m, f))
 WRAP(int, sendmmsg, is_unix_socket(fd), (int fd, struct mmsghdr *m, unsigned n, int f),
