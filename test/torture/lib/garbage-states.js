@@ -16,8 +16,8 @@ const { DgramSocket, SeqpacketServer, SeqpacketSocket, UServer, USocket } = afun
 const ignore = () => {};
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** A socket that is bound and reads nothing, with its queue full: sends to it wait. */
-function stalled(trial) {
+/** A socket that is bound and reads no more, with its queue full: sends to it wait. */
+async function stalled(trial) {
   const name = trial.name();
   const socket = trial.keep(new DgramSocket().bind(name));
   // An iterator that is not asked for more stops reading once it has 64 messages.
@@ -25,6 +25,15 @@ function stalled(trial) {
   messages.next();
   const filler = trial.keep(new DgramSocket());
   for (let count = 0; count < 100; count++) filler.sendTo('x', name, ignore);
+  // While it still reads, messages of others find room too.
+  let waiting;
+  do {
+    waiting = filler.writableLength;
+    await sleep(10);
+  } while (waiting !== filler.writableLength);
+  if (waiting === 0) throw new Error('the receiver takes everything');
+  // Without its iterator it would read on.
+  trial.iterators = [...(trial.iterators ?? []), messages];
   return { name, messages, socket };
 }
 
@@ -75,8 +84,8 @@ const dgramCollected = [
   },
   {
     what: 'DgramSocket, closed with messages that wait',
-    make: (trial) => {
-      const { name } = stalled(trial);
+    make: async (trial) => {
+      const { name } = await stalled(trial);
       const socket = new DgramSocket();
       for (let count = 0; count < 10; count++) socket.sendTo('x', name, { fds: [0] }, ignore);
       return socket.close();
@@ -117,8 +126,8 @@ const dgramCollected = [
   },
   {
     what: "createSocket('unix_dgram'), closed with messages that wait",
-    make: (trial) => {
-      const { name } = stalled(trial);
+    make: async (trial) => {
+      const { name } = await stalled(trial);
       const socket = afunix.createSocket('unix_dgram');
       for (let count = 0; count < 10; count++) socket.send(Buffer.from('x'), 0, 1, name, ignore);
       socket.close();
@@ -324,8 +333,8 @@ const dgramHeld = [
   { what: 'DgramSocket, a pair', make: () => DgramSocket.pair({ receiveFds: true }) },
   {
     what: 'DgramSocket, unbound, with messages and descriptors that wait',
-    make: (trial) => {
-      const { name, messages, socket: receiver } = stalled(trial);
+    make: async (trial) => {
+      const { name, messages, socket: receiver } = await stalled(trial);
       const sent = { count: 0 };
       trial.sent = [...(trial.sent ?? []), { sent, messages, receiver }];
       const socket = new DgramSocket();
@@ -366,8 +375,8 @@ const dgramHeld = [
   },
   {
     what: "createSocket('unix_dgram'), connected and congested",
-    make: (trial) => {
-      const { name } = stalled(trial);
+    make: async (trial) => {
+      const { name } = await stalled(trial);
       const socket = afunix.createSocket('unix_dgram', ignore);
       socket.connect(name);
       for (let count = 0; count < 20; count++) socket.send(Buffer.from('x'), ignore);
@@ -376,8 +385,8 @@ const dgramHeld = [
   },
   {
     what: "createSocket('unix_dgram'), unbound, with messages that wait",
-    make: (trial) => {
-      const { name } = stalled(trial);
+    make: async (trial) => {
+      const { name } = await stalled(trial);
       const socket = afunix.createSocket('unix_dgram');
       for (let count = 0; count < 10; count++) socket.send(Buffer.from('x'), 0, 1, name, ignore);
       return socket;
