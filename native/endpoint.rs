@@ -77,6 +77,8 @@ pub struct Endpoint {
     waits_for_self: Cell<bool>,
     /// The lane that was tried last when all of them were.
     turn: Cell<usize>,
+    /// A listener accepted it: its server counts it until it is closed.
+    is_counted: Cell<bool>,
     /// JavaScript wants to be told once there is room to send to the peer.
     wants_room: Cell<bool>,
     /// Messages only wait: the connection is not made yet.
@@ -103,6 +105,7 @@ impl Endpoint {
             flow: RefCell::new(None),
             waits_for_self: Cell::new(false),
             turn: Cell::new(PEER),
+            is_counted: Cell::new(false),
             wants_room: Cell::new(false),
             holding: Cell::new(false),
             failure: Cell::new(None),
@@ -124,10 +127,19 @@ impl Endpoint {
         other.install(right)
     }
 
-    /// Takes a new descriptor: a made one, or one that a listener accepted.
-    pub fn install(&self, fd: OwnedFd) -> Result<()> {
+    /// Takes a new descriptor.
+    fn install(&self, fd: OwnedFd) -> Result<()> {
         self.prepare(fd.as_fd())?;
         self.core.install(fd);
+        Ok(())
+    }
+
+    /// Takes a connection that a listener accepted. It is held until it is closed, since its server
+    /// counts it: what nobody refers to would be counted for ever.
+    pub fn install_accepted(&self, fd: OwnedFd) -> Result<()> {
+        self.install(fd)?;
+        self.is_counted.set(true);
+        self.core.hold(true);
         Ok(())
     }
 
@@ -292,7 +304,7 @@ impl Endpoint {
         if self.waits_for_self.get() || self.wants_room.get() {
             mask |= WRITABLE;
         }
-        self.core.hold(mask != 0 || waiting);
+        self.core.hold(mask != 0 || waiting || self.is_counted.get());
         self.core.arm(mask)
     }
 
@@ -343,6 +355,7 @@ impl Watched for Endpoint {
         self.reading.set(false);
         self.waits_for_self.set(false);
         self.wants_room.set(false);
+        self.is_counted.set(false);
         // Watches go before the descriptor they serve.
         drop(self.outbox.replace(Outbox::new()));
         drop(self.flow.take());

@@ -161,7 +161,7 @@ fn listen(call: &Call, listener: &Listener) -> Result<()> {
 /// `acceptFrom(listener)`: takes the next connection that it has accepted; EAGAIN if there is none.
 fn accept_from(call: &Call, endpoint: &Endpoint) -> Result<()> {
     let listener = call.object::<Listener>(0)?;
-    endpoint.install(listener.take().ok_or(Errno::AGAIN)?)
+    endpoint.install_accepted(listener.take().ok_or(Errno::AGAIN)?)
 }
 
 fn done(call: &Call, result: Result<()>) -> Value {
