@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr::{self, NonNull};
 
 use crate::addr::UnixAddr;
-use crate::ancillary::{RECEIVE_CAPACITY, Received, Rights};
+use crate::ancillary::{RECEIVE_CAPACITY, RECEIVE_WORDS, Received, Rights};
 use crate::errno::{Errno, Result, syscall};
 
 /// Messages received by one call at most.
@@ -36,7 +36,7 @@ pub const SEND_FLAGS: libc::c_int = libc::MSG_DONTWAIT;
 /// Never wait; descriptors are not inherited.
 #[cfg(target_os = "linux")]
 pub const RECEIVE_FLAGS: libc::c_int = FLAGS | libc::MSG_CMSG_CLOEXEC;
-/// Never wait.
+/// Never wait; [`Received::decode`] sees to the descriptors.
 #[cfg(not(target_os = "linux"))]
 pub const RECEIVE_FLAGS: libc::c_int = FLAGS;
 
@@ -139,8 +139,6 @@ pub struct Message<'a> {
     pub is_end: bool,
 }
 
-const CONTROL_WORDS: usize = RECEIVE_CAPACITY.div_ceil(size_of::<usize>());
-
 impl Receiver {
     /// Maps the region. ENOMEM where not even one slot fits in the address space.
     pub fn new() -> Result<Box<Receiver>> {
@@ -177,14 +175,14 @@ impl Receiver {
     ) -> Result<usize> {
         let limit = limit.clamp(1, self.headers.len());
         if control && self.control.is_empty() {
-            self.control = vec![0; CONTROL_WORDS * self.headers.len()];
+            self.control = vec![0; RECEIVE_WORDS * self.headers.len()];
         }
         for (slot, header) in self.headers[..limit].iter_mut().enumerate() {
             let name = self.names[slot].as_mut_ptr().cast();
             header.msg_hdr.msg_name = if names { name } else { ptr::null_mut() };
             header.msg_hdr.msg_namelen = if names { UnixAddr::capacity() } else { 0 };
             header.msg_hdr.msg_flags = 0;
-            let room = if control { &mut self.control[slot * CONTROL_WORDS..] } else { &mut [] };
+            let room = if control { &mut self.control[slot * RECEIVE_WORDS..] } else { &mut [] };
             header.msg_hdr.msg_control =
                 if control { room.as_mut_ptr().cast() } else { ptr::null_mut() };
             header.msg_hdr.msg_controllen = if control { RECEIVE_CAPACITY as _ } else { 0 };

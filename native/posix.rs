@@ -1,6 +1,6 @@
 //! Owns: the synchronous socket calls as lib/posix.js makes them. Each is the system's own call:
 //! it blocks if the descriptor does, and the event loop waits.
-//! May import: errno, sockaddr, ancillary, blocking, posix_constants, js, class.
+//! May import: errno, sockaddr, ancillary, socket (protect), blocking, posix_constants, js, class.
 //!
 //! Functions return a count, a descriptor or 0; failures are errnos, negated. `send` and `recv` and
 //! their like are on the hot path: they return [`ODD`] for arguments that JavaScript has to look at
@@ -19,17 +19,19 @@ use crate::errno::{Errno, Result, check_once, syscall};
 use crate::js::{Js, Room, Value};
 use crate::posix_constants;
 use crate::sockaddr::{SLOT, SockAddr};
+use crate::socket::protect;
 
 /// "JavaScript has to look at the arguments": no errno is that large.
 const ODD: i32 = i32::MIN;
 
 #[cfg(target_os = "linux")]
 const NOSIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
-/// Sockets have SO_NOSIGPIPE there, see `protect`.
+/// Sockets have SO_NOSIGPIPE there, see [`protect`].
 #[cfg(not(target_os = "linux"))]
 const NOSIGNAL: libc::c_int = 0;
 #[cfg(target_os = "linux")]
 const CLOEXEC_FDS: libc::c_int = libc::MSG_CMSG_CLOEXEC;
+/// [`Received::decode`] sees to it there.
 #[cfg(not(target_os = "linux"))]
 const CLOEXEC_FDS: libc::c_int = 0;
 
@@ -113,18 +115,6 @@ fn open_pair(call: &Call) -> Value {
         Ok(fds) => call.js.int_array(fds.into_iter().map(IntoRawFd::into_raw_fd)),
         Err(errno) => call.js.int(errno.to_js()),
     }
-}
-
-/// What Linux does in the call that makes a socket: not inherited by programs, no SIGPIPE.
-fn protect(fd: OwnedFd) -> Result<OwnedFd> {
-    #[cfg(not(target_os = "linux"))]
-    {
-        let socket = socket2::SockRef::from(&fd);
-        socket.set_cloexec(true)?;
-        #[cfg(target_vendor = "apple")]
-        socket.set_nosigpipe(true)?;
-    }
-    Ok(fd)
 }
 
 /// Argument `index`, a slot that JavaScript filled.
@@ -406,10 +396,6 @@ fn receive_message(call: &Call) -> Result<Value> {
         unsafe { Received::decode(std::slice::from_raw_parts(control.as_ptr().cast(), filled)) };
     *from.len_mut() = header.msg_namelen;
     report(call, 3, fd, from)?;
-    #[cfg(not(target_os = "linux"))]
-    for fd in &beside.fds {
-        socket2::SockRef::from(fd).set_cloexec(true)?;
-    }
     let js = call.js;
     let credentials = match beside.credentials {
         Some(sender) => js.array(&[js.int(sender.pid), js.uint(sender.uid), js.uint(sender.gid)]),
