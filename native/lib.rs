@@ -19,6 +19,7 @@
 //! message    recvmmsg, sendmmsg                  socket    descriptors, socket files
 //! sockaddr   addresses of all families, for posix
 //! ancillary  descriptors and credentials         addr      sockaddr_un
+//!                                                region    memory for a batch of messages
 //! errno      system calls
 //! ```
 
@@ -48,6 +49,7 @@ mod posix;
 mod posix_constants;
 #[cfg(test)]
 mod random;
+mod region;
 mod reuseport;
 mod sockaddr;
 mod socket;
