@@ -121,7 +121,9 @@ fn address(
     let mut addr = UnixAddr::unnamed();
     let mut len = UnixAddr::capacity();
     call(addr.as_mut_ptr(), &mut len)?;
-    addr.set_len(len);
+    // Of a path that fills the structure Linux reports the length with its NUL, which is not there,
+    // and takes no address of that length.
+    addr.set_len(len.min(UnixAddr::capacity()));
     Ok(addr)
 }
 
@@ -415,4 +417,34 @@ fn remove_if_dead(path: &Path) -> Result<bool> {
         return Ok(false);
     }
     Ok(identity(path) == Some(id) && std::fs::remove_file(path).is_ok())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::addr::PATH_CAPACITY;
+
+    #[test]
+    fn an_address_that_was_reported_can_be_sent_to() {
+        let folder = std::env::temp_dir().join(format!("afunix-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        // A path that leaves no room for its NUL, which the kernel allows.
+        let name = folder.as_os_str().as_bytes();
+        let path = [name, b"/", &vec![b'x'; PATH_CAPACITY - name.len() - 1]].concat();
+        let mut whole = UnixAddr::unnamed();
+        // SAFETY: the path fills `sun_path`.
+        unsafe {
+            let start = whole.as_mut_ptr().cast::<u8>();
+            let path_offset = std::mem::offset_of!(libc::sockaddr_un, sun_path);
+            start.add(path_offset).copy_from_nonoverlapping(path.as_ptr(), path.len());
+        }
+        whole.set_len(UnixAddr::capacity());
+        let (receiver, sender) = (create(Type::DGRAM).unwrap(), create(Type::DGRAM).unwrap());
+        // SAFETY: pointer and length come from one address.
+        unsafe { syscall!(bind(receiver.as_raw_fd(), whole.as_ptr(), whole.len())) }.unwrap();
+        let reported = local_address(receiver.as_fd());
+        let connected = reported.and_then(|found| connect(sender.as_fd(), &found));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(connected, Ok(()));
+    }
 }
