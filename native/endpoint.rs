@@ -171,7 +171,8 @@ impl Endpoint {
         if self.outbox.borrow().waiting() > 0 {
             self.core.retry_later();
         }
-        self.rearm()?;
+        // The peer has changed: an error here would lose the tickets.
+        self.rearm_or_retry();
         Ok(lost)
     }
 
