@@ -1,13 +1,14 @@
 //! Owns: how a batch crosses to JavaScript: the shared number arrays that describe it and the
 //! slabs that hold its bytes.
-//! May import: errno, addr, ancillary, message, js.
+//! May import: errno, addr, ancillary, message, memory, js.
 //!
 //! lib/handle.js reads these layouts; change both together.
 
 use crate::addr::{PATH_CAPACITY, UnixAddr};
 use crate::ancillary::Credentials;
 use crate::errno::{Errno, Result};
-use crate::js::{AsyncContext, Js, Reference, Room, Value, Words};
+use crate::js::{AsyncContext, Js, Reference, Value, Words};
+use crate::memory::Room;
 use crate::message::{RECEIVE_BATCH, Receiver};
 
 /// Word 0 of every shared array: the item JavaScript has got to. It starts there.

@@ -20,7 +20,7 @@
 //! sockaddr   addresses of all families, for posix
 //! ancillary  descriptors and credentials         addr      sockaddr_un
 //!                                                region    memory for a batch of messages
-//! errno      system calls
+//! errno      system calls                        memory    bytes of JavaScript's
 //! ```
 
 // napi-rs registers nothing in unit tests, so nothing is reachable from there.
@@ -42,6 +42,7 @@ mod handles;
 mod inbox;
 mod js;
 mod listener;
+mod memory;
 mod message;
 mod outbox;
 mod payload;

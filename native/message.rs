@@ -9,7 +9,7 @@ use std::ptr;
 
 use crate::addr::UnixAddr;
 use crate::ancillary::{RECEIVE_CAPACITY, RECEIVE_WORDS, Received, Rights};
-use crate::errno::{Errno, Result, syscall};
+use crate::errno::{Result, syscall};
 use crate::region::{KEEP, MAX_MESSAGE, Region};
 
 /// Messages received by one call at most.
@@ -319,6 +319,7 @@ unsafe fn header_for(message: &Outgoing<'_>, vector: &mut libc::iovec) -> libc::
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::errno::Errno;
     use crate::socket;
     use socket2::Type;
     use std::os::fd::AsFd;

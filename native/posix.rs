@@ -1,6 +1,6 @@
 //! Owns: the synchronous socket calls as lib/posix.js makes them. Each is the system's own call:
 //! it blocks if the descriptor does, and the event loop waits.
-//! May import: errno, sockaddr, ancillary, socket (protect), blocking, posix_constants, js, class.
+//! May import: errno, sockaddr, ancillary, socket, memory, js, class, blocking, posix_constants.
 //!
 //! Functions return a count, a descriptor or 0; failures are errnos, negated. `send` and `recv` and
 //! their like are on the hot path: they return [`ODD`] for arguments that JavaScript has to look at
@@ -16,7 +16,8 @@ use crate::ancillary::{Credentials, RECEIVE_CAPACITY, Received, Rights};
 use crate::blocking::{finish_connecting, interruptible, option, poll, resume};
 use crate::class::{BareFunction, Call, Quick, bare_function, quick_function};
 use crate::errno::{Errno, Result, check_once, syscall};
-use crate::js::{Js, Room, Value};
+use crate::js::{Js, Value};
+use crate::memory::Room;
 use crate::posix_constants;
 use crate::sockaddr::{SLOT, SockAddr};
 use crate::socket::protect;

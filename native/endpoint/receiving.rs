@@ -3,11 +3,12 @@
 //! May import: what endpoint may.
 #![allow(unsafe_code)]
 
-use super::{Endpoint, Kind};
+use super::Endpoint;
 use crate::batch::{Batch, Placement, call_for_items, flag};
-use crate::core::{Callee, Event};
+use crate::core::{Callee, Event, Kind};
 use crate::errno::{Errno, Result};
-use crate::js::{Reference, Room, Value};
+use crate::js::{Reference, Value};
+use crate::memory::Room;
 use crate::message::RECEIVE_BATCH;
 use crate::stream;
 
