@@ -148,9 +148,9 @@ fn write_slot(js: Js, slot: Value, fd: RawFd, mut addr: SockAddr) -> Result<()> 
 
 fn is_unix(fd: RawFd) -> bool {
     let mut own = SockAddr::empty();
-    let (addr, mut len) = (own.as_mut_ptr(), SockAddr::capacity());
+    let (addr, len) = own.as_out();
     // SAFETY: room for an address and its length.
-    unsafe { syscall!(getsockname(fd, addr, &mut len)) }.is_ok() && own.is_unix()
+    unsafe { syscall!(getsockname(fd, addr, len)) }.is_ok() && own.is_unix()
 }
 
 /// `bind(fd, slot)`
@@ -177,7 +177,7 @@ fn connect(call: &Call) -> Result<i32> {
 fn accept(call: &Call) -> Result<RawFd> {
     let fd = call.int(0)?;
     let mut from = SockAddr::empty();
-    let (addr, len) = (from.as_mut_ptr(), &raw mut *from.len_mut());
+    let (addr, len) = from.as_out();
     let accepted = interruptible(fd, libc::POLLIN, || {
         // SAFETY: room for an address and its length, which an earlier attempt left alone.
         #[cfg(target_os = "linux")]
@@ -262,7 +262,7 @@ impl Quick<5> for ReceiveFrom {
             return ODD;
         };
         let mut from = SockAddr::empty();
-        let (addr, addr_len) = (from.as_mut_ptr(), &raw mut *from.len_mut());
+        let (addr, addr_len) = from.as_out();
         // SAFETY: room for an address and its length.
         let received = unsafe { receive_bytes(fd, room, flags, addr, addr_len) };
         count(received.and_then(|received| {
@@ -395,7 +395,7 @@ fn receive_message(call: &Call) -> Result<Value> {
     // SAFETY: the kernel wrote this many bytes for this message; they are decoded once.
     let beside =
         unsafe { Received::decode(std::slice::from_raw_parts(control.as_ptr().cast(), filled)) };
-    *from.len_mut() = header.msg_namelen;
+    from.set_len(header.msg_namelen);
     report(call, 3, fd, from)?;
     let js = call.js;
     let credentials = match beside.credentials {
@@ -430,7 +430,8 @@ fn name(
 ) -> Result<i32> {
     let fd = call.int(0)?;
     let mut found = SockAddr::empty();
-    ask(fd, found.as_mut_ptr(), &raw mut *found.len_mut())?;
+    let (addr, len) = found.as_out();
+    ask(fd, addr, len)?;
     report(call, 1, fd, found)?;
     Ok(0)
 }
