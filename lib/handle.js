@@ -74,7 +74,9 @@ function onMessages(words, buffers) {
   const several = Array.isArray(buffers);
   let buffer = several ? undefined : buffers;
   // Many messages share a slab: as with Node's own pool, none may take it away from the others.
-  if (words[2] !== 0) markAsUntransferable(several ? buffers[words[2] - 1] : buffer);
+  for (let slabs = words[2], at = 0; slabs !== 0; slabs >>>= 1, at++) {
+    if (slabs & 1) markAsUntransferable(several ? buffers[at] : buffer);
+  }
   for (let index = words[0]; index < count; index++) {
     words[0] = index + 1;
     // Closed by the handler of a message before.

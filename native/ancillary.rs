@@ -14,7 +14,8 @@ use crate::errno::{Errno, Result};
 /// The kernel's SCM_MAX_FD: one message carries no more.
 pub const MAX_FDS: usize = 253;
 
-const ALIGN: usize = size_of::<usize>();
+/// What control messages and their data are aligned to.
+const ALIGN: usize = if cfg!(target_vendor = "apple") { 4 } else { size_of::<usize>() };
 /// Bytes of a control message's header, padded to where its data starts.
 const HEADER: usize = align(size_of::<libc::cmsghdr>());
 
@@ -29,6 +30,8 @@ pub const RECEIVE_CAPACITY: usize = HEADER
     + align(size_of::<Credentials>())
     + HEADER
     + align(size_of::<libc::timeval>());
+/// The same in the words of a buffer that is aligned for control messages.
+pub const RECEIVE_WORDS: usize = RECEIVE_CAPACITY.div_ceil(size_of::<usize>());
 
 /// Who sent a message, as the kernel vouches for it: `struct ucred`.
 #[repr(C)]
@@ -67,7 +70,11 @@ impl Received {
                     let fds = data.chunks_exact(size_of::<RawFd>()).map(|raw| {
                         let raw = RawFd::from_ne_bytes([raw[0], raw[1], raw[2], raw[3]]);
                         // SAFETY: the kernel installed this descriptor for us; nobody owns it yet.
-                        unsafe { OwnedFd::from_raw_fd(raw) }
+                        let fd = unsafe { OwnedFd::from_raw_fd(raw) };
+                        // Elsewhere the kernel does so, MSG_CMSG_CLOEXEC. It cannot fail.
+                        #[cfg(not(target_os = "linux"))]
+                        let _ = socket2::SockRef::from(&fd).set_cloexec(true);
+                        fd
                     });
                     received.fds.extend(fds);
                 }
@@ -109,7 +116,12 @@ impl<'a> Iterator for Messages<'a> {
 }
 
 /// A control buffer that carries descriptors, ready for `msg_control`. Aligned for cmsghdr.
-pub struct Rights(Vec<usize>);
+#[derive(Default)]
+pub struct Rights {
+    words: Vec<usize>,
+    /// Bytes of `words` in use: macOS demands that the last message end with its data.
+    len: usize,
+}
 
 impl Rights {
     /// Encodes `fds`, which the message only borrows. EINVAL beyond [`MAX_FDS`].
@@ -117,7 +129,7 @@ impl Rights {
         if fds.len() > MAX_FDS {
             return Err(Errno::INVAL);
         }
-        let mut rights = Rights(Vec::new());
+        let mut rights = Rights::default();
         // SAFETY: plain integers, seen as the bytes they are.
         let bytes = unsafe { slice::from_raw_parts(fds.as_ptr().cast(), size_of_val(fds)) };
         rights.push(libc::SCM_RIGHTS, bytes);
@@ -127,29 +139,36 @@ impl Rights {
     /// The same, if there are any, and what the sender claims to be: the kernel checks it. ENOSYS
     /// where credentials cannot be sent.
     pub fn with_credentials(fds: &[RawFd], claimed: Option<Credentials>) -> Result<Rights> {
-        let mut rights = if fds.is_empty() { Rights(Vec::new()) } else { Rights::new(fds)? };
-        #[cfg(target_os = "linux")]
-        if let Some(Credentials { pid, uid, gid }) = claimed {
-            let words = [pid as u32, uid, gid];
-            rights.push(libc::SCM_CREDENTIALS, &words.map(u32::to_ne_bytes).concat());
+        let rights = if fds.is_empty() { Rights::default() } else { Rights::new(fds)? };
+        match claimed {
+            None => Ok(rights),
+            Some(claimed) => rights.and_credentials(claimed),
         }
-        #[cfg(not(target_os = "linux"))]
-        if claimed.is_some() {
-            rights.0.clear();
-            return Err(Errno::NOSYS);
-        }
-        Ok(rights)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn and_credentials(mut self, Credentials { pid, uid, gid }: Credentials) -> Result<Rights> {
+        let words = [pid as u32, uid, gid];
+        self.push(libc::SCM_CREDENTIALS, &words.map(u32::to_ne_bytes).concat());
+        Ok(self)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn and_credentials(self, _claimed: Credentials) -> Result<Rights> {
+        Err(Errno::NOSYS)
     }
 
     /// Appends one control message.
     fn push(&mut self, kind: libc::c_int, data: &[u8]) {
-        let at = self.0.len();
-        self.0.resize(at + (HEADER + align(data.len())) / size_of::<usize>(), 0);
-        let header = self.0[at..].as_mut_ptr().cast::<libc::cmsghdr>();
-        let start = header.cast::<u8>();
-        // SAFETY: the vector has room for the header and, behind it, the data; it is aligned for
-        // usize, which is cmsghdr's alignment.
+        let at = self.len;
+        self.len += HEADER + align(data.len());
+        self.words.resize(self.len.div_ceil(size_of::<usize>()), 0);
+        let start = self.words.as_mut_ptr().cast::<u8>();
+        // SAFETY: the vector has room for the header and, behind it, the data. It is aligned for
+        // usize and `at` a multiple of ALIGN: that is enough for a cmsghdr.
         unsafe {
+            let start = start.add(at);
+            let header = start.cast::<libc::cmsghdr>();
             (*header).cmsg_level = libc::SOL_SOCKET;
             (*header).cmsg_type = kind;
             (*header).cmsg_len = (HEADER + data.len()) as _;
@@ -159,12 +178,12 @@ impl Rights {
 
     /// For `msg_control`.
     pub fn as_ptr(&self) -> *const u8 {
-        self.0.as_ptr().cast()
+        self.words.as_ptr().cast()
     }
 
     /// For `msg_controllen`.
     pub fn len(&self) -> usize {
-        size_of_val(self.0.as_slice())
+        self.len
     }
 }
 
@@ -213,6 +232,19 @@ mod tests {
     fn is_open(fd: RawFd) -> bool {
         // SAFETY: F_GETFD on any number is harmless.
         unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
+    }
+
+    #[test]
+    fn messages_are_laid_out_as_the_c_library_says() {
+        for len in 0..40 {
+            // SAFETY: arithmetic.
+            let (data, whole) = unsafe { (libc::CMSG_LEN(0), libc::CMSG_SPACE(len)) };
+            assert_eq!((HEADER, HEADER + align(len as usize)), (data as usize, whole as usize));
+        }
+        assert_eq!(ALIGN % align_of::<libc::cmsghdr>(), 0);
+        // SAFETY: arithmetic.
+        let whole = unsafe { libc::CMSG_SPACE(3 * size_of::<RawFd>() as u32) };
+        assert_eq!(Rights::new(&[0; 3]).unwrap().len(), whole as usize);
     }
 
     #[test]

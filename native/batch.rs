@@ -1,21 +1,24 @@
 //! Owns: how a batch crosses to JavaScript: the shared number arrays that describe it and the
 //! slabs that hold its bytes.
-//! May import: errno, addr, ancillary, message, js.
+//! May import: errno, addr, ancillary, message, memory, js.
 //!
 //! lib/handle.js reads these layouts; change both together.
 
 use crate::addr::{PATH_CAPACITY, UnixAddr};
 use crate::ancillary::Credentials;
 use crate::errno::{Errno, Result};
-use crate::js::{AsyncContext, Js, Reference, Room, Value, Words};
+use crate::js::{AsyncContext, Js, Reference, Value, Words};
+use crate::memory::Room;
 use crate::message::{RECEIVE_BATCH, Receiver};
 
 /// Word 0 of every shared array: the item JavaScript has got to. It starts there.
 const CURSOR: usize = 0;
 /// Word 1: how many items there are.
 const COUNT: usize = 1;
-/// Word 2: the number of the batch's new slab among its buffers, counted from 1; 0 for none.
-const NEW_SLAB: usize = 2;
+/// Word 2: which of the batch's buffers are new slabs, a bit each. There are no more buffers than
+/// messages.
+const NEW_SLABS: usize = 2;
+const _: () = assert!(RECEIVE_BATCH <= u32::BITS as usize);
 /// Words of one message's entry; the first entry's place is taken by the cursor.
 const ENTRY: usize = 8;
 /// Words in which one sender's name is passed.
@@ -91,9 +94,9 @@ impl Batch {
         self.words.set_bytes(NAMES + NAME * index, name.name());
     }
 
-    /// Tells JavaScript which of the buffers is a slab it has not seen yet.
-    pub fn set_new_slab(&self, index: Option<usize>) {
-        self.words.set(NEW_SLAB, index.map_or(0, |index| index as u32 + 1));
+    /// Tells JavaScript which of the buffers are slabs it has not seen yet, a bit each.
+    pub fn set_new_slabs(&self, slabs: u32) {
+        self.words.set(NEW_SLABS, slabs);
     }
 
     /// The array, to be read by JavaScript from the cursor on.
@@ -180,14 +183,14 @@ pub struct Placement<'a> {
     buffers: Vec<Value>,
     /// The slab in use: which of `buffers` it is, and its memory.
     current: Option<(usize, Room)>,
-    /// Which of `buffers` is a new slab.
-    fresh: Option<usize>,
+    /// Which of `buffers` are new slabs, a bit each.
+    fresh: u32,
 }
 
 impl<'a> Placement<'a> {
     /// Starts a batch.
     pub fn new(js: Js, slab: &'a mut Slab) -> Placement<'a> {
-        Placement { js, slab, buffers: Vec::new(), current: None, fresh: None }
+        Placement { js, slab, buffers: Vec::new(), current: None, fresh: 0 }
     }
 
     /// Copies one message out of receive memory; None when memory is short.
@@ -236,7 +239,7 @@ impl<'a> Placement<'a> {
         let (value, room) = self.js.array_buffer(SLAB)?;
         self.slab.current = Some(Reference::new(self.js, value)?);
         self.slab.used = 0;
-        self.fresh = Some(self.buffers.len());
+        self.fresh |= 1 << self.buffers.len();
         self.enter(value, room)
     }
 
@@ -246,8 +249,8 @@ impl<'a> Placement<'a> {
         self.current
     }
 
-    /// The buffers (undefined, the only one, or an array of them), and which is a new slab.
-    pub fn finish(self) -> (Value, Option<usize>) {
+    /// The buffers (undefined, the only one, or an array of them), and which are new slabs, a bit each.
+    pub fn finish(self) -> (Value, u32) {
         let value = match self.buffers.as_slice() {
             [] => self.js.undefined(),
             [only] => *only,

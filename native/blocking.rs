@@ -1,6 +1,6 @@
 //! Owns: calls that block, and the signals that interrupt them: an interrupted call is made again, but
 //! waits no longer than the socket's own time limit allows.
-//! May import: errno, js (Room).
+//! May import: errno, memory.
 //!
 //! Handlers that Node installs have SA_RESTART, so that Linux itself repeats most calls. It does not
 //! where a time limit is set, nor for poll(2). See signal(7).
@@ -10,7 +10,7 @@ use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use crate::errno::{CReturn, Errno, Result, check_once, syscall};
-use crate::js::Room;
+use crate::memory::Room;
 
 /// The longest that `poll(2)` waits, in milliseconds.
 const MAX_WAIT: u128 = libc::c_int::MAX as u128;

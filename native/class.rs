@@ -1,6 +1,6 @@
 //! Owns: native functions and classes as JavaScript calls them: arguments, receivers, wrapped
 //! objects and how long they live.
-//! May import: errno, js.
+//! May import: errno, memory, js.
 //!
 //! `#[napi]` methods cost about 245 ns a call and refuse re-entry; a raw method about 54.
 #![allow(unsafe_code)]
@@ -13,7 +13,8 @@ use std::rc::Rc;
 use napi::sys;
 
 use crate::errno::{Errno, Result};
-use crate::js::{Bytes, Js, Room, Value};
+use crate::js::{Js, Value};
+use crate::memory::{Bytes, Room};
 
 /// A plain function over `context`, which the caller keeps alive while JavaScript can run.
 pub fn function<C: 'static>(js: Js, name: &CStr, context: &Rc<C>, call: Method<C>) -> Value {

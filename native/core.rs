@@ -1,6 +1,6 @@
 //! Owns: what sockets and listeners have in common: the descriptor with its poll and its file, the
 //! JavaScript object, the retry timer, and the order in which they end.
-//! May import: errno, addr, socket, uv, js, env.
+//! May import: errno, addr, socket, uv, js, class, env.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -19,6 +19,43 @@ use crate::uv::{Poll, Timer};
 
 /// The longest pause between attempts for which the kernel offers no event, in milliseconds.
 const MAX_RETRY_DELAY: u64 = 32;
+
+/// The socket's kind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// SOCK_DGRAM: messages, to and from anybody.
+    Datagram,
+    /// SOCK_SEQPACKET: messages, to and from one peer, with an end. Linux only.
+    Seqpacket,
+    /// SOCK_STREAM: bytes, to and from one peer, with an end.
+    Stream,
+}
+
+impl Kind {
+    /// The kind JavaScript names by this number.
+    pub fn from_js(kind: i32) -> Option<Kind> {
+        match kind {
+            libc::SOCK_DGRAM => Some(Kind::Datagram),
+            libc::SOCK_SEQPACKET => Some(Kind::Seqpacket),
+            libc::SOCK_STREAM => Some(Kind::Stream),
+            _ => None,
+        }
+    }
+
+    /// The type to make sockets of.
+    pub fn socket_type(self) -> Type {
+        match self {
+            Kind::Datagram => Type::DGRAM,
+            Kind::Seqpacket => Type::SEQPACKET,
+            Kind::Stream => Type::STREAM,
+        }
+    }
+
+    /// It has one peer, whose end is the socket's end.
+    pub fn has_end(self) -> bool {
+        self != Kind::Datagram
+    }
+}
 
 /// What `event` tells JavaScript, see lib/handle.js.
 #[derive(Clone, Copy)]
@@ -74,7 +111,7 @@ pub struct Core {
     me: Weak<dyn Watched>,
     /// For [`Environment::forget`].
     id: usize,
-    wrapper: RefCell<Option<Rc<Wrapper>>>,
+    wrapper: RefCell<Option<Wrapper>>,
     context: RefCell<Option<Rc<AsyncContext>>>,
     open: RefCell<Option<Open>>,
     keeps_alive: Cell<bool>,
@@ -106,7 +143,7 @@ impl Core {
     /// The JavaScript object exists.
     pub fn attach(&self, call: &Call, wrapper: Wrapper) {
         let context = AsyncContext::new(call.js, "AFUNIXSOCKET");
-        *self.wrapper.borrow_mut() = Some(Rc::new(wrapper));
+        *self.wrapper.borrow_mut() = Some(wrapper);
         *self.context.borrow_mut() = context.map(Rc::new);
     }
 

@@ -11,7 +11,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use socket2::{Domain, Protocol, SockRef, Type};
 
-use crate::errno::{Errno, Failure, Result, in_call, syscall};
+#[cfg(target_os = "linux")]
+use crate::errno::in_call;
+use crate::errno::{Errno, Failure, Result, syscall};
 use crate::socket;
 
 /// What a descriptor is.

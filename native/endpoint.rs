@@ -1,6 +1,6 @@
 //! Owns: the engine of every socket: its life and end, and what it waits for. How it receives and
 //! sends is in the two files of endpoint/.
-//! May import: everything but the classes that JavaScript sees (handles).
+//! May import: everything below it.
 //!
 //! A socket kind is a [`Kind`] here and nothing more. The rule of the file: no `RefCell` borrow is
 //! alive while JavaScript runs, and whatever was read before is read again afterwards.
@@ -9,11 +9,11 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::{Rc, Weak};
 
-use socket2::{SockRef, Type};
+use socket2::SockRef;
 
 use crate::addr::UnixAddr;
 use crate::ancillary::Credentials;
-use crate::core::{Core, Event, Watched};
+use crate::core::{Core, Event, Kind, Watched};
 use crate::env::Environment;
 use crate::errno::{Errno, Result};
 use crate::flow::Flow;
@@ -25,43 +25,6 @@ use crate::uv::{READABLE, WRITABLE};
 
 mod receiving;
 mod sending;
-
-/// The socket's kind.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// SOCK_DGRAM: messages, to and from anybody.
-    Datagram,
-    /// SOCK_SEQPACKET: messages, to and from one peer, with an end. Linux only.
-    Seqpacket,
-    /// SOCK_STREAM: bytes, to and from one peer, with an end.
-    Stream,
-}
-
-impl Kind {
-    /// The kind JavaScript names by this number.
-    pub fn from_js(kind: i32) -> Option<Kind> {
-        match kind {
-            libc::SOCK_DGRAM => Some(Kind::Datagram),
-            libc::SOCK_SEQPACKET => Some(Kind::Seqpacket),
-            libc::SOCK_STREAM => Some(Kind::Stream),
-            _ => None,
-        }
-    }
-
-    /// The type to make sockets of.
-    pub fn socket_type(self) -> Type {
-        match self {
-            Kind::Datagram => Type::DGRAM,
-            Kind::Seqpacket => Type::SEQPACKET,
-            Kind::Stream => Type::STREAM,
-        }
-    }
-
-    /// It has one peer, whose end is the socket's end.
-    fn has_end(self) -> bool {
-        self != Kind::Datagram
-    }
-}
 
 /// One socket.
 pub struct Endpoint {
@@ -183,7 +146,8 @@ impl Endpoint {
         if self.outbox.borrow().waiting() > 0 {
             self.core.retry_later();
         }
-        self.rearm()?;
+        // The peer has changed: an error here would lose the tickets.
+        self.rearm_or_retry();
         Ok(lost)
     }
 

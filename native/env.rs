@@ -48,7 +48,7 @@ pub struct Environment {
     pub js: Js,
     /// Its event loop.
     pub event_loop: Rc<Loop>,
-    /// Set by `setup`, before the first handle exists.
+    /// Set by `setHooks`, before the first handle exists.
     hooks: RefCell<Option<Rc<Hooks>>>,
     /// Lent to one batch at a time; a nested turn of the loop makes another.
     batch: RefCell<Option<Batch>>,

@@ -34,12 +34,12 @@ macro_rules! named {
 named! {
     ACCES = libc::EACCES,
     ADDRINUSE = libc::EADDRINUSE,
+    AFNOSUPPORT = libc::EAFNOSUPPORT,
     AGAIN = libc::EAGAIN,
     ALREADY = libc::EALREADY,
     BADF = libc::EBADF,
     CONNABORTED = libc::ECONNABORTED,
     CONNREFUSED = libc::ECONNREFUSED,
-    CONNRESET = libc::ECONNRESET,
     EXIST = libc::EEXIST,
     FAULT = libc::EFAULT,
     INPROGRESS = libc::EINPROGRESS,
@@ -55,7 +55,6 @@ named! {
     NOTCONN = libc::ENOTCONN,
     PROTOTYPE = libc::EPROTOTYPE,
     TOOMANYREFS = libc::ETOOMANYREFS,
-    AFNOSUPPORT = libc::EAFNOSUPPORT,
 }
 
 impl Errno {

@@ -1,5 +1,5 @@
 //! Owns: a stream's bytes that wait to be sent, and the descriptors that travel with them.
-//! May import: errno, ancillary, js, payload, stream.
+//! May import: errno, ancillary, memory, js, payload, stream.
 //!
 //! JavaScript's Writable keeps the queue; here is the one write that the kernel has not taken all
 //! of. What goes into one `sendmsg(2)`: bytes that have descriptors alone, or what there is up to the
@@ -13,7 +13,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use crate::ancillary::{MAX_FDS, Rights, duplicate};
 use crate::errno::{Errno, Result};
-use crate::js::{Bytes, Js, Value};
+use crate::js::{Js, Value};
+use crate::memory::Bytes;
 use crate::payload::Payload;
 use crate::stream::{self, MAX_PARTS};
 
@@ -90,11 +91,6 @@ impl Flow {
         self.last_token = self.last_token % (i32::MAX as u32) + 1;
         self.kept.insert(self.last_token, fds.into());
         Ok(self.last_token)
-    }
-
-    /// Closes what is kept under a token.
-    pub fn drop_kept(&mut self, token: u32) {
-        self.kept.remove(&token);
     }
 
     /// Sends one piece, with up to [`MAX_FDS`] descriptors, as far as the kernel takes it. None if

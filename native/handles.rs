@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use crate::addr::UnixAddr;
 use crate::class::{Call, Class, Method, Wrapper};
-use crate::core::Watched;
-use crate::endpoint::{Endpoint, Kind};
+use crate::core::{Kind, Watched};
+use crate::endpoint::Endpoint;
 use crate::env::Environment;
 use crate::errno::{Errno, Result};
 use crate::flow::{Errand, Piece};
@@ -78,9 +78,6 @@ impl Class for Endpoint {
         (c"keepFds", |call, endpoint| {
             let token = call.ints(0).and_then(|fds| endpoint.keep_fds(&fds));
             call.status(token.map(|token| token as i32))
-        }),
-        (c"dropKept", |call, endpoint| {
-            done(call, call.int(0).map(|token| endpoint.drop_kept(token as u32)))
         }),
         (c"dropFds", |call, endpoint| {
             done(call, call.int(0).map(|token| drop(endpoint.take_fds(token as u32))))
@@ -227,7 +224,7 @@ fn try_write(call: &Call, env: &Environment) -> Result<bool> {
     endpoint.write(Piece { buffer: call.arg(1), bytes: call.bytes(1)? }, &fds)
 }
 
-/// The longest string, in bytes, that [`write_string`] takes; lib/usocket.js knows it too.
+/// The longest string, in bytes, that [`write_string`] takes; lib/stream-writes.js knows it too.
 const MAX_STRING: usize = 16 << 10;
 
 /// `writeString(number, string, latin1)`: how many bytes were sent, 0 if they wait, or an errno.

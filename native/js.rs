@@ -1,12 +1,14 @@
-//! Owns: raw Node-API, wrapped so that the layers above need no `unsafe`: values, memory, scopes,
-//! references and callbacks into JavaScript.
-//! May import: nothing of this crate.
+//! Owns: raw Node-API, wrapped so that the layers above need no `unsafe`: values, scopes, references
+//! and callbacks into JavaScript.
+//! May import: memory.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_void};
 use std::ptr;
 
 use napi::sys;
+
+use crate::memory::{Bytes, Room};
 
 /// A JavaScript value, valid in the handle scope it was made in.
 pub type Value = sys::napi_value;
@@ -17,92 +19,6 @@ const MAX_ELEMENTS: usize = 1 << 24;
 /// One Node-API environment. Only ever used on its own thread: neither Send nor Sync.
 #[derive(Clone, Copy)]
 pub struct Js(sys::napi_env);
-
-/// A buffer's bytes as JavaScript has them right now; stale as soon as JavaScript runs again.
-#[derive(Clone, Copy)]
-pub struct Bytes {
-    start: *const u8,
-    len: usize,
-}
-
-impl Bytes {
-    /// The part `offset..offset + length`, or None where the buffer is shorter than that.
-    pub fn part(self, offset: usize, length: usize) -> Option<Bytes> {
-        let end = offset.checked_add(length)?;
-        // A detached buffer has no start; an empty part needs none.
-        let start = self.start.wrapping_add(offset);
-        (end <= self.len).then_some(Bytes { start, len: length })
-    }
-
-    /// Where the bytes start, for a system call made before JavaScript runs again.
-    pub fn as_ptr(self) -> *const u8 {
-        self.start
-    }
-
-    /// How many bytes there are.
-    pub fn len(self) -> usize {
-        self.len
-    }
-
-    /// A copy that is ours.
-    pub fn to_vec(self) -> Vec<u8> {
-        if self.len == 0 {
-            return Vec::new();
-        }
-        // SAFETY: Node-API vouched for start and len, and no JavaScript ran since (see type).
-        // Read through a raw pointer: another thread may write to a SharedArrayBuffer meanwhile.
-        unsafe {
-            let mut copy = Vec::with_capacity(self.len);
-            ptr::copy_nonoverlapping(self.start, copy.as_mut_ptr(), self.len);
-            copy.set_len(self.len);
-            copy
-        }
-    }
-}
-
-/// A buffer's bytes to write to; stale as soon as JavaScript runs again.
-#[derive(Clone, Copy)]
-pub struct Room {
-    start: *mut u8,
-    len: usize,
-}
-
-impl Room {
-    /// The memory of a plain value of ours, for as long as that is borrowed nowhere else.
-    pub fn of<T: Copy>(value: &mut T) -> Room {
-        Room { start: ptr::from_mut(value).cast(), len: size_of::<T>() }
-    }
-
-    /// How many bytes there are; 0 for a detached buffer.
-    pub fn len(self) -> usize {
-        self.len
-    }
-
-    /// The part that starts at 0, or None where there is not as much.
-    pub fn first(self, len: usize) -> Option<Room> {
-        (len <= self.len).then_some(Room { start: self.start, len })
-    }
-
-    /// Where the bytes start, for a system call made before JavaScript runs again. Other threads
-    /// may write to a SharedArrayBuffer meanwhile: no reference may be made of it.
-    pub fn as_mut_ptr(self) -> *mut u8 {
-        self.start
-    }
-
-    /// Copies the first bytes to `bytes`. Panics where there are not as many.
-    pub fn read(self, bytes: &mut [u8]) {
-        assert!(bytes.len() <= self.len, "beyond the buffer");
-        // SAFETY: checked above; Node-API vouched for start and len and no JavaScript ran since.
-        unsafe { self.start.copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
-    }
-
-    /// Copies `bytes` to `offset`. Panics where they do not fit.
-    pub fn write(self, offset: usize, bytes: &[u8]) {
-        assert!(offset <= self.len && bytes.len() <= self.len - offset, "beyond the buffer");
-        // SAFETY: checked above; Node-API vouched for start and len and no JavaScript ran since.
-        unsafe { self.start.add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-    }
-}
 
 /// Numbers that Rust and JavaScript both see: a Uint32Array that users never get hold of.
 pub struct Words {
@@ -117,7 +33,7 @@ impl Words {
         let (store, room) = js.array_buffer(len * size_of::<u32>())?;
         let array = Reference::new(js, js.uint32_array(store, len)?)?;
         // ArrayBuffers are aligned for every kind of number.
-        Some(Words { array, data: room.start.cast(), len })
+        Some(Words { array, data: room.as_mut_ptr().cast(), len })
     }
 
     /// The Uint32Array.
@@ -128,7 +44,7 @@ impl Words {
     /// Number `index`. Panics beyond the end.
     pub fn get(&self, index: usize) -> u32 {
         assert!(index < self.len, "beyond the array");
-        // SAFETY: inside the array, whose store is never detached: only lib/handle.js has it.
+        // SAFETY: inside the array, whose store is never detached: lib/ keeps it to itself.
         unsafe { self.data.add(index).read() }
     }
 
@@ -244,7 +160,8 @@ impl Js {
         if value.is_none() {
             self.clear_exception();
         }
-        value.map(|value| (value, Room { start: data.cast(), len }))
+        // SAFETY: as in `as_bytes`.
+        value.map(|value| (value, unsafe { Room::new(data.cast(), len) }))
     }
 
     /// A new uninitialised ArrayBuffer; `None` when memory is short.
@@ -276,7 +193,8 @@ impl Js {
         if value.is_none() {
             self.clear_exception();
         }
-        value.map(|value| (value, Room { start: data.cast(), len }))
+        // SAFETY: as in `as_bytes`.
+        value.map(|value| (value, unsafe { Room::new(data.cast(), len) }))
     }
 
     /// A new Buffer holding `bytes`, or undefined when memory is short.
@@ -313,13 +231,12 @@ impl Js {
         self.out(|env, out| unsafe { read(env, value, start, len, out) })
     }
 
-    /// The bytes of a Buffer, typed array or DataView.
+    /// The bytes of a Buffer, typed array or DataView, which lib/ has made sure that it is: older
+    /// hosts abort the process for anything else.
     pub fn as_bytes(self, value: Value) -> Option<Bytes> {
-        let mut data = ptr::null_mut();
-        // SAFETY: a value of this scope; fails with a status if it is no view.
-        let len =
-            self.out(|env, out| unsafe { sys::napi_get_buffer_info(env, value, &mut data, out) })?;
-        Some(Bytes { start: data.cast(), len })
+        let (start, len) = self.view(value)?;
+        // SAFETY: Node-API vouches for them until JavaScript runs again.
+        Some(unsafe { Bytes::new(start, len) })
     }
 
     /// The bytes of an ArrayBuffer of ours, to write to; none of one that was detached.
@@ -328,22 +245,30 @@ impl Js {
         let len = self
             // SAFETY: a value of this scope; fails with a status if it is no ArrayBuffer.
             .out(|env, out| unsafe { sys::napi_get_arraybuffer_info(env, value, &mut data, out) })?;
-        Some(Room { start: data.cast(), len })
+        // SAFETY: as in `as_bytes`.
+        Some(unsafe { Room::new(data.cast(), len) })
     }
 
-    /// The bytes of a Buffer, typed array, DataView or ArrayBuffer, to read and to write.
+    /// The bytes of a Buffer, typed array, DataView or ArrayBuffer, to read and to write; None of
+    /// anything else.
     pub fn as_memory(self, value: Value) -> Option<Room> {
-        // Asked first, because older hosts abort the process where it is no view.
         // SAFETY: a value of this scope.
         let is_view = self.out(|env, out| unsafe { sys::napi_is_buffer(env, value, out) })?;
         if !is_view {
             return self.as_room(value);
         }
+        let (start, len) = self.view(value)?;
+        // SAFETY: as in `as_bytes`.
+        Some(unsafe { Room::new(start, len) })
+    }
+
+    /// Where a view's bytes are, and how many.
+    fn view(self, value: Value) -> Option<(*mut u8, usize)> {
         let mut data = ptr::null_mut();
-        // SAFETY: a view of this scope.
         let len =
+            // SAFETY: a value of this scope.
             self.out(|env, out| unsafe { sys::napi_get_buffer_info(env, value, &mut data, out) })?;
-        Some(Room { start: data.cast(), len })
+        Some((data.cast(), len))
     }
 
     /// The elements of an array, if it is one. Its getters, if it has any, run: as below.

@@ -19,7 +19,8 @@
 //! message    recvmmsg, sendmmsg                  socket    descriptors, socket files
 //! sockaddr   addresses of all families, for posix
 //! ancillary  descriptors and credentials         addr      sockaddr_un
-//! errno      system calls
+//!                                                region    memory for a batch of messages
+//! errno      system calls                        memory    bytes of JavaScript's
 //! ```
 
 // napi-rs registers nothing in unit tests, so nothing is reachable from there.
@@ -41,6 +42,7 @@ mod handles;
 mod inbox;
 mod js;
 mod listener;
+mod memory;
 mod message;
 mod outbox;
 mod payload;
@@ -48,6 +50,7 @@ mod posix;
 mod posix_constants;
 #[cfg(test)]
 mod random;
+mod region;
 mod reuseport;
 mod sockaddr;
 mod socket;

@@ -1,6 +1,6 @@
 //! Owns: listening sockets: accepting, with a budget for each wake-up and a pause when memory or
 //! descriptors are short.
-//! May import: everything but the classes that JavaScript sees (handles).
+//! May import: errno, addr, socket, uv, env, core.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -8,8 +8,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::rc::{Rc, Weak};
 
 use crate::addr::UnixAddr;
-use crate::core::{Callee, Core, Event, Watched};
-use crate::endpoint::Kind;
+use crate::core::{Callee, Core, Event, Kind, Watched};
 use crate::env::Environment;
 use crate::errno::{Errno, Result};
 use crate::socket;

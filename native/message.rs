@@ -1,30 +1,21 @@
 //! Owns: whole messages to and from the kernel, many in one call: `recvmmsg(2)` into memory that
 //! an environment's sockets share, `sendmsg(2)` and `sendmmsg(2)` out of borrowed bytes.
-//! May import: errno, addr, ancillary.
+//! May import: errno, addr, ancillary, region.
 #![allow(unsafe_code)]
 
 use std::mem::zeroed;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-use std::ptr::{self, NonNull};
+use std::ptr;
 
 use crate::addr::UnixAddr;
-use crate::ancillary::{RECEIVE_CAPACITY, Received, Rights};
-use crate::errno::{Errno, Result, syscall};
+use crate::ancillary::{RECEIVE_CAPACITY, RECEIVE_WORDS, Received, Rights};
+use crate::errno::{Result, syscall};
+use crate::region::{KEEP, MAX_MESSAGE, Region};
 
 /// Messages received by one call at most.
 pub const RECEIVE_BATCH: usize = 32;
 /// Messages sent by one call at most.
 pub const SEND_BATCH: usize = 32;
-
-/// The largest message a slot takes. Linux builds a message from one kmalloc'ed block of at most
-/// 4 MiB and a few dozen page fragments, whatever SO_SNDBUF says; a larger one is reported.
-pub const MAX_MESSAGE: usize = 8 << 20;
-
-/// Slots start this far apart: off the power of two, or their first lines share one cache set.
-const STRIDE: usize = MAX_MESSAGE + 4096 + 64;
-
-/// Touched memory beyond this is given back after use.
-const KEEP: usize = 256 << 10;
 
 const FLAGS: libc::c_int = libc::MSG_DONTWAIT;
 /// Never wait, never raise SIGPIPE.
@@ -36,7 +27,7 @@ pub const SEND_FLAGS: libc::c_int = libc::MSG_DONTWAIT;
 /// Never wait; descriptors are not inherited.
 #[cfg(target_os = "linux")]
 pub const RECEIVE_FLAGS: libc::c_int = FLAGS | libc::MSG_CMSG_CLOEXEC;
-/// Never wait.
+/// Never wait; [`Received::decode`] sees to the descriptors.
 #[cfg(not(target_os = "linux"))]
 pub const RECEIVE_FLAGS: libc::c_int = FLAGS;
 
@@ -47,66 +38,6 @@ type Header = libc::mmsghdr;
 struct Header {
     msg_hdr: libc::msghdr,
     msg_len: libc::c_uint,
-}
-
-/// Address space for a batch of the largest messages. Pages become memory when a message first
-/// reaches them, so small messages cost one page a slot, however large a message may be.
-struct Region {
-    start: NonNull<u8>,
-    slots: usize,
-}
-
-impl Region {
-    /// As many slots as the address space allows: at least one, or ENOMEM.
-    fn new() -> Result<Region> {
-        let mut slots = RECEIVE_BATCH;
-        loop {
-            match Region::map(slots) {
-                Err(_) if slots > 1 => slots /= 4,
-                result => return result,
-            }
-        }
-    }
-
-    fn map(slots: usize) -> Result<Region> {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
-        // SAFETY: a fresh anonymous mapping.
-        let start =
-            unsafe { libc::mmap(ptr::null_mut(), slots * STRIDE, protection, flags, -1, 0) };
-        if start == libc::MAP_FAILED {
-            return Err(Errno::last());
-        }
-        // Huge pages would make each slot 2 MiB at its first byte.
-        #[cfg(target_os = "linux")]
-        // SAFETY: advice on our own mapping.
-        unsafe {
-            libc::madvise(start, slots * STRIDE, libc::MADV_NOHUGEPAGE);
-        }
-        Ok(Region { start: NonNull::new(start.cast()).ok_or(Errno::NOMEM)?, slots })
-    }
-
-    fn slot(&self, index: usize) -> *mut u8 {
-        debug_assert!(index < self.slots);
-        // SAFETY: within the mapping.
-        unsafe { self.start.as_ptr().add(index * STRIDE) }
-    }
-
-    /// Gives back the pages that a large message touched.
-    fn trim(&self, index: usize) {
-        // From the next page boundary on: the slot's start may be inside a page.
-        let start = (self.slot(index) as usize + KEEP) & !4095;
-        let end = (self.slot(index) as usize + MAX_MESSAGE) & !4095;
-        // SAFETY: whole pages inside this slot, whose contents nobody needs any more.
-        unsafe { libc::madvise(start as *mut _, end - start, libc::MADV_DONTNEED) };
-    }
-}
-
-impl Drop for Region {
-    fn drop(&mut self) {
-        // SAFETY: the mapping made in `map`, unused from here on.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.slots * STRIDE) };
-    }
 }
 
 /// Where messages arrive: shared by all sockets of an environment, lent to one batch at a time.
@@ -139,16 +70,14 @@ pub struct Message<'a> {
     pub is_end: bool,
 }
 
-const CONTROL_WORDS: usize = RECEIVE_CAPACITY.div_ceil(size_of::<usize>());
-
 impl Receiver {
     /// Maps the region. ENOMEM where not even one slot fits in the address space.
     pub fn new() -> Result<Box<Receiver>> {
-        let region = Region::new()?;
-        let mut vectors: Box<[libc::iovec]> = (0..region.slots)
+        let region = Region::new(RECEIVE_BATCH)?;
+        let mut vectors: Box<[libc::iovec]> = (0..region.slots())
             .map(|slot| libc::iovec { iov_base: region.slot(slot).cast(), iov_len: MAX_MESSAGE })
             .collect();
-        let names = vec![UnixAddr::unnamed(); region.slots].into_boxed_slice();
+        let names = vec![UnixAddr::unnamed(); region.slots()].into_boxed_slice();
         let headers = vectors
             .iter_mut()
             .map(|vector| {
@@ -177,14 +106,14 @@ impl Receiver {
     ) -> Result<usize> {
         let limit = limit.clamp(1, self.headers.len());
         if control && self.control.is_empty() {
-            self.control = vec![0; CONTROL_WORDS * self.headers.len()];
+            self.control = vec![0; RECEIVE_WORDS * self.headers.len()];
         }
         for (slot, header) in self.headers[..limit].iter_mut().enumerate() {
             let name = self.names[slot].as_mut_ptr().cast();
             header.msg_hdr.msg_name = if names { name } else { ptr::null_mut() };
             header.msg_hdr.msg_namelen = if names { UnixAddr::capacity() } else { 0 };
             header.msg_hdr.msg_flags = 0;
-            let room = if control { &mut self.control[slot * CONTROL_WORDS..] } else { &mut [] };
+            let room = if control { &mut self.control[slot * RECEIVE_WORDS..] } else { &mut [] };
             header.msg_hdr.msg_control =
                 if control { room.as_mut_ptr().cast() } else { ptr::null_mut() };
             header.msg_hdr.msg_controllen = if control { RECEIVE_CAPACITY as _ } else { 0 };
@@ -390,6 +319,7 @@ unsafe fn header_for(message: &Outgoing<'_>, vector: &mut libc::iovec) -> libc::
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::errno::Errno;
     use crate::socket;
     use socket2::Type;
     use std::os::fd::AsFd;

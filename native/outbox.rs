@@ -1,5 +1,5 @@
 //! Owns: messages that wait to be sent. One lane a destination, each in order, none behind another.
-//! May import: errno, addr, ancillary, message, payload, js, uv.
+//! May import: errno, addr, ancillary, message, payload, memory, js, uv.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use crate::addr::UnixAddr;
 use crate::ancillary::{Rights, duplicate};
 use crate::errno::{Errno, Result};
-use crate::js::{Bytes, Js, Value};
+use crate::js::{Js, Value};
+use crate::memory::Bytes;
 use crate::message::{self, Outgoing, SEND_BATCH};
 use crate::payload::Payload;
 use crate::uv::Poll;

@@ -1,8 +1,9 @@
 //! Owns: bytes that wait to be sent.
-//! May import: errno, js.
+//! May import: errno, memory, js.
 
 use crate::errno::{Errno, Result};
-use crate::js::{Bytes, Js, Reference, Value};
+use crate::js::{Js, Reference, Value};
+use crate::memory::Bytes;
 
 /// Up to this size waiting bytes are copied, which costs less than the reference to their Buffer
 /// that more of them keep (measured: 30 ns against 150).

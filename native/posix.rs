@@ -1,6 +1,6 @@
 //! Owns: the synchronous socket calls as lib/posix.js makes them. Each is the system's own call:
 //! it blocks if the descriptor does, and the event loop waits.
-//! May import: errno, sockaddr, ancillary, blocking, posix_constants, js, class.
+//! May import: errno, sockaddr, ancillary, socket, memory, js, class, blocking, posix_constants.
 //!
 //! Functions return a count, a descriptor or 0; failures are errnos, negated. `send` and `recv` and
 //! their like are on the hot path: they return [`ODD`] for arguments that JavaScript has to look at
@@ -16,20 +16,23 @@ use crate::ancillary::{Credentials, RECEIVE_CAPACITY, Received, Rights};
 use crate::blocking::{finish_connecting, interruptible, option, poll, resume};
 use crate::class::{BareFunction, Call, Quick, bare_function, quick_function};
 use crate::errno::{Errno, Result, check_once, syscall};
-use crate::js::{Js, Room, Value};
+use crate::js::{Js, Value};
+use crate::memory::Room;
 use crate::posix_constants;
 use crate::sockaddr::{SLOT, SockAddr};
+use crate::socket::protect;
 
 /// "JavaScript has to look at the arguments": no errno is that large.
 const ODD: i32 = i32::MIN;
 
 #[cfg(target_os = "linux")]
 const NOSIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
-/// Sockets have SO_NOSIGPIPE there, see `protect`.
+/// Sockets have SO_NOSIGPIPE there, see [`protect`].
 #[cfg(not(target_os = "linux"))]
 const NOSIGNAL: libc::c_int = 0;
 #[cfg(target_os = "linux")]
 const CLOEXEC_FDS: libc::c_int = libc::MSG_CMSG_CLOEXEC;
+/// [`Received::decode`] sees to it there.
 #[cfg(not(target_os = "linux"))]
 const CLOEXEC_FDS: libc::c_int = 0;
 
@@ -115,18 +118,6 @@ fn open_pair(call: &Call) -> Value {
     }
 }
 
-/// What Linux does in the call that makes a socket: not inherited by programs, no SIGPIPE.
-fn protect(fd: OwnedFd) -> Result<OwnedFd> {
-    #[cfg(not(target_os = "linux"))]
-    {
-        let socket = socket2::SockRef::from(&fd);
-        socket.set_cloexec(true)?;
-        #[cfg(target_vendor = "apple")]
-        socket.set_nosigpipe(true)?;
-    }
-    Ok(fd)
-}
-
 /// Argument `index`, a slot that JavaScript filled.
 fn address(call: &Call, index: usize) -> Result<SockAddr> {
     read_slot(call.js, call.arg(index))
@@ -157,9 +148,9 @@ fn write_slot(js: Js, slot: Value, fd: RawFd, mut addr: SockAddr) -> Result<()> 
 
 fn is_unix(fd: RawFd) -> bool {
     let mut own = SockAddr::empty();
-    let (addr, mut len) = (own.as_mut_ptr(), SockAddr::capacity());
+    let (addr, len) = own.as_out();
     // SAFETY: room for an address and its length.
-    unsafe { syscall!(getsockname(fd, addr, &mut len)) }.is_ok() && own.is_unix()
+    unsafe { syscall!(getsockname(fd, addr, len)) }.is_ok() && own.is_unix()
 }
 
 /// `bind(fd, slot)`
@@ -186,7 +177,7 @@ fn connect(call: &Call) -> Result<i32> {
 fn accept(call: &Call) -> Result<RawFd> {
     let fd = call.int(0)?;
     let mut from = SockAddr::empty();
-    let (addr, len) = (from.as_mut_ptr(), &raw mut *from.len_mut());
+    let (addr, len) = from.as_out();
     let accepted = interruptible(fd, libc::POLLIN, || {
         // SAFETY: room for an address and its length, which an earlier attempt left alone.
         #[cfg(target_os = "linux")]
@@ -271,7 +262,7 @@ impl Quick<5> for ReceiveFrom {
             return ODD;
         };
         let mut from = SockAddr::empty();
-        let (addr, addr_len) = (from.as_mut_ptr(), &raw mut *from.len_mut());
+        let (addr, addr_len) = from.as_out();
         // SAFETY: room for an address and its length.
         let received = unsafe { receive_bytes(fd, room, flags, addr, addr_len) };
         count(received.and_then(|received| {
@@ -404,12 +395,8 @@ fn receive_message(call: &Call) -> Result<Value> {
     // SAFETY: the kernel wrote this many bytes for this message; they are decoded once.
     let beside =
         unsafe { Received::decode(std::slice::from_raw_parts(control.as_ptr().cast(), filled)) };
-    *from.len_mut() = header.msg_namelen;
+    from.set_len(header.msg_namelen);
     report(call, 3, fd, from)?;
-    #[cfg(not(target_os = "linux"))]
-    for fd in &beside.fds {
-        socket2::SockRef::from(fd).set_cloexec(true)?;
-    }
     let js = call.js;
     let credentials = match beside.credentials {
         Some(sender) => js.array(&[js.int(sender.pid), js.uint(sender.uid), js.uint(sender.gid)]),
@@ -443,7 +430,8 @@ fn name(
 ) -> Result<i32> {
     let fd = call.int(0)?;
     let mut found = SockAddr::empty();
-    ask(fd, found.as_mut_ptr(), &raw mut *found.len_mut())?;
+    let (addr, len) = found.as_out();
+    ask(fd, addr, len)?;
     report(call, 1, fd, found)?;
     Ok(0)
 }

@@ -1,7 +1,7 @@
 //! Owns: random numbers and bytes for tests that try many inputs, the same for the same seed.
 //! May import: nothing of this crate.
 //!
-//! AFUNIX_FUZZ_SEED and AFUNIX_FUZZ_ROUNDS choose others: test/torture/cases/native.js sets them.
+//! AFUNIX_FUZZ_SEED and AFUNIX_FUZZ_ROUNDS choose others: in front of `npm run cargo -- test --release`.
 
 use std::env;
 

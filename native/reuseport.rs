@@ -1,6 +1,6 @@
 //! Owns: internet sockets whose port several listeners share, SO_REUSEPORT, and how one of them
 //! leaves without a loss.
-//! May import: errno.
+//! May import: errno, socket.
 //!
 //! See socket(7), tcp(7).
 #![allow(unsafe_code)]
@@ -12,6 +12,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::errno::{Errno, Failure, Result, in_call};
+#[cfg(target_os = "linux")]
+use crate::socket;
 
 /// A numeric address, with a zone (`fe80::1%eth0`, or its number) where it has one.
 pub fn parse(host: &[u8], port: u16) -> Result<SocketAddr> {
@@ -94,18 +96,11 @@ pub fn ignore_new_connections(fd: BorrowedFd<'_>) -> Result<()> {
 pub fn waiting_connections(fd: BorrowedFd<'_>) -> Result<u32> {
     #[cfg(target_os = "linux")]
     {
-        use std::os::fd::AsRawFd;
-
-        use crate::errno::syscall;
         const TCP_LISTEN: u8 = 10;
         // SAFETY: numbers only, of which zero is a value.
-        let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
-        let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
-        let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
-        // SAFETY: room for `len` bytes.
-        unsafe {
-            syscall!(getsockopt(fd.as_raw_fd(), level, name, (&raw mut info).cast(), &mut len))
-        }?;
+        let nothing: libc::tcp_info = unsafe { std::mem::zeroed() };
+        // SAFETY: numbers only.
+        let info = unsafe { socket::option(fd, libc::IPPROTO_TCP, libc::TCP_INFO, nothing) }?;
         // Of a listener, this field is the length of its queue.
         if info.tcpi_state == TCP_LISTEN { Ok(info.tcpi_unacked) } else { Err(Errno::INVAL) }
     }

@@ -79,9 +79,15 @@ impl SockAddr {
         self.len
     }
 
-    /// For a call that writes the length.
-    pub fn len_mut(&mut self) -> &mut libc::socklen_t {
-        &mut self.len
+    /// For a call that writes both an address and its length, on an [`SockAddr::empty`] one. Of one
+    /// borrow: a second would end the first pointer.
+    pub fn as_out(&mut self) -> (*mut libc::sockaddr, *mut libc::socklen_t) {
+        ((&raw mut self.raw).cast(), &raw mut self.len)
+    }
+
+    /// Records the length a call reported.
+    pub fn set_len(&mut self, len: libc::socklen_t) {
+        self.len = len;
     }
 
     /// Whether it is of AF_UNIX.
@@ -338,7 +344,7 @@ mod tests {
             }
         }
         let mut none = SockAddr::empty();
-        *none.len_mut() = 0;
+        none.set_len(0);
         none.to_slot(&mut out).unwrap();
         assert_eq!(word(&out, 0), libc::AF_UNSPEC as u32);
     }
@@ -378,7 +384,7 @@ mod tests {
             let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_UNSPEC, 300];
             addr.raw.ss_family = random.choose(&families) as libc::sa_family_t;
             let len = random.below(room + 2) as libc::socklen_t;
-            *addr.len_mut() = random.choose(&[len, u32::MAX, SockAddr::capacity()]);
+            addr.set_len(random.choose(&[len, u32::MAX, SockAddr::capacity()]));
             let mut told = [0xff; SLOT];
             if addr.to_slot(&mut told).is_ok() {
                 assert!(word(&told, 4) as usize <= PATH_CAPACITY);

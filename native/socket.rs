@@ -5,7 +5,9 @@
 //! CLOEXEC and NONBLOCK from creation on. See socket(7), unix(7).
 #![allow(unsafe_code)]
 
-use std::ffi::{CString, OsStr};
+#[cfg(target_os = "linux")]
+use std::ffi::CString;
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -32,6 +34,19 @@ pub fn pair(kind: Type) -> Result<(OwnedFd, OwnedFd)> {
     Ok((left.into(), right.into()))
 }
 
+/// What Linux does in the call that makes a socket: programs do not inherit it, and no SIGPIPE.
+pub fn protect(fd: OwnedFd) -> Result<OwnedFd> {
+    #[cfg(not(target_os = "linux"))]
+    {
+        let socket = SockRef::from(&fd);
+        socket.set_cloexec(true)?;
+        // Refused where the peer is gone already. Node ignores the signal, too.
+        #[cfg(target_vendor = "apple")]
+        let _ = socket.set_nosigpipe(true);
+    }
+    Ok(fd)
+}
+
 /// Takes over a descriptor that JavaScript gives up, if it is an open Unix socket of `kind`; makes
 /// it nonblocking and CLOEXEC.
 ///
@@ -53,6 +68,8 @@ pub fn adopt(fd: RawFd, kind: Type) -> Result<OwnedFd> {
     }
     socket.set_nonblocking(true)?;
     socket.set_cloexec(true)?;
+    #[cfg(target_vendor = "apple")]
+    let _ = socket.set_nosigpipe(true);
     // SAFETY: an open descriptor, and the caller gives it up.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -72,9 +89,14 @@ pub fn disconnect(fd: BorrowedFd<'_>) -> Result<()> {
         sa_family: libc::AF_UNSPEC as libc::sa_family_t,
         sa_data: [0; 14],
     };
-    let len = size_of::<libc::sa_family_t>() as libc::socklen_t;
-    // SAFETY: the family alone is read.
-    unsafe { syscall!(connect(fd.as_raw_fd(), &unspecified, len)) }.map(drop)
+    let len = size_of::<libc::sockaddr>() as libc::socklen_t;
+    // SAFETY: pointer and length are of one address.
+    let result = unsafe { syscall!(connect(fd.as_raw_fd(), &unspecified, len)) }.map(drop);
+    // macOS dissolves it, and then says that one cannot connect to such an address.
+    if cfg!(target_os = "macos") && peer_address(fd) == Err(Errno::NOTCONN) {
+        return Ok(());
+    }
+    result
 }
 
 /// The name `fd` is bound to, `getsockname(2)`.
@@ -99,20 +121,35 @@ fn address(
     let mut addr = UnixAddr::unnamed();
     let mut len = UnixAddr::capacity();
     call(addr.as_mut_ptr(), &mut len)?;
-    addr.set_len(len);
+    // Of a path that fills the structure Linux reports the length with its NUL, which is not there,
+    // and takes no address of that length.
+    addr.set_len(len.min(UnixAddr::capacity()));
     Ok(addr)
+}
+
+/// `getsockopt(2)` of an option that is a number or a structure; `value` where the kernel fills less.
+///
+/// # Safety
+/// `T` is plain integers.
+pub unsafe fn option<T: Copy>(
+    fd: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+    mut value: T,
+) -> Result<T> {
+    let (raw, mut len) = (fd.as_raw_fd(), size_of::<T>() as libc::socklen_t);
+    // SAFETY: room for `len` bytes, any of which the caller says may be there.
+    unsafe { syscall!(getsockopt(raw, level, name, (&raw mut value).cast(), &mut len)) }?;
+    Ok(value)
 }
 
 /// Who is on the other end, SO_PEERCRED; ENOTCONN where nobody ever was.
 pub fn peer_credentials(fd: BorrowedFd<'_>) -> Result<Credentials> {
     #[cfg(target_os = "linux")]
     {
-        let mut found = Credentials { pid: 0, uid: 0, gid: 0 };
-        let mut len = size_of::<Credentials>() as libc::socklen_t;
-        let raw = fd.as_raw_fd();
-        let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
-        // SAFETY: Credentials has ucred's layout, and `len` is its size.
-        unsafe { syscall!(getsockopt(raw, level, name, (&raw mut found).cast(), &mut len)) }?;
+        let nobody = Credentials { pid: 0, uid: 0, gid: 0 };
+        // SAFETY: integers, in ucred's layout.
+        let found = unsafe { option(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, nobody) }?;
         // The kernel says pid 0 and uid -1 where there is no peer.
         if found.pid == 0 && found.uid == u32::MAX {
             return Err(Errno::NOTCONN);
@@ -133,7 +170,10 @@ pub fn pass_credentials(fd: BorrowedFd<'_>) -> Result<()> {
     #[cfg(target_os = "linux")]
     return Ok(SockRef::from(&fd).set_passcred(true)?);
     #[cfg(not(target_os = "linux"))]
-    return Err(Errno::NOSYS);
+    {
+        let _ = fd;
+        Err(Errno::NOSYS)
+    }
 }
 
 /// Gives every message a timestamp, SO_TIMESTAMP: what tells an empty message from the end.
@@ -151,7 +191,8 @@ pub fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<()> {
 
 /// Whether the socket listens, SO_ACCEPTCONN.
 pub fn is_listening(fd: BorrowedFd<'_>) -> bool {
-    SockRef::from(&fd).is_listener().unwrap_or(false)
+    // SAFETY: an integer.
+    unsafe { option(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN, 0) }.is_ok_and(|on: i32| on != 0)
 }
 
 /// The next waiting connection, `accept4(2)`; EAGAIN if none waits.
@@ -170,8 +211,7 @@ pub fn accept(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
         // SAFETY: no address is asked for.
         let raw = unsafe { syscall!(accept(fd.as_raw_fd(), no_address, no_len)) }?;
         // SAFETY: a new descriptor that is ours.
-        let owned = unsafe { OwnedFd::from_raw_fd(raw) };
-        SockRef::from(&owned).set_cloexec(true)?;
+        let owned = protect(unsafe { OwnedFd::from_raw_fd(raw) })?;
         SockRef::from(&owned).set_nonblocking(true)?;
         Ok(owned)
     }
@@ -254,12 +294,14 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 
 /// `bind(2)` with manners: a dead socket file in the way is replaced, nothing else is touched.
 ///
-/// `mode` is the file's permissions. They are never wider than asked for, not even for a moment:
-/// the kernel creates the file with the socket's own mode, less the umask. Returns the file to
-/// remove on close, or None for names that are not files.
+/// `mode` is the file's permissions. On Linux they are never wider than asked for, not even for a
+/// moment: the kernel creates the file with the socket's own mode, less the umask. Returns the file
+/// to remove on close, or None for names that are not files.
 ///
 /// EADDRINUSE for a living socket and for whatever is no socket.
 pub fn bind(fd: BorrowedFd<'_>, to: &UnixAddr, mode: Option<u32>) -> Result<Option<SocketFile>> {
+    // A socket has no mode elsewhere.
+    #[cfg(target_os = "linux")]
     if let Some(mode) = mode {
         // SAFETY: a plain call. Linux applies it to the file that bind(2) will create.
         unsafe { syscall!(fchmod(fd.as_raw_fd(), mode as libc::mode_t)) }?;
@@ -290,13 +332,13 @@ pub fn bind(fd: BorrowedFd<'_>, to: &UnixAddr, mode: Option<u32>) -> Result<Opti
     };
     let file = SocketFile { path, id };
     if let Some(mode) = mode {
-        widen(&file, mode)?;
+        set_mode(&file, mode)?;
     }
     Ok(Some(file))
 }
 
-/// Gives back the permission bits that the umask took, to our own file and to no other.
-fn widen(file: &SocketFile, mode: u32) -> Result<()> {
+/// Gives our own file, and no other, the permissions asked for: on Linux, those that the umask took.
+fn set_mode(file: &SocketFile, mode: u32) -> Result<()> {
     #[cfg(target_os = "linux")]
     {
         let pinned = pin(&file.path)?;
@@ -309,6 +351,9 @@ fn widen(file: &SocketFile, mode: u32) -> Result<()> {
     }
     #[cfg(not(target_os = "linux"))]
     {
+        if identity(&file.path) != Some(file.id) {
+            return Ok(());
+        }
         let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
         Ok(std::fs::set_permissions(&file.path, permissions)?)
     }
@@ -372,4 +417,34 @@ fn remove_if_dead(path: &Path) -> Result<bool> {
         return Ok(false);
     }
     Ok(identity(path) == Some(id) && std::fs::remove_file(path).is_ok())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::addr::PATH_CAPACITY;
+
+    #[test]
+    fn an_address_that_was_reported_can_be_sent_to() {
+        let folder = std::env::temp_dir().join(format!("afunix-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        // A path that leaves no room for its NUL, which the kernel allows.
+        let name = folder.as_os_str().as_bytes();
+        let path = [name, b"/", &vec![b'x'; PATH_CAPACITY - name.len() - 1]].concat();
+        let mut whole = UnixAddr::unnamed();
+        // SAFETY: the path fills `sun_path`.
+        unsafe {
+            let start = whole.as_mut_ptr().cast::<u8>();
+            let path_offset = std::mem::offset_of!(libc::sockaddr_un, sun_path);
+            start.add(path_offset).copy_from_nonoverlapping(path.as_ptr(), path.len());
+        }
+        whole.set_len(UnixAddr::capacity());
+        let (receiver, sender) = (create(Type::DGRAM).unwrap(), create(Type::DGRAM).unwrap());
+        // SAFETY: pointer and length come from one address.
+        unsafe { syscall!(bind(receiver.as_raw_fd(), whole.as_ptr(), whole.len())) }.unwrap();
+        let reported = local_address(receiver.as_fd());
+        let connected = reported.and_then(|found| connect(sender.as_fd(), &found));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(connected, Ok(()));
+    }
 }

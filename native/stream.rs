@@ -5,7 +5,7 @@
 use std::mem::{MaybeUninit, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use crate::ancillary::{RECEIVE_CAPACITY, Received, Rights};
+use crate::ancillary::{RECEIVE_CAPACITY, RECEIVE_WORDS, Received, Rights};
 use crate::errno::{Result, syscall};
 use crate::message::{RECEIVE_FLAGS, SEND_FLAGS};
 
@@ -21,8 +21,6 @@ pub struct Chunk {
     /// Descriptors were dropped by the kernel.
     pub control_truncated: bool,
 }
-
-const CONTROL_WORDS: usize = RECEIVE_CAPACITY.div_ceil(size_of::<usize>());
 
 /// Receives up to `len` bytes, `recvmsg(2)`. EAGAIN when nothing waits.
 ///
@@ -43,7 +41,7 @@ pub unsafe fn receive(
         let got = unsafe { syscall!(recv(raw, room.cast(), len, RECEIVE_FLAGS)) }? as usize;
         return Ok(Chunk { len: got, beside: Received::default(), control_truncated: false });
     }
-    let mut words = [const { MaybeUninit::<usize>::uninit() }; CONTROL_WORDS];
+    let mut words = [const { MaybeUninit::<usize>::uninit() }; RECEIVE_WORDS];
     let mut vector = libc::iovec { iov_base: room.cast(), iov_len: len };
     // SAFETY: plain integers and pointers, for which zero is valid.
     let mut header: libc::msghdr = unsafe { zeroed() };

@@ -367,4 +367,26 @@ describe('received Buffers', () => {
       }
     });
   }
+
+  test('that are given away leave the others of their batch, however much memory it took', async (t) => {
+    const [one, two] = openPair(t);
+    // Ten of these need three pieces of memory, and fit into a queue of the default length.
+    const sent = Array.from({ length: 10 }, (_, index) => Buffer.alloc(8000, index));
+    let batch = [];
+    two.on('data', (data) => batch.push(data));
+    // The first few times they arrive one by one, until the socket has seen that they come together.
+    for (let round = 0; round < 40; round++) {
+      batch = [];
+      for (const data of sent) one.send(data);
+      await until(() => batch.length === sent.length, 'ten messages');
+      for (const [index, data] of batch.entries()) {
+        assert.ok(data.equals(sent[index]), `message ${index} of round ${round} changed`);
+        try {
+          structuredClone(data, { transfer: [data.buffer] });
+        } catch (error) {
+          assert.equal(error.name, 'DataCloneError');
+        }
+      }
+    }
+  });
 });

@@ -3,11 +3,12 @@
 //! May import: what endpoint may.
 #![allow(unsafe_code)]
 
-use super::{Endpoint, Kind};
+use super::Endpoint;
 use crate::batch::{Batch, Placement, call_for_items, flag};
-use crate::core::{Callee, Event};
+use crate::core::{Callee, Event, Kind};
 use crate::errno::{Errno, Result};
-use crate::js::{Reference, Room, Value};
+use crate::js::{Reference, Value};
+use crate::memory::Room;
 use crate::message::RECEIVE_BATCH;
 use crate::stream;
 
@@ -148,7 +149,7 @@ impl Endpoint {
     fn deliver_messages(&self, mut batch: Batch, received: usize) -> Taken {
         let env = &self.core.env;
         let mut count = received;
-        let (buffers, new_slab) = {
+        let (buffers, new_slabs) = {
             let mut slab = env.slab.borrow_mut();
             let mut placement = Placement::new(env.js, &mut slab);
             let mut inbox = self.inbox.borrow_mut();
@@ -168,7 +169,7 @@ impl Endpoint {
             }
             placement.finish()
         };
-        batch.set_new_slab(new_slab);
+        batch.set_new_slabs(new_slabs);
         batch.receiver.trim();
         self.call_for(&batch, count, buffers);
         env.return_batch(batch);
@@ -205,7 +206,7 @@ impl Endpoint {
         let more = chunk.len == len || !chunk.beside.fds.is_empty();
         // SAFETY: the kernel wrote so many bytes there.
         let bytes = unsafe { std::slice::from_raw_parts(start, chunk.len) };
-        let (buffers, new_slab) = {
+        let (buffers, new_slabs) = {
             let mut slab = env.slab.borrow_mut();
             let mut placement = Placement::new(env.js, &mut slab);
             let (place, flags) = match target {
@@ -222,7 +223,7 @@ impl Endpoint {
             batch.describe(0, &self.inbox.borrow_mut().describe_chunk(chunk, place, flags));
             placement.finish()
         };
-        batch.set_new_slab(new_slab);
+        batch.set_new_slabs(new_slabs);
         self.call_for(&batch, 1, buffers);
         env.return_batch(batch);
         Ok(Taken { count: 1, ended: false, more })

@@ -5,9 +5,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use socket2::Type;
 
-use super::{Endpoint, Kind};
+use super::Endpoint;
 use crate::batch::call_for_items;
-use crate::core::Callee;
+use crate::core::{Callee, Kind};
 use crate::errno::{Errno, Result};
 use crate::flow::{Errand, Flow, Flowed, Piece};
 use crate::outbox::{Flushed, Lane, Offer, PEER, Watch};
@@ -245,13 +245,6 @@ impl Endpoint {
     /// Keeps descriptors whose bytes come later; see [`Flow::keep`].
     pub fn keep_fds(&self, fds: &[RawFd]) -> Result<u32> {
         self.with_fd(|_| self.flow.borrow_mut().get_or_insert_default().keep(fds))
-    }
-
-    /// Closes kept ones.
-    pub fn drop_kept(&self, token: u32) {
-        if let Some(flow) = self.flow.borrow_mut().as_mut() {
-            flow.drop_kept(token);
-        }
     }
 
     fn flush_flow(&self) {
