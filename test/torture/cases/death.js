@@ -33,7 +33,7 @@ const SYSTEM_CALLS = {
   listen: { most: 1, side: 'answerer' },
   fchmod: { most: 1, side: 'answerer' },
   accept4: { most: 1, side: 'answerer' },
-  unlink: { most: 1, side: 'answerer' },
+  unlinkat: { most: 1, side: 'answerer' },
   connect: { most: 1, side: 'caller' },
   shutdown: { most: 1 },
   close: { most: 3 },
@@ -298,7 +298,7 @@ async function outsideAll({ quick, random, say, folder }, preload) {
         const name = path.join(folder, `p${number++}.sock`);
         // The one that dies closes a file only if it ends by itself before.
         const other = side === 'caller' ? 'answerer' : 'caller';
-        const rude = death.moment === 'error' ? other : death.call === 'unlink' ? side : '';
+        const rude = death.moment === 'error' ? other : death.call === 'unlinkat' ? side : '';
         const slow = death.moment === 'drain' || death.moment === 'timeout';
         const scene = { kind, path: name, count, size, rude, slow };
         const { problems: found, how, isForced } = await outside({ scene, side, death, preload });
