@@ -16,7 +16,7 @@
 //! js         raw Node-API                        uv        the host's libuv
 //! descriptor what one is, anonymous files        reuseport shared ports
 //! stream     recvmsg, sendmsg                    socket_file  bind, the file's life and end
-//! message    recvmmsg, sendmmsg                  socket    sockets as descriptors
+//! message    recvmmsg, sendmmsg                  socket    sockets as descriptors, socket_diag
 //! sockaddr   addresses of all families, for posix
 //! ancillary  descriptors and credentials         addr      sockaddr_un
 //! errno      system calls
@@ -51,6 +51,8 @@ mod random;
 mod reuseport;
 mod sockaddr;
 mod socket;
+#[cfg(target_os = "linux")]
+mod socket_diag;
 mod socket_file;
 mod stream;
 mod uv;

@@ -1,20 +1,18 @@
 //! Owns: the socket file's life: made by bind(2), replaced only when dead, removed only when ours.
-//! May import: errno, addr, socket.
+//! May import: errno, addr, socket, socket_diag.
 //!
 //! Whoever may write to the folder can exchange the file at any moment, so nothing is concluded from
 //! a name alone: a file is what a descriptor holds, or a device and inode that cannot be given away
-//! meanwhile. SECURITY.md says what that guarantees. See unix(7), inotify(7), rename(2).
+//! meanwhile. SECURITY.md says what that guarantees. See unix(7), rename(2).
 #![allow(unsafe_code)]
 
 use std::collections::hash_map::RandomState;
 use std::ffi::{CString, OsStr};
 use std::fs::Metadata;
 use std::hash::{BuildHasher, Hasher};
-#[cfg(target_os = "linux")]
-use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use socket2::Type;
@@ -22,6 +20,8 @@ use socket2::Type;
 use crate::addr::UnixAddr;
 use crate::errno::{Errno, Result, check, syscall};
 use crate::socket;
+#[cfg(target_os = "linux")]
+use crate::socket_diag;
 
 /// A socket file of ours. Dropping it removes the file, if it is still the one we made.
 pub struct SocketFile {
@@ -69,21 +69,33 @@ pub fn bind(fd: BorrowedFd<'_>, to: &UnixAddr, mode: Option<u32>) -> Result<Opti
     // Absolute, so that a later chdir(2) does not make us look elsewhere.
     let path = std::path::absolute(OsStr::from_bytes(&name))?;
     let mut attempts = 0;
-    let watch = loop {
-        let watch = Watch::new(&path);
+    loop {
         match bind_only(fd, to) {
-            Ok(()) => break watch,
+            Ok(()) => break,
             // Others may be replacing the same file: a few rounds settle it.
             Err(Errno::ADDRINUSE) if attempts < 4 && remove_if_dead(&path)? => attempts += 1,
             Err(errno) => return Err(errno),
         }
-    };
+    }
     // Gone or replaced already: then there is nothing of ours to remove.
-    let found = identity(&path).filter(|_| watch.is_none_or(|watch| watch.saw_one_arrival()));
+    #[cfg(target_os = "linux")]
+    let (pinned, found) = match pin(&path) {
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => (Err(errno), identity(&path)),
+        Ok(pinned) => {
+            let found = identity_if_own(fd, &pinned);
+            (Ok(pinned), found)
+        }
+    };
+    #[cfg(not(target_os = "linux"))]
+    let found = identity(&path);
     let Some(id) = found else { return Ok(None) };
     let file = SocketFile { path, id };
     if let Some(mode) = mode {
-        widen(&file, mode)?;
+        #[cfg(target_os = "linux")]
+        widen(&pinned?, mode)?;
+        #[cfg(not(target_os = "linux"))]
+        std::fs::set_permissions(&file.path, PermissionsExt::from_mode(mode))?;
     }
     Ok(Some(file))
 }
@@ -93,101 +105,23 @@ fn bind_only(fd: BorrowedFd<'_>, to: &UnixAddr) -> Result<()> {
     unsafe { syscall!(bind(fd.as_raw_fd(), to.as_ptr(), to.len())) }.map(drop)
 }
 
-/// Gives back the permission bits that the umask took, to our own file and to no other.
-fn widen(file: &SocketFile, mode: u32) -> Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        let pinned = pin(&file.path)?;
-        let found = held(&pinned)?;
-        if socket_identity(&found) != Some(file.id) || found.mode() & 0o7777 == mode {
-            return Ok(());
-        }
-        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
-        Ok(std::fs::set_permissions(descriptor_path(&pinned), permissions)?)
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
-        Ok(std::fs::set_permissions(&file.path, permissions)?)
-    }
-}
-
-/// Tells whether a file was given a name once only, since the watch began: if bind(2) made one
-/// since, it is that one. There is no other way that the kernel offers to everybody: fstat(2) of a
-/// bound socket does not speak of its file.
-struct Watch {
-    #[cfg(target_os = "linux")]
-    events: std::fs::File,
-    #[cfg(target_os = "linux")]
-    path: PathBuf,
-}
-
-impl Watch {
-    /// None where the folder cannot be watched: it is not readable, or there are too many watches.
-    fn new(path: &Path) -> Option<Watch> {
-        #[cfg(target_os = "linux")]
-        {
-            let folder = c_string(path.parent()?).ok()?;
-            // SAFETY: a plain call.
-            let raw = unsafe { syscall!(inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK)) };
-            // SAFETY: a new descriptor that is ours.
-            let events = unsafe { OwnedFd::from_raw_fd(raw.ok()?) };
-            // Also what leaves: equal events in a row are told as one.
-            let arrivals = libc::IN_CREATE | libc::IN_MOVED_TO;
-            let mask = arrivals | libc::IN_DELETE | libc::IN_MOVED_FROM | libc::IN_ONLYDIR;
-            // SAFETY: a NUL-terminated path.
-            unsafe { syscall!(inotify_add_watch(events.as_raw_fd(), folder.as_ptr(), mask)) }
-                .ok()?;
-            Some(Watch { events: events.into(), path: path.to_path_buf() })
-        }
-        #[cfg(not(target_os = "linux"))]
-        {
-            let _ = path;
-            None
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    fn saw_one_arrival(mut self) -> bool {
-        let (Some(name), Ok(path)) = (self.path.file_name(), c_string(&self.path)) else {
-            return false;
-        };
-        // Renaming a file to itself does nothing but wait for the folder's lock. Under it a file is
-        // exchanged and that is told: what we have looked at is told by now.
-        // SAFETY: a NUL-terminated path.
-        let _ = unsafe { syscall!(rename(path.as_ptr(), path.as_ptr())) };
-        let mut buffer = [0; 8192];
-        let mut arrivals = 0;
-        // Nobody may keep us here with events without end: the kernel's own queue is not longer.
-        for _ in 0..512 {
-            let Ok(length) = self.events.read(&mut buffer) else { return arrivals == 1 };
-            let mut rest = &buffer[..length];
-            while let Some((mask, told, next)) = next_event(rest) {
-                rest = next;
-                if mask & libc::IN_Q_OVERFLOW != 0 {
-                    return false;
-                }
-                let arrived = mask & (libc::IN_CREATE | libc::IN_MOVED_TO) != 0;
-                arrivals += usize::from(arrived && told == name.as_bytes());
-            }
-        }
-        false
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn saw_one_arrival(self) -> bool {
-        true
-    }
-}
-
-/// The first `struct inotify_event` in the bytes: its mask, its name without the padding, what follows.
+/// The socket that is pinned, if it is the file that `fd` is bound to: another may have taken its
+/// place.
 #[cfg(target_os = "linux")]
-fn next_event(bytes: &[u8]) -> Option<(u32, &[u8], &[u8])> {
-    let word = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    let (mask, length) = (word(4)?, word(12)? as usize);
-    let padded = bytes.get(16..16 + length)?;
-    let end = padded.iter().position(|byte| *byte == 0).unwrap_or(length);
-    Some((mask, &padded[..end], &bytes[16 + length..]))
+fn identity_if_own(fd: BorrowedFd<'_>, pinned: &OwnedFd) -> Option<Identity> {
+    let (own, found) = (socket_diag::bound_file(fd), socket_diag::number_of(pinned));
+    // Where there is no telling it is taken for ours, as a moment ago it was.
+    let is_own = own.is_none() || found.is_none() || own == found;
+    socket_identity(&held(pinned).ok()?).filter(|_| is_own)
+}
+
+/// Gives back the permission bits that the umask took, to the file that is held.
+#[cfg(target_os = "linux")]
+fn widen(own: &OwnedFd, mode: u32) -> Result<()> {
+    if held(own)?.mode() & 0o7777 == mode {
+        return Ok(());
+    }
+    Ok(std::fs::set_permissions(descriptor_path(own), PermissionsExt::from_mode(mode))?)
 }
 
 fn c_string(path: &Path) -> Result<CString> {
@@ -457,48 +391,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
-    fn a_file_is_known_to_be_ours_only_if_it_came_alone() {
-        let folder = Folder::new();
-        let (path, other) = (folder.path("a"), folder.path("b"));
-        let make = |path: &Path| drop(UnixDatagram::bind(path).unwrap());
-        let saw = |body: &dyn Fn()| {
-            let _ = fs::remove_file(&path);
-            let watch = Watch::new(&path).unwrap();
-            body();
-            watch.saw_one_arrival()
-        };
-        assert!(saw(&|| make(&path)));
-        assert!(!saw(&|| ()));
-        assert!(saw(&|| {
-            make(&other);
-            make(&path);
-            fs::remove_file(&other).unwrap();
-        }));
-        // Replaced by another: removed and made again, and moved over.
-        assert!(!saw(&|| {
-            make(&path);
-            fs::remove_file(&path).unwrap();
-            make(&path);
-        }));
-        assert!(!saw(&|| {
-            make(&path);
-            make(&other);
-            fs::rename(&other, &path).unwrap();
-        }));
-        assert!(!saw(&|| {
-            make(&other);
-            make(&path);
-            let (one, two) = (c_string(&other).unwrap(), c_string(&path).unwrap());
-            let (here, flag) = (libc::AT_FDCWD, libc::RENAME_EXCHANGE);
-            let (one, two) = (one.as_ptr(), two.as_ptr());
-            // SAFETY: NUL-terminated paths.
-            let done = unsafe { libc::syscall(libc::SYS_renameat2, here, one, here, two, flag) };
-            assert_eq!(done, 0);
-        }));
-    }
-
-    #[test]
     fn only_the_file_that_was_made_is_removed() {
         let folder = Folder::new();
         let path = folder.path("a");
@@ -511,6 +403,25 @@ mod tests {
         let _other = UnixDatagram::bind(&path).unwrap();
         drop(file);
         assert_eq!(folder.names(), ["a", "b"]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_took_the_place_of_the_file_at_once_is_not_taken_for_ours() {
+        let folder = Folder::new();
+        let path = folder.path("a");
+        let (fd, file) = bound(&path);
+        let id = file.as_ref().unwrap().id;
+        let found = |name| identity_if_own(fd.as_fd(), &pin(&folder.path(name)).unwrap());
+        assert_eq!(found("a"), Some(id));
+        fs::rename(&path, folder.path("b")).unwrap();
+        let _other = UnixDatagram::bind(&path).unwrap();
+        // Where the kernel has no unix_diag there is no telling.
+        let expected = socket_diag::bound_file(fd.as_fd()).map_or(identity(&path), |_| None);
+        assert_eq!(found("a"), expected);
+        assert_eq!(found("b"), Some(id));
+        fs::write(folder.path("c"), "").unwrap();
+        assert_eq!(found("c"), None);
     }
 
     #[test]
