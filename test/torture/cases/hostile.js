@@ -27,6 +27,8 @@ const MOST_FDS = 253;
 const MAX_PENDING_FDS = 1024;
 /** What a Node process of ours can do with: its own, and a few to spare. */
 const FEW_FILES = 64;
+/** Of a processor, for a server that waits for descriptors and answers one client. */
+const MAX_SHARE = 0.15;
 
 const milliseconds = (number) => `${Math.ceil(number)} ms`;
 const mebibytes = (bytes) => `${Math.max(0, bytes / MIB).toFixed(0)} MiB`;
@@ -123,7 +125,6 @@ async function flood(scene, { kind, variant, quick }) {
     return variant === 'unheard' || seen.received === sent;
   };
   const seen = await scene.settled(victim, watch, isDone);
-  scene.expect(sent > 20, `only ${sent} messages were sent`);
   if (variant === 'kept') {
     // The last one may have been refused without the peer's noticing.
     const isRight = codes(seen) >= refused && codes(seen) <= connections;
@@ -210,7 +211,7 @@ async function noneLeft(scene, { kind, quick }) {
     await pause(quick ? 400 : 2000);
     const after = await victim.ask('cpu');
     const share = (after.used - before.used) / (after.at - before.at);
-    scene.expect(share < 0.4, `it spins: ${Math.round(share * 100)} % of a processor`);
+    scene.expect(share < MAX_SHARE, `it spins: ${Math.round(share * 100)} % of a processor`);
     scene.cpu = Math.max(scene.cpu ?? 0, share);
     scene.expect(await client.served(), 'a client is not served any more');
     await peer.ask('release');
@@ -303,7 +304,7 @@ async function exchanged(scene, { quick }) {
   scene.expect(codes.length === 0, `outcomes ${codes}`);
   scene.expect(outcomes.bound > 10, `bound ${outcomes.bound} times only`);
   scene.expect(outcomes.EADDRINUSE > 10, `refused ${outcomes.EADDRINUSE} times only`);
-  scene.expect(sum(counts) > 100, `${sum(counts)} exchanges only`);
+  scene.expect(sum(counts) > 30, `${sum(counts)} exchanges only`);
   const after = fs.lstatSync(precious);
   const isSame = ['ino', 'mode', 'size', 'nlink'].every((key) => before[key] === after[key]);
   scene.expect(isSame, 'what the links lead to has changed');
@@ -366,6 +367,11 @@ async function anothers(scene) {
     return name;
   };
   await binder.ask('become', { uid });
+  const free = await binder.ask('once', { kind: 'dgram', path: path.join(sticky, 'free') });
+  if (free.code === 'EACCES') {
+    return { tried: 0, note: `skipped: ${os.tmpdir()} is closed to other users` };
+  }
+  scene.expect(free.code === 'bound', `at a free name: ${free.code}`);
   const tries = [
     [leave(path.join(sticky, 'theirs'), other, 0o777), 'EADDRINUSE'],
     [leave(path.join(sticky, 'theirs-alone'), other, 0o700), 'EADDRINUSE'],
@@ -471,6 +477,6 @@ module.exports = {
   about:
     'Hostile peers, in processes of their own: nothing leaks, nothing grows, nobody else waits, and what is not ours stays as it is.',
   limit: 400,
-  quickLimit: 60,
+  quickLimit: 120,
   run,
 };

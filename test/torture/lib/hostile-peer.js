@@ -14,6 +14,8 @@ const TYPES = {
   dgram: posix.SOCK_DGRAM,
 };
 const MOST_FDS = 253;
+/** Messages of a flood, however busy the machine. */
+const LEAST = 50;
 /** No call blocks for longer: the victim may have forgotten us. */
 const CALL_LIMIT = new BigInt64Array([10n, 0n]);
 /** The victim has let go of the connection. */
@@ -40,7 +42,7 @@ answer({
     const result = { connections: 1, refused: 0, sent: 0 };
     let fd = connect(kind, path);
     const end = performance.now() + milliseconds;
-    while (performance.now() < end) {
+    while (performance.now() < end || result.sent < LEAST) {
       try {
         posix.sendmsg(fd, message);
         result.sent++;
