@@ -128,7 +128,10 @@ pub fn pass_credentials(fd: BorrowedFd<'_>) -> Result<()> {
     #[cfg(target_os = "linux")]
     return Ok(SockRef::from(&fd).set_passcred(true)?);
     #[cfg(not(target_os = "linux"))]
-    return Err(Errno::NOSYS);
+    {
+        let _ = fd;
+        Err(Errno::NOSYS)
+    }
 }
 
 /// Gives every message a timestamp, SO_TIMESTAMP: what tells an empty message from the end.
@@ -146,7 +149,12 @@ pub fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<()> {
 
 /// Whether the socket listens, SO_ACCEPTCONN.
 pub fn is_listening(fd: BorrowedFd<'_>) -> bool {
-    SockRef::from(&fd).is_listener().unwrap_or(false)
+    let (mut answer, mut len) = (0 as libc::c_int, size_of::<libc::c_int>() as libc::socklen_t);
+    let (level, name, value) = (libc::SOL_SOCKET, libc::SO_ACCEPTCONN, (&raw mut answer).cast());
+    // SAFETY: the option is an int, and `len` is its size.
+    let asked = unsafe { syscall!(getsockopt(fd.as_raw_fd(), level, name, value, &mut len)) };
+    // Where the system does not say, accept(2) will.
+    asked.map_or(!cfg!(target_os = "linux"), |_| answer != 0)
 }
 
 /// The next waiting connection, `accept4(2)`; EAGAIN if none waits.
