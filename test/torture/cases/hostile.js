@@ -20,7 +20,7 @@ const FILES = Object.fromEntries(
   ]),
 );
 const MIB = 2 ** 20;
-const AT_ONCE = 2;
+const AT_ONCE = 3;
 const CONNECTED = ['stream', 'seqpacket'];
 const KINDS = [...CONNECTED, 'dgram'];
 const MOST_FDS = 253;
@@ -116,7 +116,7 @@ async function flood(scene, { kind, variant, quick }) {
   }[variant];
   const open = { options, unheard: variant === 'unheard' };
   const { victim, peer, watch } = await scene.attack(kind, open);
-  const duration = quick ? 300 : 5000;
+  const duration = quick ? 200 : 5000;
   const ask = { kind, path: scene.path, milliseconds: duration };
   const { connections, refused, sent } = await peer.ask('flood', ask);
   const codes = (seen) => seen.errors.ERR_AFUNIX_TOO_MANY_FDS ?? 0;
@@ -294,7 +294,7 @@ async function exchanged(scene, { quick }) {
   fs.writeFileSync(precious, 'precious', { mode: 0o600 });
   const before = fs.lstatSync(precious);
   const place = path.join(shared, 'a.sock');
-  const duration = quick ? 2000 : 60_000;
+  const duration = quick ? 1500 : 60_000;
   const [outcomes, { problems, counts }] = await Promise.all([
     binder.ask('loop', { path: place, milliseconds: duration }),
     swapper.ask('swap', { place, staging, precious, milliseconds: duration }),
