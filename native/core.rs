@@ -1,6 +1,6 @@
 //! Owns: what sockets and listeners have in common: the descriptor with its poll and its file, the
 //! JavaScript object, the retry timer, and the order in which they end.
-//! May import: errno, addr, socket, uv, js, class, env.
+//! May import: errno, addr, socket, socket_file, uv, js, class, env.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -14,7 +14,8 @@ use crate::class::{Call, Wrapper};
 use crate::env::{Environment, Hooks, Resource};
 use crate::errno::{Errno, Result};
 use crate::js::{AsyncContext, Value};
-use crate::socket::{self, SocketFile};
+use crate::socket;
+use crate::socket_file::{self, SocketFile};
 use crate::uv::{Poll, Timer};
 
 /// The longest pause between attempts for which the kernel offers no event, in milliseconds.
@@ -212,9 +213,9 @@ impl Core {
         self.with_fd(|fd| Ok(fd.as_raw_fd()))
     }
 
-    /// Binds; see [`socket::bind`].
+    /// Binds; see [`socket_file::bind`].
     pub fn bind(&self, to: &UnixAddr, mode: Option<u32>) -> Result<()> {
-        let file = self.with_fd(|fd| socket::bind(fd, to, mode))?;
+        let file = self.with_fd(|fd| socket_file::bind(fd, to, mode))?;
         if let Some(open) = self.open.borrow_mut().as_mut() {
             open.file = file;
         }

@@ -120,7 +120,7 @@ impl Endpoint {
         self.core.with_fd(body)
     }
 
-    /// Binds; see [`socket::bind`].
+    /// Binds; see [`crate::socket_file::bind`].
     pub fn bind(&self, to: &UnixAddr, mode: Option<u32>) -> Result<()> {
         self.core.bind(to, mode)
     }

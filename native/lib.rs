@@ -15,8 +15,8 @@
 //! class      functions and classes of ours       blocking  calls that block, and signals
 //! js         raw Node-API                        uv        the host's libuv
 //! descriptor what one is, anonymous files        reuseport shared ports
-//! stream     recvmsg, sendmsg
-//! message    recvmmsg, sendmmsg                  socket    descriptors, socket files
+//! stream     recvmsg, sendmsg                    socket_file  bind, the file's life and end
+//! message    recvmmsg, sendmmsg                  socket    sockets as descriptors, socket_diag
 //! sockaddr   addresses of all families, for posix
 //! ancillary  descriptors and credentials         addr      sockaddr_un
 //!                                                region    memory for a batch of messages
@@ -54,6 +54,9 @@ mod region;
 mod reuseport;
 mod sockaddr;
 mod socket;
+#[cfg(target_os = "linux")]
+mod socket_diag;
+mod socket_file;
 mod stream;
 mod uv;
 

@@ -1,17 +1,10 @@
-//! Owns: sockets as descriptors: making, naming, connecting and questioning them, and the socket
-//! file's life (replaced only when dead, removed only when ours).
+//! Owns: sockets as descriptors: making, connecting and questioning them.
 //! May import: errno, addr, ancillary (Credentials).
 //!
 //! CLOEXEC and NONBLOCK from creation on. See socket(7), unix(7).
 #![allow(unsafe_code)]
 
-#[cfg(target_os = "linux")]
-use std::ffi::CString;
-use std::ffi::OsStr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -192,7 +185,9 @@ pub fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<()> {
 /// Whether the socket listens, SO_ACCEPTCONN.
 pub fn is_listening(fd: BorrowedFd<'_>) -> bool {
     // SAFETY: an integer.
-    unsafe { option(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN, 0) }.is_ok_and(|on: i32| on != 0)
+    let asked = unsafe { option(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN, 0) };
+    // Where the system does not say (macOS), what has a peer does not.
+    asked.map_or_else(|_| peer_address(fd).is_err(), |on: i32| on != 0)
 }
 
 /// The next waiting connection, `accept4(2)`; EAGAIN if none waits.
@@ -270,159 +265,12 @@ pub fn send_buffer_is_full(fd: BorrowedFd<'_>) -> bool {
     }
 }
 
-/// A socket file of ours. Dropping it removes the file, if it is still the one we made.
-pub struct SocketFile {
-    path: PathBuf,
-    id: (u64, u64),
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // The socket is still open here (its owner drops this first), so its inode number cannot
-        // have been given to another file.
-        if identity(&self.path) == Some(self.id) {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Device and inode of the socket at `path`, without following a link; None for anything else.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let found = std::fs::symlink_metadata(path).ok()?;
-    found.file_type().is_socket().then(|| (found.dev(), found.ino()))
-}
-
-/// `bind(2)` with manners: a dead socket file in the way is replaced, nothing else is touched.
-///
-/// `mode` is the file's permissions. On Linux they are never wider than asked for, not even for a
-/// moment: the kernel creates the file with the socket's own mode, less the umask. Returns the file
-/// to remove on close, or None for names that are not files.
-///
-/// EADDRINUSE for a living socket and for whatever is no socket.
-pub fn bind(fd: BorrowedFd<'_>, to: &UnixAddr, mode: Option<u32>) -> Result<Option<SocketFile>> {
-    // A socket has no mode elsewhere.
-    #[cfg(target_os = "linux")]
-    if let Some(mode) = mode {
-        // SAFETY: a plain call. Linux applies it to the file that bind(2) will create.
-        unsafe { syscall!(fchmod(fd.as_raw_fd(), mode as libc::mode_t)) }?;
-    }
-    let name: Vec<u8> = to.name().collect();
-    let is_file = name.first().is_some_and(|first| *first != 0);
-    let path = PathBuf::from(OsStr::from_bytes(&name));
-    let mut attempts = 0;
-    loop {
-        // SAFETY: pointer and length come from one address.
-        match unsafe { syscall!(bind(fd.as_raw_fd(), to.as_ptr(), to.len())) } {
-            Ok(_) => break,
-            // Others may be replacing the same file: a few rounds settle it.
-            Err(Errno::ADDRINUSE) if is_file && attempts < 4 && remove_if_dead(&path)? => {
-                attempts += 1;
-            }
-            Err(errno) => return Err(errno),
-        }
-    }
-    if !is_file {
-        return Ok(None);
-    }
-    // Absolute, so that a later chdir(2) does not make us look elsewhere.
-    let path = std::path::absolute(&path)?;
-    // Gone or replaced already: then it is not ours to remove.
-    let Some(id) = identity(&path) else {
-        return Ok(None);
-    };
-    let file = SocketFile { path, id };
-    if let Some(mode) = mode {
-        set_mode(&file, mode)?;
-    }
-    Ok(Some(file))
-}
-
-/// Gives our own file, and no other, the permissions asked for: on Linux, those that the umask took.
-fn set_mode(file: &SocketFile, mode: u32) -> Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        let pinned = pin(&file.path)?;
-        let found = std::fs::File::from(pinned.try_clone()?).metadata()?;
-        if (found.dev(), found.ino()) != file.id || found.mode() & 0o7777 == mode {
-            return Ok(());
-        }
-        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
-        Ok(std::fs::set_permissions(descriptor_path(&pinned), permissions)?)
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        if identity(&file.path) != Some(file.id) {
-            return Ok(());
-        }
-        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
-        Ok(std::fs::set_permissions(&file.path, permissions)?)
-    }
-}
-
-/// Holds the file at `path` itself, so that its inode number stays its own while we look at it.
-#[cfg(target_os = "linux")]
-fn pin(path: &Path) -> Result<OwnedFd> {
-    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
-    let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-    // SAFETY: a NUL-terminated path.
-    let fd = unsafe { syscall!(open(path.as_ptr(), flags)) }?;
-    // SAFETY: a new descriptor that is ours.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// A path that means the pinned file, wherever its name has gone. Needs /proc.
-#[cfg(target_os = "linux")]
-fn descriptor_path(fd: &OwnedFd) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
-}
-
-/// A turn at replacing files in `path`'s directory: an advisory lock on it, until dropped, so that
-/// two who find the same dead file do not remove each other's living one. None where there is no
-/// such lock to be had: then there is only the check right before the removal.
-fn take_turn(path: &Path) -> Option<std::fs::File> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = std::fs::File::open(folder.unwrap_or(Path::new("."))).ok()?;
-    // Whoever holds it needs microseconds; somebody else's lock must not hold us for long.
-    for _ in 0..100 {
-        // SAFETY: a plain call on an open descriptor.
-        let locked = unsafe { syscall!(flock(folder.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB)) };
-        if locked.is_ok() {
-            return Some(folder);
-        }
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
-    None
-}
-
-/// Removes the socket file at `path` if nobody listens on it. True: try to bind again.
-fn remove_if_dead(path: &Path) -> Result<bool> {
-    let _turn = take_turn(path);
-    // While it is pinned, no other file can be given its inode number.
-    #[cfg(target_os = "linux")]
-    let pinned = match pin(path) {
-        Err(Errno::NOENT) => return Ok(true),
-        Err(_) => return Ok(false),
-        Ok(pinned) => pinned,
-    };
-    let Some(id) = identity(path) else { return Ok(false) };
-    #[cfg(target_os = "linux")]
-    let probe = descriptor_path(&pinned);
-    #[cfg(not(target_os = "linux"))]
-    let probe = path.to_path_buf();
-    let probe = UnixAddr::new(probe.as_os_str().as_bytes())?;
-    // ENOENT: no /proc here, so nothing can be said, and what may be alive is left alone.
-    // A datagram socket, whatever the kind: a server would see another's connection. A living socket
-    // of another type is EPROTOTYPE, also while it is not listening yet.
-    if connect(create(Type::DGRAM)?.as_fd(), &probe) != Err(Errno::CONNREFUSED) {
-        return Ok(false);
-    }
-    Ok(identity(path) == Some(id) && std::fs::remove_file(path).is_ok())
-}
-
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
     use crate::addr::PATH_CAPACITY;
+    use std::os::fd::AsFd;
+    use std::os::unix::ffi::OsStrExt;
 
     #[test]
     fn an_address_that_was_reported_can_be_sent_to() {

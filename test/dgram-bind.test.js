@@ -259,6 +259,33 @@ describe('a file in the way', () => {
     await assertReaches(t, openSocket(t).bind(path), path);
   });
 
+  test('that nobody can look at, for want of descriptors, is EMFILE', onLinux({}), async (t) => {
+    const path = temporaryPath(t);
+    await leaveDeadFile(path);
+    const script = `
+      const fs = require('node:fs');
+      const { DgramSocket } = require(process.argv[1]);
+      const socket = new DgramSocket();
+      let code;
+      const open = [];
+      try {
+        for (;;) open.push(fs.openSync('/dev/null'));
+      } catch (error) {
+        code = error.code;
+      }
+      try {
+        socket.bind(process.argv[2]);
+      } catch (error) {
+        console.log(code, error.code, error.path === process.argv[2]);
+      }
+      fs.closeSync(open.pop());
+      process.exit();`;
+    const limited = ['-c', 'ulimit -n 64 && exec "$0" "$@"', process.execPath, '-e', script];
+    const told = execFileSync('sh', [...limited, LIB, path], { encoding: 'utf8' });
+    assert.equal(told, 'EMFILE EMFILE true\n');
+    assert.ok(fs.lstatSync(path).isSocket());
+  });
+
   test('that is a living datagram socket is left alone', async (t) => {
     const path = temporaryPath(t);
     const owner = openSocket(t).bind(path);

@@ -34,7 +34,7 @@ const SYSTEM_CALLS = {
   listen: { kinds: CONNECTED, side: 'answerer' },
   fchmod: { kinds: CONNECTED, side: 'answerer' },
   accept4: { kinds: CONNECTED, side: 'answerer' },
-  unlink: { kinds: KINDS, side: 'answerer' },
+  unlinkat: { kinds: KINDS, side: 'answerer' },
   connect: { kinds: CONNECTED, side: 'caller' },
   shutdown: { kinds: CONNECTED },
   close: { kinds: CONNECTED },
@@ -301,7 +301,7 @@ async function outsideAll({ quick, random, say, folder }, preload) {
         const name = path.join(folder, `p${number++}.sock`);
         // The one that dies closes a file only if it ends by itself before.
         const other = side === 'caller' ? 'answerer' : 'caller';
-        const rude = death.moment === 'error' ? other : death.call === 'unlink' ? side : '';
+        const rude = death.moment === 'error' ? other : death.call === 'unlinkat' ? side : '';
         const slow = death.moment === 'drain' || death.moment === 'timeout';
         const scene = { kind, path: name, count, size, rude, slow };
         const { problems: found, how, isForced } = await outside({ scene, side, death, preload });

@@ -1,7 +1,7 @@
 // Kills its process at a system call, for cases/death.js: loaded with LD_PRELOAD.
 //
-// DEATH_CALL: the function. DEATH_NTH: which call of it on a Unix socket (or, for unlink, of a path
-// that ends in .sock). DEATH_WHEN: "before" or "after" the kernel has done it.
+// DEATH_CALL: the function. DEATH_NTH: which call of it on a Unix socket (or, for unlinkat, of a
+// socket file that has been moved aside). DEATH_WHEN: "before" or "after" the kernel has done it.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -62,5 +62,5 @@ WRAP(int, recvmmsg, is_unix_socket(fd),
 WRAP(int, shutdown, is_unix_socket(fd), (int fd, int how), (fd, how))
 WRAP(int, fchmod, is_unix_socket(fd), (int fd, mode_t mode), (fd, mode))
 WRAP(int, close, is_unix_socket(fd), (int fd), (fd))
-WRAP(int, unlink, strlen(path) > 5 && strcmp(path + strlen(path) - 5, ".sock") == 0,
-     (const char *path), (path))
+WRAP(int, unlinkat, strncmp(path, ".afunix-", 8) == 0, (int at, const char *path, int f),
+     (at, path, f))
