@@ -205,6 +205,7 @@ pub fn duplicate(fds: &[RawFd]) -> Result<Vec<OwnedFd>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
     use std::os::fd::{AsRawFd, IntoRawFd};
 
     fn bytes(rights: &Rights) -> Vec<u8> {
@@ -219,6 +220,10 @@ mod tests {
     /// With a number that tests which run beside this one are not given once it is free.
     fn open_high() -> RawFd {
         let low = open();
+        // Miri runs tests one after the other, and gives the lowest number whatever is asked for.
+        if cfg!(miri) {
+            return low;
+        }
         // SAFETY: both calls are harmless on a descriptor of ours.
         let high = unsafe {
             let high = libc::fcntl(low, libc::F_DUPFD_CLOEXEC, 600);
@@ -325,22 +330,84 @@ mod tests {
         buffer.extend(data);
     }
 
+    #[cfg(target_os = "linux")]
+    const CREDENTIALS: libc::c_int = libc::SCM_CREDENTIALS;
+    #[cfg(not(target_os = "linux"))]
+    const CREDENTIALS: libc::c_int = libc::SCM_CREDS;
+
+    /// Up to `most` numbers that no descriptor has.
+    fn made_up(random: &mut Random, most: usize) -> Vec<RawFd> {
+        (0..random.below(most + 1)).map(|_| random.below(1 << 20) as RawFd).collect()
+    }
+
+    /// What the C library's macros find in a control buffer: `((level, type), data)`.
+    fn read_by_macros(rights: &Rights) -> Vec<((i32, i32), Vec<u8>)> {
+        let mut found = Vec::new();
+        // SAFETY: plain integers and pointers, for which zero is valid.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        message.msg_control = rights.as_ptr().cast_mut().cast();
+        message.msg_controllen = rights.len() as _;
+        // SAFETY: pointer and length are of one buffer; a header and data that start within it are
+        // what this test is about: Miri and AddressSanitizer see every byte that is read.
+        unsafe {
+            let mut at = libc::CMSG_FIRSTHDR(&message);
+            while !at.is_null() {
+                let data = libc::CMSG_DATA(at);
+                let len = (*at).cmsg_len as usize - data.byte_offset_from_unsigned(at);
+                let kind = ((*at).cmsg_level, (*at).cmsg_type);
+                found.push((kind, slice::from_raw_parts(data, len).to_vec()));
+                at = libc::CMSG_NXTHDR(&message, at);
+            }
+        }
+        found
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn any_descriptors_and_credentials_are_encoded_as_the_macros_do() {
+        crate::random::rounds(|random| {
+            let most = random.choose(&[3, 20, MAX_FDS]);
+            let fds = made_up(random, most);
+            let number = |random: &mut Random| random.below(1 << 32) as u32;
+            let sender = Credentials {
+                pid: number(random) as i32,
+                uid: number(random),
+                gid: number(random),
+            };
+            let claimed = random.choose(&[None, Some(sender)]);
+            let rights = Rights::with_credentials(&fds, claimed).unwrap();
+            let mut expected = Vec::new();
+            if !fds.is_empty() {
+                let data = fds.iter().flat_map(|fd| fd.to_ne_bytes()).collect();
+                expected.push(((libc::SOL_SOCKET, libc::SCM_RIGHTS), data));
+            }
+            if let Some(Credentials { pid, uid, gid }) = claimed {
+                let data = [pid as u32, uid, gid].map(u32::to_ne_bytes).concat();
+                expected.push(((libc::SOL_SOCKET, libc::SCM_CREDENTIALS), data));
+            }
+            assert_eq!(read_by_macros(&rights), expected);
+            // SAFETY: the numbers are made up, and given up again below without being closed.
+            let received = unsafe { Received::decode(&bytes(&rights)) };
+            assert_eq!((numbers(received.fds), received.credentials), (fds, claimed));
+        });
+    }
+
     #[test]
     fn any_sequence_of_messages_is_decoded_and_any_damage_survived() {
         crate::random::rounds(|random| {
             let (mut control, mut sent) = (Vec::new(), Vec::new());
             for _ in 0..random.below(5) {
                 if random.below(2) == 0 {
-                    let fds: Vec<RawFd> =
-                        (0..random.below(20)).map(|_| random.below(1 << 20) as RawFd).collect();
+                    let fds = made_up(random, 20);
                     let bytes: Vec<u8> = fds.iter().flat_map(|fd| fd.to_ne_bytes()).collect();
                     push_message(&mut control, (libc::SOL_SOCKET, libc::SCM_RIGHTS), &bytes);
                     sent.extend(fds);
                 } else {
-                    let kinds = [(libc::SOL_SOCKET, libc::SCM_TIMESTAMP), (libc::SOL_SOCKET, 77)];
+                    let kinds = [libc::SCM_TIMESTAMP, CREDENTIALS, 77];
+                    let kind = (libc::SOL_SOCKET, random.choose(&kinds));
                     // Nothing that damage could turn into -1, which no OwnedFd may be.
                     let data: Vec<u8> = (0..random.below(40)).map(|byte| byte as u8).collect();
-                    push_message(&mut control, random.choose(&kinds), &data);
+                    push_message(&mut control, kind, &data);
                 }
             }
             // SAFETY: the numbers are made up, and given up again below without being closed.

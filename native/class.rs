@@ -19,12 +19,32 @@ use crate::memory::{Bytes, Room};
 /// A plain function over `context`, which the caller keeps alive while JavaScript can run.
 pub fn function<C: 'static>(js: Js, name: &CStr, context: &Rc<C>, call: Method<C>) -> Value {
     let (name, len) = (name.as_ptr(), name.count_bytes() as isize);
-    // Leaked on purpose: a few words for each environment, as long-lived as the function.
-    let data = Box::into_raw(Box::new((Rc::as_ptr(context), call))).cast();
+    let target: Box<Target<C>> = Box::new((Rc::as_ptr(context), call));
+    let data = Box::into_raw(target).cast();
     // SAFETY: name and len agree; call_function::<C> expects this data.
-    js.make(|env, out| unsafe {
+    let function = js.make(|env, out| unsafe {
         sys::napi_create_function(env, name, len, Some(call_function::<C>), data, out)
-    })
+    });
+    let (no_hint, no_reference) = (ptr::null_mut(), ptr::null_mut());
+    // Without it each worker would leave its functions' data behind.
+    // SAFETY: a new function, and what drop_target::<C> expects; fails with a status if it is none.
+    unsafe {
+        let drop = Some(drop_target::<C> as _);
+        sys::napi_add_finalizer(js.raw(), function, data, drop, no_hint, no_reference);
+    }
+    function
+}
+
+/// What a [`function`] calls, and with what.
+type Target<C> = (*const C, Method<C>);
+
+unsafe extern "C" fn drop_target<C: 'static>(
+    _env: sys::napi_env,
+    data: *mut c_void,
+    _hint: *mut c_void,
+) {
+    // SAFETY: the box leaked in `function`, whose function nobody can call any more.
+    drop(unsafe { Box::from_raw(data.cast::<Target<C>>()) });
 }
 
 unsafe extern "C" fn call_function<C: 'static>(
@@ -33,8 +53,8 @@ unsafe extern "C" fn call_function<C: 'static>(
 ) -> Value {
     // SAFETY: called by Node-API with this call's info.
     let (call, data) = unsafe { read_call(env, info) };
-    // SAFETY: `data` is what `function` leaked.
-    let (context, function) = unsafe { *data.cast::<(*const C, Method<C>)>() };
+    // SAFETY: `data` is what `function` leaked; it goes after the function.
+    let (context, function) = unsafe { *data.cast::<Target<C>>() };
     // SAFETY: the owner of the context keeps it alive while JavaScript can run.
     let context = unsafe { shared(context) };
     function(&call, &context)

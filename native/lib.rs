@@ -31,6 +31,8 @@ mod ancillary;
 mod batch;
 mod blocking;
 mod calls;
+#[cfg(all(test, target_os = "linux"))]
+mod carried;
 mod class;
 mod core;
 mod descriptor;

@@ -53,9 +53,12 @@ impl Drop for Told {
 pub fn rounds(mut body: impl FnMut(&mut Random)) {
     let number = |name| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seed = number("AFUNIX_FUZZ_SEED").unwrap_or(1);
-    for round in 0..number("AFUNIX_FUZZ_ROUNDS").unwrap_or(2000) {
+    let count = number("AFUNIX_FUZZ_ROUNDS").unwrap_or(2000);
+    for round in 0..count {
         let told = Told(seed, round);
         body(&mut Random((seed ^ round.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1));
         drop(told);
     }
+    // Shown by `--show-output`; counted by test/torture/cases/native.js.
+    println!("{count} rounds with seed {seed}");
 }

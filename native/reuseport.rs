@@ -125,4 +125,28 @@ mod tests {
             assert_eq!(parse(wrong.as_bytes(), 1), Err(Errno::INVAL), "{wrong}");
         }
     }
+
+    #[test]
+    fn any_bytes_are_an_address_or_refused() {
+        const PARTS: [&[u8]; 9] = [b"1", b"255", b"fe80", b":", b"::", b".", b"%", b"\0", b"lo"];
+        crate::random::rounds(|random| {
+            let len = random.below(40);
+            let host = match random.below(2) {
+                0 => random.bytes(len),
+                _ => {
+                    (0..random.below(9)).map(|_| random.choose(&PARTS)).collect::<Vec<_>>().concat()
+                }
+            };
+            let port = random.below(1 << 16) as u16;
+            match parse(&host, port) {
+                Err(errno) => assert_eq!(errno, Errno::INVAL),
+                // Said again without the zone, whose number it has taken over, it is the same.
+                Ok(address) => {
+                    assert_eq!(address.port(), port);
+                    let again = parse(address.ip().to_string().as_bytes(), port).unwrap();
+                    assert_eq!(again.ip(), address.ip());
+                }
+            }
+        });
+    }
 }
