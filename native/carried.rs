@@ -1,6 +1,6 @@
 //! Owns: randomized tests of what messages and a connection's bytes carry over real sockets, with
 //! names, descriptors and credentials beside them.
-//! May import: addr, ancillary, message, stream, socket, random.
+//! May import: addr, ancillary, message, stream, socket, socket_file, random.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -17,7 +17,7 @@ use crate::ancillary::{Credentials, MAX_FDS, Rights};
 use crate::errno::Errno;
 use crate::message::{self, Outgoing, RECEIVE_BATCH, Receiver};
 use crate::random::{Random, rounds};
-use crate::{socket, stream};
+use crate::{socket, socket_file, stream};
 
 /// Bytes under way at once: what the smallest send buffer takes.
 const MOST_BYTES: usize = 100_000;
@@ -132,7 +132,7 @@ impl Way {
         }
         let mut bound = || {
             let (socket, name) = (socket::create(Type::DGRAM).unwrap(), name(random, number));
-            socket::bind(socket.as_fd(), &name, None).unwrap();
+            socket_file::bind(socket.as_fd(), &name, None).unwrap();
             assert_eq!(socket::local_address(socket.as_fd()).unwrap(), name);
             (socket, name)
         };
