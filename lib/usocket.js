@@ -256,7 +256,7 @@ class USocket extends ConnectedSocket {
       writes.final = callback;
       return;
     }
-    const error = failGroups(writes, unsentError);
+    const error = failGroups(this, unsentError);
     // Fails where the peer is gone, and then there is nobody to tell.
     this[kHandle]?.shutDownSending();
     callback(error);
@@ -275,7 +275,7 @@ class USocket extends ConnectedSocket {
       writes.deferred = null;
       const reason = sendFailure ?? connected.destroyedError(error);
       cancelled?.(reason);
-      failGroups(writes, () => reason);
+      failGroups(this, () => reason);
       // Behind what these left to the next tick.
       process.nextTick(callback);
     });

@@ -179,6 +179,22 @@ describe('sending', onLinux(), () => {
     await assertNoLeak(before);
   });
 
+  test('the end comes first: what was not sent is closed, though the socket goes on receiving', async (t) => {
+    const [one, two] = makePair(t, { allowHalfOpen: true });
+    const before = countFds();
+    const outcomes = new Outcomes();
+    const fds = nulls(3);
+    one.write(fds, outcomes.callback());
+    fds.forEach(closeFd);
+    assert.equal(countFds(), before + fds.length);
+    one.end();
+    assert.deepEqual(await outcomes.settled(), [[0, 'ERR_AFUNIX_FDS_UNSENT']]);
+    assert.equal(countFds(), before);
+    const received = nextEvent(one, 'data');
+    two.write('still heard');
+    assert.equal(String((await received)[0]), 'still heard');
+  });
+
   test("the end comes first and there is no callback: 'error'", async (t) => {
     const [one, two] = makePair(t);
     two.resume();
