@@ -47,6 +47,8 @@ class SeqpacketSocket extends ConnectedSocket {
    * @param {number} [options.readableHighWaterMark=64] - in messages
    * @param {number} [options.writableHighWaterMark=65536] - in bytes
    * @param {AbortSignal} [options.signal] - destroys the socket
+   * @param {boolean} [options.pauseOnConnect=false] - of a server or a pair: nothing is read before
+   *   resume()
    * @throws {Error} EBADF, ENOTSOCK, EAFNOSUPPORT, EPROTOTYPE, EEXIST for an unsuitable `fd`
    */
   constructor(options) {

@@ -44,6 +44,7 @@ const { ConnectedSocket, kCancelWrites, kDeliver, kDieAfter, kEmitConnect, kStar
   connected;
 
 const SOCK_STREAM = 1;
+
 /**
  * A Unix stream socket that passes descriptors, and stands in for net.Socket.
  *
@@ -62,7 +63,8 @@ class USocket extends ConnectedSocket {
    * @param {number} [options.maxPendingFds=1024] - descriptors that may wait to be taken
    * @param {boolean} [options.credentials=false] - chunks have their sender's `credentials`
    * @param {{ buffer, callback }} [options.onread] - receive into a buffer of yours, as in net
-   * @param {boolean} [options.pauseOnConnect=false] - of a server: connections start paused
+   * @param {boolean} [options.pauseOnConnect=false] - of a server or a pair: nothing is read before
+   *   resume()
    * @param {number} [options.timeout] - as setTimeout()
    * @param {number} [options.highWaterMark] - and readableHighWaterMark, writableHighWaterMark, in
    *   bytes, as in Duplex; 64 KiB unless set
