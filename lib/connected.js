@@ -1,6 +1,6 @@
 // Owns: what sockets with one peer have in common, whatever they carry: connecting, reading as the
 // peer sends, ends and failures, the time-out, names.
-// May import: diagnostics, errors, fds, handle, members, options, validate.
+// May import: diagnostics, errors, fds, handle, members, options, pair, validate.
 'use strict';
 
 const { Duplex, addAbortSignal } = require('node:stream');
@@ -12,6 +12,7 @@ const check = require('./validate');
 const handles = require('./handle');
 const { kConnectionClosed, kState, shareMembers } = require('./members');
 const { configure, socketOptions } = require('./options');
+const { kAdoptHandle } = require('./pair');
 
 const { Endpoint, demand, flag, kEnd, kError, kHandle, kMessage } = handles;
 
@@ -39,9 +40,8 @@ const kGoOn = Symbol('kGoOn');
 const kTouch = Symbol('kTouch');
 const kDieAfter = Symbol('kDieAfter');
 const kIsConnected = Symbol('kIsConnected');
-// Options between classes.
+// An option between classes.
 const kChecked = Symbol('kChecked');
-const kAdoptHandle = Symbol('kAdoptHandle');
 
 /**
  * A socket with one peer.
@@ -341,19 +341,6 @@ function startReading(socket) {
   if (status < 0) socket.destroy(systemError(status, 'epoll_ctl'));
 }
 
-/** Two sockets of a class, connected to each other, socketpair(2). */
-function makePair(Socket, type, options) {
-  options = check.optionsObject(options);
-  const ends = [new Endpoint(type), new Endpoint(type)];
-  demand(ends[0].createPair(ends[1]), 'socketpair');
-  try {
-    return ends.map((end) => new Socket({ ...options, fd: undefined, [kAdoptHandle]: end }));
-  } catch (error) {
-    for (const end of ends) end.close();
-    throw error;
-  }
-}
-
 /**
  * Checks that a socket has not been connected yet, nor destroyed.
  *
@@ -464,7 +451,6 @@ module.exports = {
   demandFresh,
   destroyedError,
   isFatal,
-  kAdoptHandle,
   kCancelWrites,
   kChecked,
   kDeliver,
@@ -474,6 +460,5 @@ module.exports = {
   kIsConnected,
   kStart,
   kTouch,
-  makePair,
   startReading,
 };

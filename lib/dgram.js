@@ -1,5 +1,5 @@
 // Owns: DgramSocket, SOCK_DGRAM Unix sockets.
-// May import: diagnostics, errors, fds, handle, lanes, members, options, outbox, validate.
+// May import: diagnostics, errors, fds, handle, lanes, members, options, outbox, pair, validate.
 'use strict';
 
 const { Buffer } = require('node:buffer');
@@ -14,6 +14,7 @@ const { Lanes, PEER } = require('./lanes');
 const { kOutbox, kState, shareMembers, shareOutboxMembers } = require('./members');
 const { configure, socketOptions } = require('./options');
 const { Outbox } = require('./outbox');
+const { kAdoptHandle, makePair } = require('./pair');
 const check = require('./validate');
 
 const { Endpoint, demand, flag, kError, kHandle, kMessage, kSenderName, kSettled } = handles;
@@ -32,8 +33,6 @@ const CONNECT_STATE_CONNECTED = 1;
 
 const kSenderPath = Symbol('kSenderPath');
 const kOpenHandle = Symbol('kOpenHandle');
-// Not the method's name: whoever takes a socket for options has that too.
-const kMadeHandle = Symbol('kMadeHandle');
 
 /** What makes a message an `'error'` event. */
 const BAD_MESSAGE = flag.TRUNCATED | handles.FDS_MISSING;
@@ -84,7 +83,7 @@ class DgramSocket extends EventEmitter {
     this[kSenderName] = null;
     this[kSenderPath] = this[kState].pathsAsBuffers ? Buffer.alloc(0) : '';
     const signal = check.optionalSignal(options.signal);
-    this[kOpenHandle](options, options[kMadeHandle]);
+    this[kOpenHandle](options, options[kAdoptHandle]);
     if (signal) this[kState].stopListening = check.onAbort(signal, () => this.close());
   }
 
@@ -116,17 +115,7 @@ class DgramSocket extends EventEmitter {
    * @returns {[DgramSocket, DgramSocket]}
    */
   static pair(options) {
-    options = check.optionsObject(options);
-    const handle = [new Endpoint(SOCK_DGRAM), new Endpoint(SOCK_DGRAM)];
-    demand(handle[0].createPair(handle[1]), 'socketpair');
-    try {
-      return handle.map((end) => {
-        return new DgramSocket({ ...options, fd: undefined, [kMadeHandle]: end });
-      });
-    } catch (error) {
-      for (const end of handle) end.close();
-      throw error;
-    }
+    return makePair(DgramSocket, SOCK_DGRAM, options);
   }
 
   /**

@@ -1,5 +1,5 @@
 // Owns: SeqpacketServer and SeqpacketSocket, SOCK_SEQPACKET Unix sockets.
-// May import: connected, errors, fds, handle, members, outbox, server, validate.
+// May import: connected, errors, fds, handle, members, outbox, pair, server, validate.
 'use strict';
 
 const { ENOTCONN } = require('node:os').constants.errno;
@@ -11,6 +11,7 @@ const handles = require('./handle');
 const connected = require('./connected');
 const { kOutbox, kState, shareOutboxMembers } = require('./members');
 const { Outbox } = require('./outbox');
+const { makePair } = require('./pair');
 const { SocketServer, listen } = require('./server');
 
 const { flag, kHandle, kSettled } = handles;
@@ -80,7 +81,7 @@ class SeqpacketSocket extends ConnectedSocket {
    * @returns {[SeqpacketSocket, SeqpacketSocket]}
    */
   static pair(options) {
-    return connected.makePair(SeqpacketSocket, SOCK_SEQPACKET, options);
+    return makePair(SeqpacketSocket, SOCK_SEQPACKET, options);
   }
 
   /**

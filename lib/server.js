@@ -1,5 +1,5 @@
 // Owns: what both servers have in common: listening, accepting, closing, counting connections.
-// May import: connected, diagnostics, errors, fds, handle, members, validate.
+// May import: connected, diagnostics, errors, fds, handle, members, pair, validate.
 'use strict';
 
 const { EventEmitter, on } = require('node:events');
@@ -7,9 +7,10 @@ const { codedError, systemError } = require('./errors');
 const { tellClose, tellConnection, tellListen } = require('./diagnostics');
 const { descriptorOf } = require('./fds');
 const check = require('./validate');
-const { kAdoptHandle, kChecked } = require('./connected');
+const { kChecked } = require('./connected');
 const { kConnectionClosed, kState } = require('./members');
 const handles = require('./handle');
+const { kAdoptHandle } = require('./pair');
 
 const { Endpoint, Listener, demand, kAccepts, kConnection, kError, kHandle, kShortage } = handles;
 

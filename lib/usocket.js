@@ -1,6 +1,6 @@
 // Owns: UServer and USocket, SOCK_STREAM Unix sockets that pass descriptors.
-// May import: callback, connected, errors, fds, handle, members, server, stream-reads, stream-writes,
-// validate.
+// May import: callback, connected, errors, fds, handle, members, pair, server, stream-reads,
+// stream-writes, validate.
 'use strict';
 
 const { Buffer } = require('node:buffer');
@@ -13,6 +13,7 @@ const check = require('./validate');
 const handles = require('./handle');
 const connected = require('./connected');
 const { kState } = require('./members');
+const { makePair } = require('./pair');
 const { SocketServer, listen } = require('./server');
 const {
   deliverBytes,
@@ -104,7 +105,7 @@ class USocket extends ConnectedSocket {
    * @returns {[USocket, USocket]}
    */
   static pair(options) {
-    return connected.makePair(USocket, SOCK_STREAM, { ...options, path: undefined });
+    return makePair(USocket, SOCK_STREAM, options);
   }
 
   /**
