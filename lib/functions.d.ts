@@ -57,7 +57,7 @@ export interface MemfdOptions {
  * Makes an anonymous file in memory, memfd_create(2), with these bytes in it and its offset at 0.
  * The descriptor is close-on-exec and yours to close. Linux only.
  *
- * @throws EMFILE, ENFILE, ENOMEM, ENOSPC; ENOSYS elsewhere than on Linux
+ * @throws EMFILE, ENFILE, ENOMEM, ENOSPC, EFBIG; ENOSYS elsewhere than on Linux
  */
 export declare function memfd(data?: MessageData, options?: MemfdOptions): number;
 
