@@ -16,7 +16,6 @@ const { kAdoptHandle } = require('./pair');
 
 const { Endpoint, demand, flag, kEnd, kError, kHandle, kMessage } = handles;
 
-const MAX_INT = 2 ** 31 - 1;
 const DEFAULT_CONNECT_TIMEOUT = 10_000;
 /** The longest pause between attempts to connect to a full backlog, in milliseconds. */
 const MAX_CONNECT_PAUSE = 8;
@@ -70,7 +69,7 @@ class ConnectedSocket extends Duplex {
     this[kState] = {
       type,
       options: options[kChecked] ?? socketOptions(options, receiveFds),
-      connectTimeout: check.integer(wait, 'options.connectTimeout', 0, MAX_INT),
+      connectTimeout: check.integer(wait, 'options.connectTimeout', 0, check.MAX_INT),
       connectState: CONNECT_STATE_UNCONNECTED,
       connectTimer: null,
       reading: false,

@@ -17,11 +17,9 @@ const { Outbox } = require('./outbox');
 const { kAdoptHandle, makePair } = require('./pair');
 const check = require('./validate');
 
-const { Endpoint, demand, flag, kError, kHandle, kMessage, kSenderName, kSettled } = handles;
+const { Endpoint, SOCK_DGRAM, demand, flag, kError, kHandle, kMessage, kSenderName, kSettled } =
+  handles;
 
-const SOCK_DGRAM = 2;
-const MAX_INT = 2 ** 31 - 1;
-const DEFAULT_HIGH_WATER_MARK = 64 * 1024;
 /** Messages an iterator holds before it stops the socket from reading more. */
 const ITERATOR_HIGH_WATER_MARK = 64;
 const ENOBUFS = -constants.errno.ENOBUFS;
@@ -73,12 +71,9 @@ class DgramSocket extends EventEmitter {
       lanes: new Lanes(),
       stopListening: null,
     };
-    const mark = options.writableHighWaterMark ?? DEFAULT_HIGH_WATER_MARK;
-    this[kOutbox] = new Outbox(
-      this,
-      check.integer(mark, 'options.writableHighWaterMark'),
-      (error) => this.emit('error', error),
-    );
+    this[kOutbox] = new Outbox(this, options.writableHighWaterMark, (error) => {
+      this.emit('error', error);
+    });
     // Until a sender has a name, the unnamed one is the sender.
     this[kSenderName] = null;
     this[kSenderPath] = this[kState].pathsAsBuffers ? Buffer.alloc(0) : '';
@@ -274,7 +269,10 @@ class DgramSocket extends EventEmitter {
 
   /** Sets SO_RCVBUF, in bytes. */
   setRecvBufferSize(size) {
-    demand(running(this).bufferSize(1, check.integer(size, 'size', 1, MAX_INT)), 'setsockopt');
+    demand(
+      running(this).bufferSize(1, check.integer(size, 'size', 1, check.MAX_INT)),
+      'setsockopt',
+    );
   }
 
   /** SO_SNDBUF in bytes, as the kernel counts (Linux doubles what was set). */
@@ -284,7 +282,10 @@ class DgramSocket extends EventEmitter {
 
   /** Sets SO_SNDBUF, in bytes: what bounds a message's size. */
   setSendBufferSize(size) {
-    demand(running(this).bufferSize(0, check.integer(size, 'size', 1, MAX_INT)), 'setsockopt');
+    demand(
+      running(this).bufferSize(0, check.integer(size, 'size', 1, check.MAX_INT)),
+      'setsockopt',
+    );
   }
 
   /** The name the socket is bound to; '' while it has none. */

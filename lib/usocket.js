@@ -40,11 +40,9 @@ const {
   writeWithFds,
 } = require('./stream-writes');
 
-const { flag, kHandle, kSettled } = handles;
+const { SOCK_STREAM, flag, kHandle, kSettled } = handles;
 const { ConnectedSocket, kCancelWrites, kDeliver, kDieAfter, kEmitConnect, kStart, kTouch } =
   connected;
-
-const SOCK_STREAM = 1;
 
 /**
  * A Unix stream socket that passes descriptors, and stands in for net.Socket.
