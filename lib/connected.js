@@ -1,6 +1,6 @@
 // Owns: what sockets with one peer have in common, whatever they carry: connecting, reading as the
 // peer sends, ends and failures, the time-out, names.
-// May import: diagnostics, errors, fds, handle, members, options, validate.
+// May import: diagnostics, errors, fds, handle, members, options, pair, validate.
 'use strict';
 
 const { Duplex, addAbortSignal } = require('node:stream');
@@ -12,10 +12,10 @@ const check = require('./validate');
 const handles = require('./handle');
 const { kConnectionClosed, kState, shareMembers } = require('./members');
 const { configure, socketOptions } = require('./options');
+const { kAdoptHandle } = require('./pair');
 
 const { Endpoint, demand, flag, kEnd, kError, kHandle, kMessage } = handles;
 
-const MAX_INT = 2 ** 31 - 1;
 const DEFAULT_CONNECT_TIMEOUT = 10_000;
 /** The longest pause between attempts to connect to a full backlog, in milliseconds. */
 const MAX_CONNECT_PAUSE = 8;
@@ -39,9 +39,8 @@ const kGoOn = Symbol('kGoOn');
 const kTouch = Symbol('kTouch');
 const kDieAfter = Symbol('kDieAfter');
 const kIsConnected = Symbol('kIsConnected');
-// Options between classes.
+// An option between classes.
 const kChecked = Symbol('kChecked');
-const kAdoptHandle = Symbol('kAdoptHandle');
 
 /**
  * A socket with one peer.
@@ -70,7 +69,7 @@ class ConnectedSocket extends Duplex {
     this[kState] = {
       type,
       options: options[kChecked] ?? socketOptions(options, receiveFds),
-      connectTimeout: check.integer(wait, 'options.connectTimeout', 0, MAX_INT),
+      connectTimeout: check.integer(wait, 'options.connectTimeout', 0, check.MAX_INT),
       connectState: CONNECT_STATE_UNCONNECTED,
       connectTimer: null,
       reading: false,
@@ -341,19 +340,6 @@ function startReading(socket) {
   if (status < 0) socket.destroy(systemError(status, 'epoll_ctl'));
 }
 
-/** Two sockets of a class, connected to each other, socketpair(2). */
-function makePair(Socket, type, options) {
-  options = check.optionsObject(options);
-  const ends = [new Endpoint(type), new Endpoint(type)];
-  demand(ends[0].createPair(ends[1]), 'socketpair');
-  try {
-    return ends.map((end) => new Socket({ ...options, fd: undefined, [kAdoptHandle]: end }));
-  } catch (error) {
-    for (const end of ends) end.close();
-    throw error;
-  }
-}
-
 /**
  * Checks that a socket has not been connected yet, nor destroyed.
  *
@@ -464,7 +450,6 @@ module.exports = {
   demandFresh,
   destroyedError,
   isFatal,
-  kAdoptHandle,
   kCancelWrites,
   kChecked,
   kDeliver,
@@ -474,6 +459,5 @@ module.exports = {
   kIsConnected,
   kStart,
   kTouch,
-  makePair,
   startReading,
 };

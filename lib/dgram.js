@@ -1,5 +1,5 @@
 // Owns: DgramSocket, SOCK_DGRAM Unix sockets.
-// May import: diagnostics, errors, fds, handle, lanes, members, options, outbox, validate.
+// May import: diagnostics, errors, fds, handle, lanes, members, options, outbox, pair, validate.
 'use strict';
 
 const { Buffer } = require('node:buffer');
@@ -14,13 +14,12 @@ const { Lanes, PEER } = require('./lanes');
 const { kOutbox, kState, shareMembers, shareOutboxMembers } = require('./members');
 const { configure, socketOptions } = require('./options');
 const { Outbox } = require('./outbox');
+const { kAdoptHandle, makePair } = require('./pair');
 const check = require('./validate');
 
-const { Endpoint, demand, flag, kError, kHandle, kMessage, kSenderName, kSettled } = handles;
+const { Endpoint, SOCK_DGRAM, demand, flag, kError, kHandle, kMessage, kSenderName, kSettled } =
+  handles;
 
-const SOCK_DGRAM = 2;
-const MAX_INT = 2 ** 31 - 1;
-const DEFAULT_HIGH_WATER_MARK = 64 * 1024;
 /** Messages an iterator holds before it stops the socket from reading more. */
 const ITERATOR_HIGH_WATER_MARK = 64;
 const ENOBUFS = -constants.errno.ENOBUFS;
@@ -32,8 +31,6 @@ const CONNECT_STATE_CONNECTED = 1;
 
 const kSenderPath = Symbol('kSenderPath');
 const kOpenHandle = Symbol('kOpenHandle');
-// Not the method's name: whoever takes a socket for options has that too.
-const kMadeHandle = Symbol('kMadeHandle');
 
 /** What makes a message an `'error'` event. */
 const BAD_MESSAGE = flag.TRUNCATED | handles.FDS_MISSING;
@@ -74,17 +71,14 @@ class DgramSocket extends EventEmitter {
       lanes: new Lanes(),
       stopListening: null,
     };
-    const mark = options.writableHighWaterMark ?? DEFAULT_HIGH_WATER_MARK;
-    this[kOutbox] = new Outbox(
-      this,
-      check.integer(mark, 'options.writableHighWaterMark'),
-      (error) => this.emit('error', error),
-    );
+    this[kOutbox] = new Outbox(this, options.writableHighWaterMark, (error) => {
+      this.emit('error', error);
+    });
     // Until a sender has a name, the unnamed one is the sender.
     this[kSenderName] = null;
     this[kSenderPath] = this[kState].pathsAsBuffers ? Buffer.alloc(0) : '';
     const signal = check.optionalSignal(options.signal);
-    this[kOpenHandle](options, options[kMadeHandle]);
+    this[kOpenHandle](options, options[kAdoptHandle]);
     if (signal) this[kState].stopListening = check.onAbort(signal, () => this.close());
   }
 
@@ -116,17 +110,7 @@ class DgramSocket extends EventEmitter {
    * @returns {[DgramSocket, DgramSocket]}
    */
   static pair(options) {
-    options = check.optionsObject(options);
-    const handle = [new Endpoint(SOCK_DGRAM), new Endpoint(SOCK_DGRAM)];
-    demand(handle[0].createPair(handle[1]), 'socketpair');
-    try {
-      return handle.map((end) => {
-        return new DgramSocket({ ...options, fd: undefined, [kMadeHandle]: end });
-      });
-    } catch (error) {
-      for (const end of handle) end.close();
-      throw error;
-    }
+    return makePair(DgramSocket, SOCK_DGRAM, options);
   }
 
   /**
@@ -285,7 +269,10 @@ class DgramSocket extends EventEmitter {
 
   /** Sets SO_RCVBUF, in bytes. */
   setRecvBufferSize(size) {
-    demand(running(this).bufferSize(1, check.integer(size, 'size', 1, MAX_INT)), 'setsockopt');
+    demand(
+      running(this).bufferSize(1, check.integer(size, 'size', 1, check.MAX_INT)),
+      'setsockopt',
+    );
   }
 
   /** SO_SNDBUF in bytes, as the kernel counts (Linux doubles what was set). */
@@ -295,7 +282,10 @@ class DgramSocket extends EventEmitter {
 
   /** Sets SO_SNDBUF, in bytes: what bounds a message's size. */
   setSendBufferSize(size) {
-    demand(running(this).bufferSize(0, check.integer(size, 'size', 1, MAX_INT)), 'setsockopt');
+    demand(
+      running(this).bufferSize(0, check.integer(size, 'size', 1, check.MAX_INT)),
+      'setsockopt',
+    );
   }
 
   /** The name the socket is bound to; '' while it has none. */

@@ -5,11 +5,10 @@
 const dgram = require('node:dgram');
 const { closeFd: closeNatively } = require('./binding');
 const { invalidType, outOfRange, systemError } = require('./errors');
-const { integer, isOptions, messageBytes } = require('./validate');
+const { MAX_INT, integer, isOptions, messageBytes } = require('./validate');
 
 /** The kernel's limit of one message, SCM_MAX_FD. */
 const MAX_FDS = 253;
-const MAX_INT = 2 ** 31 - 1;
 
 const NO_FDS = Object.freeze([]);
 

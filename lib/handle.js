@@ -17,8 +17,10 @@
 
 const { Buffer } = require('node:buffer');
 const { markAsUntransferable } = require('node:worker_threads');
-const { Endpoint, Listener, setHooks } = require('./binding');
+const binding = require('./binding');
 const { codedError, systemError } = require('./errors');
+
+const { Endpoint, Listener, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, setHooks } = binding;
 
 const kHandle = Symbol('kHandle');
 const kMessage = Symbol('kMessage');
@@ -170,6 +172,9 @@ module.exports = {
   Endpoint,
   FDS_MISSING,
   Listener,
+  SOCK_DGRAM,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
   credentialsAt,
   demand,
   descriptorError,

@@ -1,4 +1,6 @@
 // Owns: what the package exports, and nothing else.
+// May import: activation, describe, dgram, fds, from-fd, memfd, reuseport, seqpacket, socketpair,
+// unix-dgram, usocket.
 'use strict';
 
 const { listenFds } = require('./activation');

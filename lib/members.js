@@ -1,10 +1,10 @@
-// Owns: the members that every socket class has alike, whatever it inherits from.
+// Owns: the members that classes of sockets and servers have alike, whatever they inherit from.
 // May import: handle.
 'use strict';
 
 const { kHandle, peerCredentials } = require('./handle');
 
-/** A socket's own record: `referenced`, and what its class adds. */
+/** The record of a socket or server: `referenced`, and what its class adds. */
 const kState = Symbol('kState');
 /** A server's method for a connection that has closed. */
 const kConnectionClosed = Symbol('kConnectionClosed');
@@ -29,19 +29,22 @@ class OutboxMembers {
   }
 }
 
-/** The same for every socket. */
-class SocketMembers {
+/** The same for whatever can have a peer. */
+class PeerMembers {
+  /** `{ pid, uid, gid }` of whoever made the peer (SO_PEERCRED); undefined without one. */
+  get peerCredentials() {
+    return peerCredentials(this[kHandle]);
+  }
+}
+
+/** The same for whatever has a native handle. */
+class HandleMembers {
   /** The descriptor's number; -1 while there is none. */
   get fd() {
     return this[kHandle] === null ? -1 : this[kHandle].fd();
   }
 
-  /** `{ pid, uid, gid }` of whoever made the peer (SO_PEERCRED); undefined without one. */
-  get peerCredentials() {
-    return peerCredentials(this[kHandle]);
-  }
-
-  /** Lets the open socket keep the process alive: the default. @returns {this} */
+  /** Lets the open socket, or listening server, keep the process alive: the default. @returns {this} */
   ref() {
     this[kState].referenced = true;
     this[kState].connectTimer?.ref();
@@ -49,7 +52,7 @@ class SocketMembers {
     return this;
   }
 
-  /** Lets the process end although the socket is open. @returns {this} */
+  /** Lets the process end although it is open. @returns {this} */
   unref() {
     this[kState].referenced = false;
     this[kState].connectTimer?.unref();
@@ -57,7 +60,7 @@ class SocketMembers {
     return this;
   }
 
-  /** Whether the open socket keeps the process alive. */
+  /** Whether it is open and keeps the process alive. */
   hasRef() {
     return this[kHandle] !== null && this[kState].referenced;
   }
@@ -70,9 +73,15 @@ function copyMembers(Target, Source) {
   Object.defineProperties(Target.prototype, members);
 }
 
+/** Gives a class what every socket and server has. */
+function shareHandleMembers(Target) {
+  copyMembers(Target, HandleMembers);
+}
+
 /** Gives a class what every socket has. */
 function shareMembers(Target) {
-  copyMembers(Target, SocketMembers);
+  shareHandleMembers(Target);
+  copyMembers(Target, PeerMembers);
 }
 
 /** Gives a class what shows how much waits in its Outbox. */
@@ -80,4 +89,11 @@ function shareOutboxMembers(Target) {
   copyMembers(Target, OutboxMembers);
 }
 
-module.exports = { kConnectionClosed, kOutbox, kState, shareMembers, shareOutboxMembers };
+module.exports = {
+  kConnectionClosed,
+  kOutbox,
+  kState,
+  shareHandleMembers,
+  shareMembers,
+  shareOutboxMembers,
+};

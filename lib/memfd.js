@@ -23,7 +23,7 @@ const MAX_NAME = 249;
  *   default 'afunix'
  * @param {boolean} [options.seal] - nobody can change content or size any more; default false
  * @throws {TypeError} ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE
- * @throws {Error} EMFILE, ENFILE, ENOMEM, ENOSPC; ENOSYS elsewhere than on Linux
+ * @throws {Error} EMFILE, ENFILE, ENOMEM, ENOSPC, EFBIG; ENOSYS elsewhere than on Linux
  * @returns {number}
  */
 function memfd(data = '', options = undefined) {

@@ -5,7 +5,6 @@
 const check = require('./validate');
 const { demand } = require('./handle');
 
-const MAX_INT = 2 ** 31 - 1;
 /** As in native/inbox.rs. */
 const DEFAULT_MAX_PENDING_FDS = 1024;
 
@@ -19,7 +18,7 @@ function socketOptions(options, receiveFds = false) {
   const checked = {
     receiveFds: check.optionalBoolean(options.receiveFds, 'options.receiveFds', receiveFds),
     credentials: check.optionalBoolean(options.credentials, 'options.credentials', false),
-    maxPendingFds: check.integer(mark, 'options.maxPendingFds', 0, MAX_INT),
+    maxPendingFds: check.integer(mark, 'options.maxPendingFds', 0, check.MAX_INT),
     isUsual: true,
     receiveBufferSize: optionalSize(options.receiveBufferSize, 'options.receiveBufferSize'),
     sendBufferSize: optionalSize(options.sendBufferSize, 'options.sendBufferSize'),
@@ -36,7 +35,7 @@ function socketOptions(options, receiveFds = false) {
 
 /** Bytes, or -1 for what the system has. */
 function optionalSize(size, name) {
-  return size === undefined ? -1 : check.integer(size, name, 1, MAX_INT);
+  return size === undefined ? -1 : check.integer(size, name, 1, check.MAX_INT);
 }
 
 /** Applies what socketOptions() returned to a handle that has its descriptor. */

@@ -1,13 +1,15 @@
 // Owns: what JavaScript keeps of messages on their way out: callbacks, their order, how much waits.
-// May import: binding, callback, errors.
+// May import: binding, callback, errors, validate.
 'use strict';
 
 const { constants } = require('node:os');
 const { send } = require('./binding');
 const { Callback } = require('./callback');
 const { systemError } = require('./errors');
+const check = require('./validate');
 
 const ECANCELED = -constants.errno.ECANCELED;
+const DEFAULT_HIGH_WATER_MARK = 64 * 1024;
 
 /** A queued message, until native code settles it. */
 class QueuedSend {
@@ -25,12 +27,13 @@ class QueuedSend {
 class Outbox {
   /**
    * @param {object} owner - emits `'drain'`
-   * @param {number} highWaterMark - bytes
+   * @param {number | undefined} highWaterMark - the user's option, in bytes
    * @param {(error: Error) => void} onError - of a send that has no callback
    */
   constructor(owner, highWaterMark, onError) {
     this.owner = owner;
-    this.highWaterMark = highWaterMark;
+    const mark = highWaterMark ?? DEFAULT_HIGH_WATER_MARK;
+    this.highWaterMark = check.integer(mark, 'options.writableHighWaterMark');
     this.onError = onError;
     /** Bytes that wait. */
     this.length = 0;

@@ -42,16 +42,25 @@ export type Address = UnixAddress | InetAddress | Inet6Address | FilledAddress;
 
 /** What calls fill in: members of one family. */
 export interface FilledAddress {
+  /** AF_UNIX: then it is the address of a Unix socket. */
   sun_family?: number;
   /** A Buffer where the name is not UTF-8. */
   sun_path?: string | Buffer;
+  /** AF_INET: then it is an IPv4 address. */
   sin_family?: number;
+  /** As in {@link InetAddress}. */
   sin_port?: number;
+  /** As in {@link InetAddress}. */
   sin_addr?: string;
+  /** AF_INET6: then it is an IPv6 address. */
   sin6_family?: number;
+  /** As in {@link Inet6Address}. */
   sin6_port?: number;
+  /** As in {@link Inet6Address}. */
   sin6_flowinfo?: number;
+  /** As in {@link Inet6Address}. */
   sin6_addr?: string;
+  /** As in {@link Inet6Address}. */
   sin6_scope_id?: number;
 }
 

@@ -11,7 +11,7 @@ const { invalidType, systemError } = require('./errors');
 const { descriptorsOf } = require('./fds');
 const { checkLength, lengthOf, memoryOf, vectorsOf } = require('./memory');
 const { SocketAddresses, addressError, checkObject, fillAddress } = require('./sockaddr');
-const { integer, optionsObject } = require('./validate');
+const { MAX_INT, integer, optionsObject } = require('./validate');
 
 const native = binding.posix();
 const { ODD, SLOT, constants } = native;
@@ -20,7 +20,6 @@ const { send: sendNow, sendto: sendToNow, recv: receiveNow, recvfrom: receiveFro
 const { isView } = ArrayBuffer;
 
 const MIN_INT = -(2 ** 31);
-const MAX_INT = 2 ** 31 - 1;
 const MAX_UINT = 2 ** 32 - 1;
 /** More descriptors than any system lets a process open. */
 const MAX_POLLED = 1 << 24;

@@ -1,5 +1,5 @@
 // Owns: SeqpacketServer and SeqpacketSocket, SOCK_SEQPACKET Unix sockets.
-// May import: connected, errors, fds, handle, members, outbox, server, validate.
+// May import: connected, errors, fds, handle, lanes, members, outbox, pair, server, validate.
 'use strict';
 
 const { ENOTCONN } = require('node:os').constants.errno;
@@ -8,20 +8,18 @@ const { codedError, systemError } = require('./errors');
 const { messageParts } = require('./fds');
 const check = require('./validate');
 const handles = require('./handle');
+const { PEER } = require('./lanes');
 const connected = require('./connected');
 const { kOutbox, kState, shareOutboxMembers } = require('./members');
 const { Outbox } = require('./outbox');
+const { makePair } = require('./pair');
 const { SocketServer, listen } = require('./server');
 
-const { flag, kHandle, kSettled } = handles;
+const { SOCK_SEQPACKET, flag, kHandle, kSettled } = handles;
 const { ConnectedSocket, kCancelWrites, kDeliver, kDieAfter, kEmitConnect, kTouch } = connected;
 
-const SOCK_SEQPACKET = 5;
-const MAX_INT = 2 ** 31 - 1;
-const PEER = 0;
 /** Messages that may wait for the reader before the kernel holds the sender back. */
 const DEFAULT_READABLE_MARK = 64;
-const DEFAULT_WRITABLE_MARK = 64 * 1024;
 const DEFAULT_READ_BUFFER = 256 * 1024;
 
 const kReadBufferSize = Symbol('kReadBufferSize');
@@ -47,6 +45,8 @@ class SeqpacketSocket extends ConnectedSocket {
    * @param {number} [options.readableHighWaterMark=64] - in messages
    * @param {number} [options.writableHighWaterMark=65536] - in bytes
    * @param {AbortSignal} [options.signal] - destroys the socket
+   * @param {boolean} [options.pauseOnConnect=false] - of a server or a pair: nothing is read before
+   *   resume()
    * @throws {Error} EBADF, ENOTSOCK, EAFNOSUPPORT, EPROTOTYPE, EEXIST for an unsuitable `fd`
    */
   constructor(options) {
@@ -58,15 +58,10 @@ class SeqpacketSocket extends ConnectedSocket {
     };
     const kind = { type: SOCK_SEQPACKET, duplex, receiveFds: false };
     super(kind, options);
-    const mark = options.writableHighWaterMark ?? DEFAULT_WRITABLE_MARK;
-    this[kOutbox] = new Outbox(
-      this,
-      check.integer(mark, 'options.writableHighWaterMark'),
-      (error) => {
-        // A fatal one destroys the socket, which tells it.
-        if (!connected.isFatal(error.errno)) this.emit('error', error);
-      },
-    );
+    this[kOutbox] = new Outbox(this, options.writableHighWaterMark, (error) => {
+      // A fatal one destroys the socket, which tells it.
+      if (!connected.isFatal(error.errno)) this.emit('error', error);
+    });
     this[kReadBufferSize] = DEFAULT_READ_BUFFER;
     connected.adopt(this, options);
   }
@@ -78,7 +73,7 @@ class SeqpacketSocket extends ConnectedSocket {
    * @returns {[SeqpacketSocket, SeqpacketSocket]}
    */
   static pair(options) {
-    return connected.makePair(SeqpacketSocket, SOCK_SEQPACKET, options);
+    return makePair(SeqpacketSocket, SOCK_SEQPACKET, options);
   }
 
   /**
@@ -208,7 +203,7 @@ class SeqpacketSocket extends ConnectedSocket {
 
   /** Kept for node-unix-socket: messages are whole whatever it says. */
   setInternalReadBufferSize(size) {
-    this[kReadBufferSize] = check.integer(size, 'size', 1, MAX_INT);
+    this[kReadBufferSize] = check.integer(size, 'size', 1, check.MAX_INT);
   }
 }
 

@@ -1,5 +1,5 @@
 // Owns: what both servers have in common: listening, accepting, closing, counting connections.
-// May import: connected, diagnostics, errors, fds, handle, members, validate.
+// May import: connected, diagnostics, errors, fds, handle, members, pair, validate.
 'use strict';
 
 const { EventEmitter, on } = require('node:events');
@@ -7,17 +7,15 @@ const { codedError, systemError } = require('./errors');
 const { tellClose, tellConnection, tellListen } = require('./diagnostics');
 const { descriptorOf } = require('./fds');
 const check = require('./validate');
-const { kAdoptHandle, kChecked } = require('./connected');
-const { kConnectionClosed, kState } = require('./members');
+const { kChecked } = require('./connected');
+const { kConnectionClosed, kState, shareHandleMembers } = require('./members');
 const handles = require('./handle');
+const { kAdoptHandle } = require('./pair');
 
 const { Endpoint, Listener, demand, kAccepts, kConnection, kError, kHandle, kShortage } = handles;
 
-const MAX_INT = 2 ** 31 - 1;
 /** As in net: the kernel's own limit (net.core.somaxconn) may be lower. */
 const DEFAULT_BACKLOG = 511;
-
-const kServer = Symbol('kServer');
 
 /**
  * A server of connected Unix sockets, as net.Server is of TCP ones.
@@ -49,7 +47,7 @@ class SocketServer extends EventEmitter {
     /** Above this many connections new ones are closed at once. No limit unless set. */
     this.maxConnections = undefined;
     this[kHandle] = null;
-    this[kServer] = {
+    this[kState] = {
       Socket,
       type,
       socketOptions: { ...forSockets, fd: undefined, path: undefined, [kChecked]: checked },
@@ -62,7 +60,7 @@ class SocketServer extends EventEmitter {
       stopListening: null,
     };
     if (connectionListener) this.on('connection', connectionListener);
-    if (signal) this[kServer].stopListening = check.onAbort(signal, () => this.close());
+    if (signal) this[kState].stopListening = check.onAbort(signal, () => this.close());
   }
 
   /** Whether the server accepts connections. */
@@ -70,13 +68,8 @@ class SocketServer extends EventEmitter {
     return this[kHandle] !== null;
   }
 
-  /** The descriptor's number; -1 while there is none. */
-  get fd() {
-    return this[kHandle] === null ? -1 : this[kHandle].fd();
-  }
-
   get [kAccepts]() {
-    return this[kHandle] !== null && !this[kServer].paused;
+    return this[kHandle] !== null && !this[kState].paused;
   }
 
   /** The name the server listens at; null while it does not. */
@@ -92,41 +85,22 @@ class SocketServer extends EventEmitter {
    */
   getConnections(callback) {
     check.optionalCallback(callback);
-    process.nextTick(callback, null, this[kServer].connections);
+    process.nextTick(callback, null, this[kState].connections);
     return this;
   }
 
   /** Accepts no more until resume(): connections wait in the backlog. */
   pause() {
-    this[kServer].paused = true;
+    this[kState].paused = true;
     this[kHandle]?.setAccepting(0);
     return this;
   }
 
   /** Accepts again. */
   resume() {
-    this[kServer].paused = false;
+    this[kState].paused = false;
     if (this[kHandle] !== null) demand(this[kHandle].setAccepting(1), 'epoll_ctl');
     return this;
-  }
-
-  /** Lets the listening server keep the process alive: the default. */
-  ref() {
-    this[kServer].referenced = true;
-    this[kHandle]?.setRef(1);
-    return this;
-  }
-
-  /** Lets the process end although the server listens. */
-  unref() {
-    this[kServer].referenced = false;
-    this[kHandle]?.setRef(0);
-    return this;
-  }
-
-  /** Whether the listening server keeps the process alive. */
-  hasRef() {
-    return this[kHandle] !== null && this[kServer].referenced;
   }
 
   /**
@@ -150,7 +124,7 @@ class SocketServer extends EventEmitter {
     if (handle === null) return this;
     tellClose(this);
     this[kHandle] = null;
-    this[kServer].stopListening?.();
+    this[kState].stopListening?.();
     handle.close();
     emitCloseIfEmpty(this);
     return this;
@@ -159,7 +133,7 @@ class SocketServer extends EventEmitter {
   /** close(), as a promise of `'close'`. */
   [Symbol.asyncDispose]() {
     return new Promise((resolve) => {
-      if (this[kServer].closeEmitted) resolve();
+      if (this[kState].closeEmitted) resolve();
       else this.once('close', resolve);
       this.close();
     });
@@ -171,7 +145,7 @@ class SocketServer extends EventEmitter {
   }
 
   [kConnection]() {
-    const { Socket, type, socketOptions, allow, path } = this[kServer];
+    const { Socket, type, socketOptions, allow, path } = this[kState];
     const handle = new Endpoint(type);
     const status = handle.acceptFrom(this[kHandle]);
     if (status < 0) {
@@ -179,7 +153,7 @@ class SocketServer extends EventEmitter {
       this.emit('error', systemError(status, 'accept', path));
       return;
     }
-    const isFull = this[kServer].connections >= (this.maxConnections ?? Infinity);
+    const isFull = this[kState].connections >= (this.maxConnections ?? Infinity);
     if (isFull || !isAllowed(allow, handle)) {
       handle.close();
       this.emit('drop');
@@ -195,25 +169,27 @@ class SocketServer extends EventEmitter {
       return;
     }
     socket[kState].server = this;
-    this[kServer].connections++;
+    this[kState].connections++;
     tellConnection(this, socket);
     this.emit('connection', socket, path);
   }
 
   /** A connection's socket has closed. */
   [kConnectionClosed]() {
-    this[kServer].connections--;
+    this[kState].connections--;
     if (this[kHandle] === null) emitCloseIfEmpty(this);
   }
 
   [kShortage](errno) {
-    this.emit('warning', systemError(errno, 'accept', this[kServer].path));
+    this.emit('warning', systemError(errno, 'accept', this[kState].path));
   }
 
   [kError](errno) {
-    this.emit('error', systemError(errno, 'accept', this[kServer].path));
+    this.emit('error', systemError(errno, 'accept', this[kState].path));
   }
 }
+
+shareHandleMembers(SocketServer);
 
 /** Whether the peer of a new connection may stay; an exception of the user's refuses it too. */
 function isAllowed(allow, handle) {
@@ -242,9 +218,9 @@ function listen(server, path, backlog, callback) {
   }
   check.optionalCallback(callback);
   const { fd, mode } = options;
-  const length = check.integer(backlog ?? DEFAULT_BACKLOG, 'backlog', 0, MAX_INT);
+  const length = check.integer(backlog ?? DEFAULT_BACKLOG, 'backlog', 0, check.MAX_INT);
   const bits = mode === undefined ? -1 : check.integer(mode, 'options.mode', 0, 0o7777);
-  const state = server[kServer];
+  const state = server[kState];
   if (server[kHandle] !== null) {
     const message = 'Listen method has been called more than once without closing.';
     throw codedError(Error, 'ERR_SERVER_ALREADY_LISTEN', message);
@@ -276,7 +252,7 @@ function listen(server, path, backlog, callback) {
 }
 
 function emitCloseIfEmpty(server) {
-  const state = server[kServer];
+  const state = server[kState];
   if (state.connections > 0 || state.closeEmitted) return;
   state.closeEmitted = true;
   process.nextTick(() => server.emit('close'));

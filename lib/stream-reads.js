@@ -1,5 +1,5 @@
 // Owns: how the bytes and descriptors of a USocket come in.
-// May import: connected, errors, handle, members.
+// May import: connected, errors, handle, members, validate.
 'use strict';
 
 const connected = require('./connected');

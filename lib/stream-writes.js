@@ -208,16 +208,19 @@ function unsentError() {
 }
 
 /**
- * Descriptors that wait for bytes will not be sent: tells their callbacks.
+ * Descriptors that wait for bytes will not be sent: closes the duplicates, and tells their callbacks.
  *
  * @returns {Error | undefined} the error, if there was somebody without a callback
  */
-function failGroups(writes, makeError) {
+function failGroups(socket, makeError) {
+  const writes = socket[kWrites];
   const { groups } = writes;
   if (groups === null) return undefined;
   writes.groups = null;
   let untold;
-  for (const { callback } of groups) {
+  for (const { token, callback } of groups) {
+    // Also where the socket lives on: it may receive for long after its end.
+    socket[kHandle]?.dropKept(token);
     const error = makeError();
     if (callback) process.nextTick(callback, error);
     else untold = error;

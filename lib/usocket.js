@@ -1,6 +1,6 @@
 // Owns: UServer and USocket, SOCK_STREAM Unix sockets that pass descriptors.
-// May import: callback, connected, errors, fds, handle, members, server, stream-reads, stream-writes,
-// validate.
+// May import: callback, connected, errors, fds, handle, members, pair, server, stream-reads,
+// stream-writes, validate.
 'use strict';
 
 const { Buffer } = require('node:buffer');
@@ -13,6 +13,7 @@ const check = require('./validate');
 const handles = require('./handle');
 const connected = require('./connected');
 const { kState } = require('./members');
+const { makePair } = require('./pair');
 const { SocketServer, listen } = require('./server');
 const {
   deliverBytes,
@@ -39,11 +40,10 @@ const {
   writeWithFds,
 } = require('./stream-writes');
 
-const { flag, kHandle, kSettled } = handles;
+const { SOCK_STREAM, flag, kHandle, kSettled } = handles;
 const { ConnectedSocket, kCancelWrites, kDeliver, kDieAfter, kEmitConnect, kStart, kTouch } =
   connected;
 
-const SOCK_STREAM = 1;
 /**
  * A Unix stream socket that passes descriptors, and stands in for net.Socket.
  *
@@ -62,7 +62,8 @@ class USocket extends ConnectedSocket {
    * @param {number} [options.maxPendingFds=1024] - descriptors that may wait to be taken
    * @param {boolean} [options.credentials=false] - chunks have their sender's `credentials`
    * @param {{ buffer, callback }} [options.onread] - receive into a buffer of yours, as in net
-   * @param {boolean} [options.pauseOnConnect=false] - of a server: connections start paused
+   * @param {boolean} [options.pauseOnConnect=false] - of a server or a pair: nothing is read before
+   *   resume()
    * @param {number} [options.timeout] - as setTimeout()
    * @param {number} [options.highWaterMark] - and readableHighWaterMark, writableHighWaterMark, in
    *   bytes, as in Duplex; 64 KiB unless set
@@ -102,7 +103,7 @@ class USocket extends ConnectedSocket {
    * @returns {[USocket, USocket]}
    */
   static pair(options) {
-    return connected.makePair(USocket, SOCK_STREAM, { ...options, path: undefined });
+    return makePair(USocket, SOCK_STREAM, options);
   }
 
   /**
@@ -256,7 +257,7 @@ class USocket extends ConnectedSocket {
       writes.final = callback;
       return;
     }
-    const error = failGroups(writes, unsentError);
+    const error = failGroups(this, unsentError);
     // Fails where the peer is gone, and then there is nobody to tell.
     this[kHandle]?.shutDownSending();
     callback(error);
@@ -275,7 +276,7 @@ class USocket extends ConnectedSocket {
       writes.deferred = null;
       const reason = sendFailure ?? connected.destroyedError(error);
       cancelled?.(reason);
-      failGroups(writes, () => reason);
+      failGroups(this, () => reason);
       // Behind what these left to the next tick.
       process.nextTick(callback);
     });

@@ -7,7 +7,8 @@ const { isUint8Array } = require('node:util').types;
 const { fileURLToPath } = require('node:url');
 const { codedError, invalidType, invalidValue, outOfRange } = require('./errors');
 
-const MAX_DURATION = 2 ** 31 - 1;
+/** The largest int of C, and the longest time of a timer, in milliseconds. */
+const MAX_INT = 2 ** 31 - 1;
 
 /**
  * The bytes of a socket path: a string, Buffer or `file:` URL; a leading NUL makes an abstract
@@ -71,7 +72,7 @@ function duration(value, name) {
   if (!(value >= 0 && value < Infinity)) {
     throw outOfRange(name, 'a non-negative finite number', value);
   }
-  return Math.min(value, MAX_DURATION);
+  return Math.min(value, MAX_INT);
 }
 
 /**
@@ -148,6 +149,7 @@ function onAbort(signal, react) {
 }
 
 module.exports = {
+  MAX_INT,
   duration,
   integer,
   isOptions,

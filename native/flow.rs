@@ -93,6 +93,11 @@ impl Flow {
         Ok(self.last_token)
     }
 
+    /// Closes what is kept under a token.
+    pub fn drop_kept(&mut self, token: u32) {
+        self.kept.remove(&token);
+    }
+
     /// Sends one piece, with up to [`MAX_FDS`] descriptors, as far as the kernel takes it. None if
     /// that is all of it; otherwise the rest waits, for the reason given. On Err nothing waits.
     pub fn send(

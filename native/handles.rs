@@ -79,6 +79,9 @@ impl Class for Endpoint {
             let token = call.ints(0).and_then(|fds| endpoint.keep_fds(&fds));
             call.status(token.map(|token| token as i32))
         }),
+        (c"dropKept", |call, endpoint| {
+            done(call, call.int(0).map(|token| endpoint.drop_kept(token as u32)))
+        }),
         (c"dropFds", |call, endpoint| {
             done(call, call.int(0).map(|token| drop(endpoint.take_fds(token as u32))))
         }),

@@ -9,7 +9,7 @@ const fs = require('node:fs');
 const net = require('node:net');
 const { describe, test } = require('node:test');
 const { inspect } = require('node:util');
-const { DgramSocket, USocket, closeFd, createSocket, fdType } = require('../lib');
+const { DgramSocket, closeFd } = require('../lib');
 const { runScript } = require('./helpers/node.js');
 const { onLinux } = require('./helpers/programs.js');
 const { closed, inbox, openPair, openSocket, sendTo } = require('./helpers/sockets.js');
@@ -389,11 +389,12 @@ async function fuzz({ DgramSocket: Socket }, seed, path, rounds) {
     ...['bind', 'connect', 'disconnect', 'sendTo', 'send', 'address', 'ref', 'unref', 'close'],
     ...['setRecvBufferSize', 'setSendBufferSize', 'getRecvBufferSize', 'getSendBufferSize'],
   ];
-  const natives = [
-    ...['create', 'createPair', 'adopt', 'bind', 'connect', 'disconnect', 'close', 'fd', 'lane'],
-    ...['sweepLanes', 'send', 'setReading', 'setRef', 'receiveBeside', 'takeFds', 'localAddress'],
-    ...['peerAddress', 'peerCredentials', 'bufferSize'],
-  ];
+  // Not what takes descriptors over: they would be those of this process. Nor what only a class with
+  // [kRoom] asks for.
+  const nativesOf = (handle) =>
+    Object.getOwnPropertyNames(Object.getPrototypeOf(handle)).filter((name) => {
+      return !['constructor', 'putBackFds', 'tellRoom'].includes(name);
+    });
   const result = { accepted: 0, refused: 0, strange: [] };
   let socket;
   const renew = () => {
@@ -412,7 +413,7 @@ async function fuzz({ DgramSocket: Socket }, seed, path, rounds) {
     const handle = socket[symbols.find(({ description }) => description === 'kHandle')];
     // The native objects are out of a user's reach; they have to be safe all the same.
     const target = handle && random(3) === 0 ? handle : socket;
-    const name = pick(target === socket ? methods : natives);
+    const name = pick(target === socket ? methods : nativesOf(handle));
     try {
       target[name](...args);
       result.accepted++;
@@ -447,49 +448,4 @@ test('getters of an array run before the address of a buffer is taken', () => {
   assert.equal(binding.send(handle.number(), 0, bytes, 0, 5000, fds), -EINVAL);
   handle.close();
   other.close();
-});
-
-test('an array of holes is refused at once', () => {
-  const [left, right] = USocket.pair();
-  const code = { code: 'ERR_INVALID_ARG_TYPE' };
-  assert.throws(() => left.write(new Array(2 ** 32 - 1)), code);
-  left.destroy();
-  right.destroy();
-});
-
-test('what no string can be made of is refused with a code', () => {
-  assert.throws(() => createSocket(Symbol('x')), { code: 'ERR_SOCKET_BAD_TYPE' });
-  const odd = { constructor: { name: Symbol('x') } };
-  assert.throws(() => fdType(odd), { code: 'ERR_INVALID_ARG_TYPE' });
-});
-
-test('a closed socket answers EBADF, whatever it was to send to', () => {
-  const socket = createSocket('unix_dgram');
-  socket.close();
-  const detached = new Uint16Array(4);
-  const detachedBytes = new Uint8Array(detached.buffer);
-  structuredClone(detached.buffer, { transfer: [detached.buffer] });
-  const { EBADF } = require('node:os').constants.errno;
-  const paths = [
-    ...[[[detached]], detached, detachedBytes, Object.create(null), 5],
-    ...['/tmp/x', Buffer.from('/tmp/x'), new URL('file:///tmp/x')],
-  ];
-  const seen = [];
-  for (const path of paths) {
-    socket.sendto(Buffer.from('x'), 0, 1, path, (error) => seen.push([error.errno, error.path]));
-  }
-  const none = [-EBADF, undefined];
-  const one = [-EBADF, '/tmp/x'];
-  assert.deepEqual(seen, [none, none, none, none, none, one, one, one]);
-});
-
-test('a detached DataView is refused with a code', () => {
-  const view = new DataView(new ArrayBuffer(8));
-  structuredClone(view.buffer, { transfer: [view.buffer] });
-  const [left, right] = DgramSocket.pair();
-  assert.throws(() => left.send(view), { code: 'ERR_INVALID_ARG_VALUE' });
-  // A socket taken for options has a descriptor, and that has an owner.
-  assert.throws(() => new DgramSocket(left), { code: 'EEXIST' });
-  left.close();
-  right.close();
 });

@@ -76,7 +76,10 @@ describe('listen()', onLinux(), () => {
   }
 
   test('takes a path, a backlog and a callback that is undefined', (t) => {
-    makeServer(t).listen(abstractName(), undefined, undefined);
+    const name = abstractName();
+    const server = makeServer(t).listen(name, undefined, undefined);
+    assert.equal(server.listening, true);
+    assert.equal(server.address(), name);
   });
 
   for (const [what, args] of [

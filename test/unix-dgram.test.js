@@ -426,7 +426,7 @@ test('a process ends while a socket is unbound, or open and unreferenced', async
 
 test('the documents name every member and event', () => {
   const text = fs.readFileSync(path.join(LIB, '..', 'docs', 'unix-dgram.md'), 'utf8');
-  const types = fs.readFileSync(path.join(LIB, 'index.d.ts'), 'utf8');
+  const types = fs.readFileSync(path.join(LIB, 'compat', 'unix-dgram.d.ts'), 'utf8');
   const socket = createSocket('unix_dgram');
   const prototype = Object.getPrototypeOf(socket);
   const members = [...Object.getOwnPropertyNames(prototype), 'type', 'connected'];

@@ -18,10 +18,10 @@ const handles = require('../handle');
 const { Lanes, PEER } = require('../lanes');
 const check = require('../validate');
 
-const { Endpoint, flag, kError, kHandle, kMessage, kRoom, kSenderName, kSettled } = handles;
+const { Endpoint, SOCK_DGRAM, flag, kError, kHandle, kMessage, kRoom, kSenderName, kSettled } =
+  handles;
 const { EAGAIN, EBADF, ECANCELED, EDESTADDRREQ, ENOBUFS, ENOTCONN } = constants.errno;
 
-const SOCK_DGRAM = 2;
 /** The code of the error that reports congestion. */
 const CONGESTION = 1;
 /** What may wait for full receivers, in bytes; beyond it send() fails with EAGAIN. */

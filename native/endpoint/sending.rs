@@ -247,6 +247,13 @@ impl Endpoint {
         self.with_fd(|_| self.flow.borrow_mut().get_or_insert_default().keep(fds))
     }
 
+    /// Closes kept ones that will not be sent.
+    pub fn drop_kept(&self, token: u32) {
+        if let Some(flow) = self.flow.borrow_mut().as_mut() {
+            flow.drop_kept(token);
+        }
+    }
+
     fn flush_flow(&self) {
         let flowed = self.with_fd(|fd| {
             let mut flow = self.flow.borrow_mut();

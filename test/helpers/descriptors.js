@@ -5,6 +5,7 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
+const { closeFd } = require('../../lib');
 const { temporaryFolder } = require('./tmp.js');
 const { until } = require('./wait.js');
 
@@ -48,4 +49,37 @@ function readAndClose(fds) {
   });
 }
 
-module.exports = { O_CLOEXEC, assertNoLeak, countFds, flagsOf, makeFiles, readAndClose };
+/** Closes a descriptor that may be closed already. */
+function closeQuietly(fd) {
+  try {
+    closeFd(fd);
+  } catch {
+    // The test closed it.
+  }
+}
+
+/** Opens files, passes their descriptors to the body, and closes them afterwards. */
+async function withFiles(t, count, body) {
+  const { paths, texts } = makeFiles(t, count);
+  const fds = paths.map((path) => fs.openSync(path));
+  try {
+    return await body(fds, texts);
+  } finally {
+    fds.forEach(closeQuietly);
+  }
+}
+
+/** Descriptors of /dev/null, as cheap as they come. */
+const nulls = (count) => Array.from({ length: count }, () => fs.openSync('/dev/null'));
+
+module.exports = {
+  O_CLOEXEC,
+  assertNoLeak,
+  closeQuietly,
+  countFds,
+  flagsOf,
+  makeFiles,
+  nulls,
+  readAndClose,
+  withFiles,
+};

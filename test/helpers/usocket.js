@@ -5,7 +5,8 @@
 
 const { createHash, randomBytes } = require('node:crypto');
 const fs = require('node:fs');
-const { UServer, USocket, closeFd } = require('../../lib');
+const { UServer, USocket } = require('../../lib');
+const { closeQuietly } = require('./descriptors.js');
 const { cleanUp } = require('./seqpacket.js');
 const { nextEvent } = require('./sockets.js');
 const { abstractName, temporaryPath } = require('./tmp.js');
@@ -60,15 +61,6 @@ async function untilFds(collected, count) {
   return collected.fds;
 }
 
-/** Closes a descriptor that may be closed already. */
-function closeQuietly(fd) {
-  try {
-    closeFd(fd);
-  } catch {
-    // The test closed it.
-  }
-}
-
 /** Which file a descriptor is of: equal for duplicates, different for others. */
 function identity(fd) {
   const { dev, ino } = fs.fstatSync(fd);
@@ -112,7 +104,6 @@ async function digestOf(socket) {
 
 module.exports = {
   allBytes,
-  closeQuietly,
   collect,
   connectedPair,
   digestOf,

@@ -20,6 +20,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
+const { randomFrom } = require('./lib/random.js');
 
 const CASES = path.join(__dirname, 'cases');
 const RESULTS = path.join(__dirname, 'results.md');
@@ -34,17 +35,6 @@ const caseNames = () =>
     .filter((file) => file.endsWith('.js'))
     .map((file) => path.basename(file, '.js'))
     .sort();
-
-/** mulberry32: the same numbers for the same seed. */
-function randomFrom(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** The process of one case: prints its rows as the last line. */
 async function runHere(name, quick, seed) {

@@ -21,3 +21,7 @@ for await (const message of socket) {
 }
 // @ts-expect-error there is no such export
 afunix.nothing;
+// @ts-expect-error what classes share is not exported: lib/ does not either
+afunix.ConnectedSocket;
+// @ts-expect-error likewise
+afunix.EventfulEmitter;

@@ -25,7 +25,7 @@ new SeqpacketSocket(path);
 // @ts-expect-error no such option
 new SeqpacketSocket({ pathEncoding: 'buffer' });
 exactly<[afunix.SeqpacketSocket, afunix.SeqpacketSocket]>()(
-  SeqpacketSocket.pair({ credentials: true }),
+  SeqpacketSocket.pair({ credentials: true, pauseOnConnect: true }),
 );
 
 exactly<typeof socket>()(socket.connect(path, () => {}));

@@ -11,7 +11,8 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { constants } = require('node:os');
 const afunix = require('../../../lib');
-const { Ledger, SCENARIOS, deadFile } = require('./faults-traffic.js');
+const { Ledger } = require('./faults-ledger.js');
+const { SCENARIOS, deadFile } = require('./faults-traffic.js');
 
 const [how, folder, trials] = process.argv.slice(2);
 const log = process.env.AFUNIX_FAULTS_LOG;

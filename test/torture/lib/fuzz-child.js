@@ -1,12 +1,12 @@
 'use strict';
 
 // Owns: one batch of the case fuzz-api: many calls with odd arguments, in a process of its own.
-// May import: fuzz-values.
+// May import: fuzz-rule, fuzz-values, random.
 //
 // By hand, with the seed and batch that a failure names:
 //   node --expose-gc test/torture/lib/fuzz-child.js SEED BATCH CALLS FOLDER
-// Prints { calls, thrown, emitted, faults } as JSON. A fault is an error that breaks the rule: every
-// error is an Error with a `code`, a string, or the number that createSocket('unix_dgram') documents.
+// Prints { calls, thrown, emitted, faults } as JSON. A fault is an error that breaks the rule, see
+// fuzz-rule.js.
 //
 // Descriptors: this process opens many files first, and closes none. So all that is opened later has
 // a number from BASE on, and Node's own are below. No value made here is a number between 0 and BASE,
@@ -15,7 +15,9 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { EventEmitter } = require('node:events');
+const { LANGUAGE, isWithinRule } = require('./fuzz-rule.js');
 const { Planted, valuesFrom } = require('./fuzz-values.js');
+const { randomFrom } = require('./random.js');
 
 const ROOT = path.join(__dirname, '..', '..', '..');
 const BASE = 128;
@@ -39,14 +41,7 @@ const nativePosix = binding.posix();
 /** Every fourth batch calls native code without lib/: no rule for errors there, but no crash. */
 const isNative = batch % 4 === 3;
 
-/** mulberry32, as in run.js. */
-let state = (seed ^ Math.imul(batch + 1, 0x9e3779b1)) >>> 0;
-function random() {
-  state = (state + 0x6d2b79f5) >>> 0;
-  let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-  mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-  return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-}
+const random = randomFrom(seed ^ Math.imul(batch + 1, 0x9e3779b1));
 
 const TARGETS = [
   ...['DgramSocket', 'SeqpacketSocket', 'SeqpacketServer', 'USocket', 'UServer'].map(
@@ -62,35 +57,13 @@ let current = 'start';
 
 // ---- errors ---------------------------------------------------------------------------------------
 
-/** What the language says of arguments that only pretend to be what they are, or are functions but cannot
- * be called: it is their own code that fails. */
-const LANGUAGE =
-  /proxy that has been revoked|Maximum call stack|Invalid (string|array) length|without 'new'|incompatible receiver|Receiver must be/;
-const LIB = path.join(ROOT, 'lib');
-
-/** Whether the first file in the stack is one of ours, not Node's own or the value's. Without any it is
- * Node's own: it builds its errors with stackTraceLimit 0. */
-function isThrownByUs(error) {
-  const first = String(error.stack).match(/(node:[\w/]+|\/[^\s()]+\.js):\d+/)?.[1];
-  return first !== undefined && first.startsWith(LIB);
-}
-
 function check(error, how) {
-  if (error === undefined || error === null) return;
-  const isCode = typeof error.code === 'string' || isPackageCode(error);
-  if (error instanceof Error) {
-    if (isCode || LANGUAGE.test(error.message) || !isThrownByUs(error)) return;
-  }
+  if (isWithinRule(error)) return;
   if (isNative) return;
   if (result.faults.length < 20) {
     const stack = String(error?.stack ?? error);
     result.faults.push({ how, call: current, stack: stack.slice(0, 1500) });
   }
-}
-
-/** As unix-dgram has them: the errno, or 1 for congestion. */
-function isPackageCode({ code, errno, message }) {
-  return typeof code === 'number' && (code === errno || message === 'congestion');
 }
 
 function onUncaught(error) {

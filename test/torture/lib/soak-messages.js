@@ -4,6 +4,7 @@
 // that the receiver knows of every message, also of an empty one, what it has to be.
 
 const { Buffer } = require('node:buffer');
+const { randomFrom } = require('./random.js');
 
 /** The largest message, in bytes. */
 const LARGEST = 200_000;
@@ -21,17 +22,6 @@ const SIZES = [
   { upTo: 1, from: 16_385, to: LARGEST },
 ];
 const DISTRIBUTION = '90 % 0–64 B, 9 % –1 KiB, 0.9 % –16 KiB, 0.1 % –200 kB';
-
-/** mulberry32: the same numbers, from 0 to 1, for the same seed. */
-function randomFrom(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** A seed for one of several uses of a seed. */
 const derive = (seed, use) =>

@@ -1,0 +1,200 @@
+'use strict';
+
+// Owns: the rules of the house that can be checked by reading: what a file of lib/ may import and has to
+// export, how long a file may be, that what users see is described, that every code of an error is told.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const { constants } = require('node:os');
+const path = require('node:path');
+const { describe, test } = require('node:test');
+const ts = require('typescript');
+const binding = require('../lib/binding.js');
+
+const ROOT = path.join(__dirname, '..');
+/** Lines of a file. */
+const LIMIT = 500;
+
+const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
+
+/** Files of a folder and below it whose names end so. */
+const list = (folder, ...ends) =>
+  fs
+    .readdirSync(path.join(ROOT, folder), { recursive: true })
+    .map((name) => path.join(folder, name))
+    .filter((name) => ends.some((end) => name.endsWith(end)) && !name.includes('node_modules'))
+    .sort();
+
+const SOURCES = list('lib', '.js');
+
+describe('a file of lib/', () => {
+  for (const file of SOURCES) {
+    const text = read(file);
+    const imported = [...text.matchAll(/\brequire\('(\.[^']+)'\)/g)].map(([, name]) => {
+      return path.basename(name, '.js');
+    });
+
+    test(`${file} says what it owns, and imports what it says`, () => {
+      const [head] = text.split("'use strict';");
+      assert.match(head, /^\/\/ Owns: \S/);
+      const [, allowed] = /\bMay import: ([^.]+)\./.exec(head.replaceAll(/\n\/\/ ?/g, ' ')) ?? [];
+      const named = allowed === 'nothing of lib/' ? [] : allowed?.split(', ');
+      assert.deepEqual(named?.toSorted(), imported.toSorted());
+    });
+  }
+
+  test('imports downward only: nothing leads back to where it came from', () => {
+    const open = new Set();
+    const done = new Set();
+    const visit = (file) => {
+      assert.ok(!open.has(file), `${[...open, file].join(' > ')}`);
+      if (done.has(file)) return;
+      open.add(file);
+      for (const [, name] of read(file).matchAll(/\brequire\('(\.[^']+)'\)/g)) {
+        visit(path.join(path.dirname(file), `${name.replace(/\.js$/, '')}.js`));
+      }
+      open.delete(file);
+      done.add(file);
+    };
+    for (const file of SOURCES) visit(file);
+    assert.deepEqual([...done].sort(), SOURCES);
+  });
+
+  test('exports nothing that nobody uses', () => {
+    const users = [...SOURCES, ...list('lib', '.mjs'), ...list('scripts', '.js')];
+    // No program here is musl's own: only a test can tell whether that would be seen.
+    users.push('test/package.test.js');
+    const isPublic = ['index', 'posix', 'socketpair'];
+    for (const file of SOURCES) {
+      const name = path.basename(file, '.js');
+      if (isPublic.includes(name)) continue;
+      const exported = /^module\.exports = \{([^}]*)\};$/m.exec(read(file))?.[1];
+      if (exported === undefined) {
+        assert.equal(name, 'binding', `${file} exports no list`);
+        continue;
+      }
+      const others = users.filter((user) => user !== file && read(user).includes(`/${name}`));
+      for (const [one] of exported.matchAll(/\w+/g)) {
+        const uses = others.filter((user) => new RegExp(`\\b${one}\\b`).test(read(user)));
+        assert.ok(uses.length > 0, `${one} of ${file}`);
+      }
+    }
+  });
+
+  test('uses everything that native code exports', () => {
+    const text = [...SOURCES, ...list('scripts', '.js')].map(read).join('\n');
+    const { Endpoint, Listener } = binding;
+    for (const owner of [binding, Endpoint.prototype, Listener.prototype]) {
+      for (const name of Object.getOwnPropertyNames(owner)) {
+        assert.match(text, new RegExp(`\\b${name}\\b`));
+      }
+    }
+  });
+});
+
+test(`no file has more than ${LIMIT} lines`, () => {
+  const folders = ['lib', 'test', 'scripts', 'bench', 'examples'];
+  const files = folders.flatMap((folder) =>
+    list(folder, '.js', '.mjs', '.ts', '.mts', '.py', '.c'),
+  );
+  assert.ok(files.length > 200);
+  const long = files.filter((file) => read(file).split('\n').length - 1 > LIMIT);
+  assert.deepEqual(long, []);
+});
+
+describe('types', () => {
+  /** What needs no words: it is Node's own, and means what it means there. */
+  const KNOWN = /^(newListener|removeListener|readable|pause|resume|pipe|unpipe)$/;
+
+  /** Names in a file of types that users see and that nothing is said of. */
+  function undescribed(file) {
+    const source = ts.createSourceFile(file, read(file), ts.ScriptTarget.Latest, true);
+    const missing = [];
+    const said = new Set();
+    const nameOf = (node) => node.name?.getText(source) ?? 'constructor';
+    const check = (node, owner) => {
+      const name = `${owner}${nameOf(node)}`;
+      const isSaid = node.jsDoc !== undefined || said.has(name);
+      // Overloads share the first one's words; events have theirs in a table.
+      if (isSaid) said.add(name);
+      else missing.push(name);
+    };
+    const isListening = (node) =>
+      /^(on|once|off|emit|(add|remove|prepend|prependOnce)Listener)$/.test(nameOf(node));
+    for (const node of source.statements) {
+      const isClass = ts.isClassDeclaration(node) || ts.isInterfaceDeclaration(node);
+      if (!isClass && !ts.isFunctionDeclaration(node) && !ts.isTypeAliasDeclaration(node)) continue;
+      check(node, '');
+      if (!isClass) continue;
+      for (const member of node.members) {
+        const isOfNode = member.name === undefined || ts.isComputedPropertyName(member.name);
+        if (isOfNode || isListening(member) || KNOWN.test(nameOf(member))) continue;
+        check(member, `${nameOf(node)}.`);
+      }
+    }
+    return missing;
+  }
+
+  for (const file of list('lib', '.d.ts')) {
+    test(`${file} describes what it declares`, () => assert.deepEqual(undescribed(file), []));
+  }
+});
+
+describe('codes of errors', () => {
+  const CODE = /\b(?:ERR_[A-Z][A-Z_0-9]+|E[A-Z]{3,}\d?|ABORT_ERR)\b/g;
+  const isCode = (name) => name.startsWith('ERR_') || name in constants.errno || EXTRA.has(name);
+  /** Of the system, though Node has no number for them. */
+  const EXTRA = new Set(['ABORT_ERR', 'ESOCKTNOSUPPORT', 'ETOOMANYREFS']);
+  /** Named in code, comments or other pages, and never given to users. */
+  const INTERNAL = {
+    EALREADY: 'native code goes on',
+    EDESTADDRREQ: 'unix-dgram connects again',
+    EINTR: 'the call is made again',
+    ERR_DLOPEN_FAILED: 'ERR_AFUNIX_BINDING has it as its cause',
+    ERR_INVALID_THIS: 'nobody outside of lib/ has a native object',
+    EWOULDBLOCK: 'another name of EAGAIN',
+  };
+  /** Told by others on behalf of our sockets. */
+  const OF_NODE = [
+    'ABORT_ERR',
+    'ERR_DLOPEN_DISABLED',
+    'ERR_STREAM_PREMATURE_CLOSE',
+    'ERR_STREAM_WRITE_AFTER_END',
+  ];
+
+  /** Code → the files that name it, each once. */
+  function named(files) {
+    const found = new Map();
+    for (const file of files) {
+      for (const [code] of read(file).matchAll(CODE)) {
+        if (isCode(code)) found.set(code, (found.get(code) ?? new Set()).add(file));
+      }
+    }
+    return found;
+  }
+
+  const page = 'docs/errors.md';
+  const told = named([page]);
+  const sources = [...SOURCES, ...list('lib', '.ts'), ...list('native', '.rs')];
+  const inCode = named(sources);
+
+  test(`are all in ${page}, whoever names them`, () => {
+    const everywhere = named([...sources, ...list('docs', '.md'), 'README.md']);
+    assert.ok(everywhere.size > 50);
+    const untold = [...everywhere].filter(([code]) => told.has(code) === code in INTERNAL);
+    assert.deepEqual(untold, []);
+  });
+
+  test(`in ${page} come from somewhere`, () => {
+    const invented = [...told.keys()].filter((code) => !inCode.has(code));
+    assert.deepEqual(invented.sort(), OF_NODE);
+  });
+
+  test('of ours are in a test each', () => {
+    const tests = list('test', '.test.js').filter((file) => path.join(ROOT, file) !== __filename);
+    const seen = named(tests);
+    for (const code of told.keys()) {
+      if (code.startsWith('ERR_')) assert.ok(seen.has(code), `no test has ${code}`);
+    }
+  });
+});
