@@ -186,8 +186,9 @@ pub fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<()> {
 pub fn is_listening(fd: BorrowedFd<'_>) -> bool {
     // SAFETY: an integer.
     let asked = unsafe { option(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN, 0) };
-    // Where the system does not say (macOS), what has a peer does not.
-    asked.map_or_else(|_| peer_address(fd).is_err(), |on: i32| on != 0)
+    // Where the system does not say (macOS), a socket without a peer may.
+    let may = || !cfg!(target_os = "linux") && peer_address(fd) == Err(Errno::NOTCONN);
+    asked.map_or_else(|_| may(), |on: i32| on != 0)
 }
 
 /// The next waiting connection, `accept4(2)`; EAGAIN if none waits.

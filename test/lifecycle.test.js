@@ -259,7 +259,7 @@ describe('a flood', onLinux({}), () => {
   ]) {
     test(`of messages of ${size} bytes delays no timer by more than 20 ms`, async (t) => {
       const worst = [];
-      // Other processes may take the processor away: the best of three counts.
+      // The host may take a virtual machine's processor away, too: the best of three counts.
       while (worst.length < 3 && !(worst.at(-1) <= 20)) {
         const path = temporaryPath(t);
         const receiver = startScript(
@@ -272,10 +272,14 @@ describe('a flood', onLinux({}), () => {
             socket.once('data', () => {
               let late = 0;
               let last = performance.now();
+              let used = process.cpuUsage();
               setInterval(() => {
                 const now = performance.now();
-                late = Math.max(late, now - last - 5);
+                const { user, system } = process.cpuUsage(used);
+                // What other processes did with the processor is none of it.
+                late = Math.max(late, Math.min(now - last - 5, (user + system) / 1000));
                 last = now;
+                used = process.cpuUsage();
               }, 5);
               setTimeout(() => {
                 console.log(JSON.stringify({ late, received }));
