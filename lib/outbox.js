@@ -10,6 +10,9 @@ const check = require('./validate');
 
 const ECANCELED = -constants.errno.ECANCELED;
 const DEFAULT_HIGH_WATER_MARK = 64 * 1024;
+/** So many messages waiting, or outcomes to be told, are enough, however few bytes they have: a loop that
+ * sends as long as it may has to come to an end for any of them to be told. */
+const MOST_MESSAGES = 4096;
 
 /** A queued message, until native code settles it. */
 class QueuedSend {
@@ -77,20 +80,25 @@ class Outbox {
 
   /** What a send returns to the user: false once the mark is reached, and then `'drain'`. */
   hasRoom() {
-    if (this.length < this.highWaterMark) return true;
+    const isFull =
+      this.length >= this.highWaterMark ||
+      (this.queued !== null && this.queued.size >= MOST_MESSAGES) ||
+      (this.finished !== null && this.finished.length >= 2 * MOST_MESSAGES);
+    if (!isFull) return true;
     this.needDrain = true;
-    // Nothing waits that could bring 'drain' about: the mark is 0.
-    if (this.length === 0) this.remove(0);
+    // Perhaps nothing waits that could bring 'drain' about: outcomes alone are many, or the mark is 0.
+    this.remove(0);
     return false;
   }
 
   /** So many bytes fewer wait: is it time for `'drain'`? */
   remove(bytes) {
     this.length -= bytes;
-    if (this.needDrain && this.length <= this.highWaterMark >>> 1) {
-      this.needDrain = false;
-      process.nextTick(emitDrain, this);
-    }
+    if (!this.needDrain || this.length > this.highWaterMark >>> 1) return;
+    if (this.queued !== null && this.queued.size > MOST_MESSAGES >>> 1) return;
+    this.needDrain = false;
+    // After the outcomes that are to be told.
+    process.nextTick(emitDrain, this);
   }
 
   /** Calls back in the next tick, in order. */

@@ -97,6 +97,51 @@ describe('backpressure', () => {
     assert.ok(received.every(({ data }, number) => data[0] === number % 256));
   });
 
+  // A loop that never ends would be a hang: nothing is told within it.
+  const sendWhileItMay = (send) => {
+    let sent = 1;
+    while (send() && sent < 100_000) sent++;
+    assert.ok(sent < 100_000, 'it may go on for ever');
+    return sent;
+  };
+
+  test('is false after many outcomes that nobody could be told of yet', async (t) => {
+    const socket = openSocket(t);
+    const nobody = temporaryPath(t);
+    const codes = new Set();
+    let told = 0;
+    socket.on('error', ({ code }) => (told++, codes.add(code)));
+    for (let round = 0; round < 2; round++) {
+      told = 0;
+      const sent = sendWhileItMay(() => socket.sendTo('x', nobody));
+      assert.equal(socket.writableNeedDrain, false);
+      let before;
+      socket.once('drain', () => (before = told));
+      await until(() => before !== undefined, "'drain'");
+      assert.equal(before, sent);
+    }
+    assert.deepEqual([...codes], ['ENOENT']);
+    // With callbacks, and nothing that fails.
+    const path = temporaryPath(t);
+    const receiver = openSocket(t).bind(path);
+    let received = 0;
+    receiver.on('data', () => received++);
+    let called = 0;
+    const sent = sendWhileItMay(() => socket.sendTo('', path, () => called++));
+    await nextEvent(socket, 'drain');
+    await until(() => called === sent && received === sent, 'all to arrive');
+  });
+
+  test('is false with many messages waiting, however small', async (t) => {
+    const [one, two] = openPair(t);
+    const sent = sendWhileItMay(() => one.send(''));
+    assert.equal(one.writableLength, 0);
+    assert.equal(one.writableNeedDrain, true);
+    const messages = inbox(two);
+    await nextEvent(one, 'drain');
+    assert.equal((await messages.take(sent)).length, sent);
+  });
+
   test('ends with ECANCELED where the peer has no name and is given up', async (t) => {
     for (const how of ['disconnect', 'connect']) {
       const [one, two] = openPair(t, { sendBufferSize: 1, writableHighWaterMark: 10 });
