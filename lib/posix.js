@@ -10,7 +10,13 @@ const binding = require('./binding');
 const { invalidType, systemError } = require('./errors');
 const { descriptorsOf } = require('./fds');
 const { checkLength, lengthOf, memoryOf, vectorsOf } = require('./memory');
-const { SocketAddresses, addressError, checkObject, fillAddress } = require('./sockaddr');
+const {
+  SocketAddresses,
+  addressError,
+  checkFillable,
+  checkObject,
+  fillAddress,
+} = require('./sockaddr');
 const { MAX_INT, integer, optionsObject } = require('./validate');
 
 const native = binding.posix();
@@ -108,12 +114,12 @@ function listen(sockfd, backlog = constants.SOMAXCONN) {
 function accept(sockfd, addr) {
   int(sockfd, 'sockfd');
   if (addr === undefined) return demand(native.accept(sockfd), 'accept');
-  checkObject(addr, 'addr');
+  checkFillable(addr, 'addr');
   const accepted = demand(native.accept(sockfd, slot), 'accept');
   try {
     fillAddress(addr, addresses.read());
   } catch (error) {
-    // A frozen object, or a setter that throws: nobody else knows of the descriptor.
+    // A setter that throws: nobody else knows of the descriptor.
     binding.closeFd(accepted);
     throw error;
   }
@@ -207,7 +213,7 @@ function recv(sockfd, buf, len = lengthOf(buf), flags = 0) {
  */
 function recvfrom(sockfd, buf, len = lengthOf(buf), flags = 0, src_addr = undefined) {
   if (src_addr === undefined) return recv(sockfd, buf, len, flags);
-  checkObject(src_addr, 'src_addr');
+  checkFillable(src_addr, 'src_addr');
   let received =
     isInt(sockfd) && isInt(len) && isInt(flags)
       ? receiveFromNow(sockfd, buf, len, flags, slot)
@@ -463,7 +469,7 @@ function credentialsOf(credentials) {
 
 function nameOf(syscall, sockfd, addr) {
   int(sockfd, 'sockfd');
-  checkObject(addr, 'addr');
+  checkFillable(addr, 'addr');
   demand(native[syscall](sockfd, slot), syscall);
   fillAddress(addr, addresses.read());
   return addr;

@@ -120,20 +120,29 @@ const MEMBERS = {
   sin6_family: ['sin6_port', 'sin6_flowinfo', 'sin6_addr', 'sin6_scope_id'],
 };
 
-/** Fills the user's address object; members of another family than the address's go. */
+/**
+ * Fills the user's address object; members of another family than the address's go. A member that cannot
+ * be set stays as it is: what came with the address must not be lost for it.
+ */
 function fillAddress(target, address) {
   if (address === undefined) return;
   for (const family of FAMILIES) {
     if (family in address || !(family in target)) continue;
-    delete target[family];
-    for (const member of MEMBERS[family]) delete target[member];
+    Reflect.deleteProperty(target, family);
+    for (const member of MEMBERS[family]) Reflect.deleteProperty(target, member);
   }
-  Object.assign(target, address);
+  for (const member of Object.keys(address)) Reflect.set(target, member, address[member]);
 }
 
-/** An address object or something to be filled. */
+/** An object. */
 function checkObject(value, name) {
   if (value === null || typeof value !== 'object') throw invalidType(name, 'of type object', value);
+  return value;
+}
+
+/** An object to be filled with an address. */
+function checkFillable(value, name) {
+  if (Object.isFrozen(checkObject(value, name))) throw invalidValue(name, value, 'is frozen');
   return value;
 }
 
@@ -164,4 +173,4 @@ function addressError(errno, syscall, addr) {
   return Object.assign(error, { address, port });
 }
 
-module.exports = { SocketAddresses, addressError, checkObject, fillAddress };
+module.exports = { SocketAddresses, addressError, checkFillable, checkObject, fillAddress };

@@ -206,6 +206,21 @@ describe('Unix names', onLinux({}), () => {
 });
 
 describe('address objects', onLinux({}), () => {
+  test('that cannot be filled lose no message', (t) => {
+    const [left, right] = pair(t, SOCK_DGRAM);
+    posix.send(left, Buffer.from('x'));
+    const room = Buffer.alloc(2);
+    const receive = (from) => posix.recvfrom(right, room, 2, posix.MSG_DONTWAIT, from);
+    assert.throws(() => receive(Object.freeze({ mine: 1 })), { code: 'ERR_INVALID_ARG_VALUE' });
+    const stubborn = {
+      get sun_family() {
+        return 'mine';
+      },
+    };
+    assert.equal(receive(stubborn), 1);
+    assert.deepEqual({ ...stubborn }, { sun_family: 'mine', sun_path: '' });
+  });
+
   test('that are filled lose what another family left', (t) => {
     const [left, right] = pair(t, SOCK_DGRAM);
     posix.send(left, Buffer.from('x'));
@@ -247,7 +262,9 @@ describe('address objects', onLinux({}), () => {
     const clients = [open(t), open(t)];
     for (const client of clients) posix.connect(client, name);
     const before = countFds();
-    assert.throws(() => posix.accept(listener, Object.freeze({})), TypeError);
+    assert.throws(() => posix.accept(listener, Object.freeze({})), {
+      code: 'ERR_INVALID_ARG_VALUE',
+    });
     assert.throws(() => posix.accept(listener, 'no object'), { code: 'ERR_INVALID_ARG_TYPE' });
     assert.equal(countFds(), before);
     own(t, posix.accept(listener, {}));

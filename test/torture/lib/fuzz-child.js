@@ -28,7 +28,6 @@ const MAX_OBJECTS = 60;
 const [seed, batch, calls] = process.argv.slice(2, 5).map(Number);
 const folder = process.argv[5];
 process.chdir(folder);
-
 let opened = 0;
 while (opened < BASE) opened = fs.openSync('/dev/null', 'r');
 
@@ -40,13 +39,11 @@ const nativePosix = binding.posix();
 
 /** Every fourth batch calls native code without lib/: no rule for errors there, but no crash. */
 const isNative = batch % 4 === 3;
-
 const random = randomFrom(seed ^ Math.imul(batch + 1, 0x9e3779b1));
 
+const CLASSES = ['DgramSocket', 'SeqpacketSocket', 'SeqpacketServer', 'USocket', 'UServer'];
 const TARGETS = [
-  ...['DgramSocket', 'SeqpacketSocket', 'SeqpacketServer', 'USocket', 'UServer'].map(
-    (name) => afunix[name],
-  ),
+  ...CLASSES.map((name) => afunix[name]),
   require(path.join(ROOT, 'lib/compat/unix-dgram.js')).createSocket('unix_dgram').constructor,
   binding.Endpoint,
   binding.Listener,
@@ -54,7 +51,6 @@ const TARGETS = [
 
 const result = { calls: 0, thrown: 0, emitted: 0, faults: [] };
 let current = 'start';
-
 // ---- errors ---------------------------------------------------------------------------------------
 
 function check(error, how) {
@@ -366,7 +362,6 @@ world.give = () => {
   return fd;
 };
 
-const CLASSES = ['DgramSocket', 'SeqpacketSocket', 'SeqpacketServer', 'USocket', 'UServer'];
 const FUNCTIONS = Object.keys(afunix).filter((name) => !CLASSES.includes(name));
 const POSIX = Object.keys(posix).filter((name) => typeof posix[name] === 'function');
 
@@ -410,11 +405,15 @@ function callPosix(functions, prefix) {
   if (name === 'poll') {
     args[place] = values.pick([0, 1, NaN, '0', 2 ** 40, -5].slice(0, isNative ? 2 : 6));
   }
-  if (name === 'socket' || name === 'socketpair') {
-    args[1] = values.often(0.7) ? values.pick([1, 2, 3, 5]) | posix.SOCK_NONBLOCK : args[1];
-  }
-  attempt(`${prefix}.${name}`, () => functions[name](...args));
+  attempt(`${prefix}.${name}`, () => {
+    const made = functions[name](...args);
+    // It may block, and have the number of a descriptor that was lent and is gone.
+    if (MAKES.has(name)) for (const fd of [made].flat()) if (fd >= BASE) posix.close(fd);
+    return made;
+  });
 }
+
+const MAKES = new Set(['socket', 'socketpair', 'accept']);
 
 /** What native code calls: does nothing. */
 const owner = Object.fromEntries(
