@@ -33,12 +33,12 @@ function machine() {
   };
 }
 
-/** The commit that is measured, with `+` if files differ from it; null outside of a checkout. */
+/** The commit that is measured, with `+` if files other than results differ from it; null outside of a
+ * checkout. */
 function commit() {
   const id = output('git', 'rev-parse', '--short', 'HEAD');
-  return (
-    id && `${id}${output('git', 'status', '--porcelain', '--', '..', ':!../results.*') ? '+' : ''}`
-  );
+  const files = [':/', ':(top,exclude)bench/results.*', ':(top,exclude)test/torture/results.md'];
+  return id && `${id}${output('git', 'status', '--porcelain', '--', ...files) ? '+' : ''}`;
 }
 
 module.exports = { machine, commit };

@@ -2,7 +2,8 @@
 
 // Runs the torture cases: `npm run torture [-- NAME …] [--quick] [--seed N]`. Each case of cases/ runs in
 // a process of its own, so that a crash or a hang is a result and not the end; a table tells what was
-// tried and what was lost. Without names and --quick it writes results.md.
+// tried and what was lost. Without --quick it is written to results.md: a section a case, which keeps what
+// the last run of that case showed.
 //
 // The short form always has the same seed: it guards what was reached, and a pull request is not to fail
 // by a fault that a random number finds. Finding those is what the long form is for.
@@ -20,6 +21,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
+const { commit } = require('../../bench/lib/machine.js');
 const { randomFrom } = require('./lib/random.js');
 
 const CASES = path.join(__dirname, 'cases');
@@ -28,6 +30,9 @@ const RESULTS = path.join(__dirname, 'results.md');
 const LIMIT = 900;
 const QUICK_LIMIT = 60;
 const QUICK_SEED = 20261121;
+const HEAD = `# What torture showed
+
+Written by \`npm run torture\`; CONTRIBUTING.md says what the cases are. A row that lost nothing has a 0.`;
 
 const caseNames = () =>
   fs
@@ -87,6 +92,28 @@ function table(result) {
   return [head, '| what | tried | lost | |', '| --- | ---: | ---: | --- |', ...rows, ''].join('\n');
 }
 
+/** When, where and of what a section's figures are. */
+function stampOf({ seconds }, seed, origin) {
+  const date = new Date().toISOString().slice(0, 16).replace('T', ' ');
+  return [
+    `${date} UTC; commit ${origin ?? 'unknown'}, seed ${seed}, ${seconds.toFixed(0)} s`,
+    `Node.js ${process.version}, ${os.type()} ${os.release()}, ${os.cpus().length} processors.`,
+  ].join('; ');
+}
+
+/** Puts a case's section into results.md, in place of an older one. */
+function write(result, seed, origin) {
+  const old = fs.existsSync(RESULTS) ? fs.readFileSync(RESULTS, 'utf8') : '';
+  const sections = new Map();
+  for (const section of old.split(/^(?=## )/m).slice(1)) {
+    sections.set(section.slice(3, section.indexOf('\n')), section.trimEnd());
+  }
+  sections.set(result.name, `${table(result).trim()}\n\n${stampOf(result, seed, origin)}`);
+  const known = caseNames().filter((name) => sections.has(name));
+  const parts = [HEAD, ...known.map((name) => sections.get(name))];
+  fs.writeFileSync(RESULTS, `${parts.join('\n\n')}\n`);
+}
+
 async function main() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -101,24 +128,19 @@ async function main() {
   const known = caseNames();
   const unknown = positionals.filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new Error(`no case ${unknown}; there are ${known.join(', ')}`);
+  const origin = commit();
   const results = [];
   for (const name of positionals.length > 0 ? positionals : known) {
     const result = await runApart(name, values.quick, seed);
     console.log(table(result));
+    if (!values.quick) write(result, seed, origin);
     results.push(result);
   }
   const lost = results.filter(failed).map(({ name }) => name);
-  const machine = `Node.js ${process.version}, ${os.type()} ${os.release()}, ${os.cpus().length} processors`;
-  const summary = `${results.length} cases, seed ${seed}, ${new Date().toISOString().slice(0, 10)}; ${machine}.`;
+  const summary = `${results.length} cases, seed ${seed}.`;
   console.log(
     `${summary} ${lost.length === 0 ? 'Nothing was lost.' : `Failed: ${lost.join(', ')}.`}`,
   );
-  if (positionals.length === 0 && !values.quick) {
-    fs.writeFileSync(
-      RESULTS,
-      `# What torture showed\n\nWritten by \`npm run torture\`: ${summary}\n${results.map(table).join('')}`,
-    );
-  }
   if (lost.length > 0) process.exitCode = 1;
 }
 
