@@ -4,23 +4,23 @@
 //!
 //! ```text
 //! lib        registration
-//! handles    the classes lib/ uses               calls     functions about descriptors
-//!                                                posix     the synchronous calls, posix_constants
-//! endpoint   one engine for every socket         listener  accepting
+//! handles    the classes lib/ uses               calls       functions about descriptors
+//!                                                posix       the synchronous calls, posix_constants
+//! endpoint   one engine for every socket         listener    accepting
 //! core       what both have: descriptor, JavaScript object, life and end
 //! env        one JavaScript environment's state
-//! inbox      what is known of received messages  outbox    messages that wait to be sent
-//!                                                flow      a stream's bytes that wait
-//! batch      how messages cross to JavaScript    payload   bytes that wait
-//! class      functions and classes of ours       blocking  calls that block, and signals
-//! js         raw Node-API                        uv        the host's libuv
-//! descriptor what one is, anonymous files        reuseport shared ports
-//! stream     recvmsg, sendmsg                    socket_file  bind, the file's life and end
-//! message    recvmmsg, sendmmsg                  socket    sockets as descriptors, socket_diag
-//! sockaddr   addresses of all families, for posix
-//! ancillary  descriptors and credentials         addr      sockaddr_un
-//!                                                region    memory for a batch of messages
-//! errno      system calls                        memory    bytes of JavaScript's
+//! inbox      what is known of received messages  outbox      messages that wait to be sent
+//!                                                flow        a stream's bytes that wait
+//! batch      how messages cross to JavaScript    payload     bytes that wait
+//! class      functions and classes of ours       blocking    calls that block, and signals
+//! js         raw Node-API                        uv          the host's libuv
+//! descriptor what one is, anonymous files        socket_file bind, the file's life and end
+//! reuseport  shared ports                        socket_diag which file is a socket's
+//! stream     recvmsg, sendmsg
+//! message    recvmmsg, sendmmsg                  socket      sockets as descriptors
+//! sockaddr   addresses of all families           region      memory for a batch of messages
+//! ancillary  descriptors and credentials         addr        sockaddr_un
+//! errno      system calls                        memory      bytes of JavaScript's
 //! ```
 
 // napi-rs registers nothing in unit tests, so nothing is reachable from there.

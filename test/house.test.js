@@ -1,7 +1,7 @@
 'use strict';
 
-// Owns: the rules of the house that can be checked by reading: what a file of lib/ may import and has to
-// export, how long a file may be, that what users see is described, that every code of an error is told.
+// Owns: the rules of the house that can be checked by reading: what a file of lib/ or native/ may import, what
+// it has to export, how long a file may be, that what users see is described, that every code of an error is told.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -92,10 +92,52 @@ describe('a file of lib/', () => {
   });
 });
 
+describe('a file of native/', () => {
+  const [, table] = /```text\n(.*?)```/s.exec(read('native/lib.rs'));
+  const layers = table.replaceAll(/^\/\/! ?/gm, '');
+  /** Module → its row in the table, from above. `posix_constants` is named in the words on `posix`. */
+  const rows = new Map([
+    ['posix_constants', layers.split('\n').findIndex((row) => / posix /.test(row))],
+  ]);
+  for (const [row, text] of layers.split('\n').entries()) {
+    for (const part of [text.slice(0, 11), text.slice(47, 59)]) {
+      if (/^\w+\s*$/.test(part)) rows.set(part.trim(), row);
+    }
+  }
+  const modules = [...read('native/lib.rs').matchAll(/(#\[cfg\(.*\btest\b.*\)\]\n)?^mod (\w+);/gm)]
+    .filter(([, isTest]) => isTest === undefined)
+    .map(([, , name]) => name);
+
+  test('is in the table of layers, which docs/internals.md has too', () => {
+    assert.deepEqual(modules.toSorted(), [...rows.keys()].filter((name) => name !== 'lib').sort());
+    assert.ok(read('docs/internals.md').includes(layers));
+  });
+
+  for (const name of modules) {
+    test(`${name}.rs says what it owns, and imports downward`, () => {
+      const parts = list('native', '.rs').filter((file) => file.startsWith(`native/${name}/`));
+      for (const file of [`native/${name}.rs`, ...parts]) {
+        const text = read(file);
+        assert.match(text, /^\/\/! Owns: \S/);
+        assert.match(text, /^\/\/! May import: /m);
+        const [code] = text.split(/^#\[cfg\((?:all\()?test\b/m);
+        const used = [...code.matchAll(/\bcrate::(\w+)/g)].map(([, module]) => module);
+        for (const [, group] of code.matchAll(/\bcrate::\{([^}]*)\}/g)) {
+          used.push(...[...group.matchAll(/(?:^|,)\s*(\w+)/g)].map(([, module]) => module));
+        }
+        for (const module of used) {
+          if (module === name || !rows.has(module)) continue;
+          assert.ok(rows.get(module) >= rows.get(name), `${file} imports ${module}`);
+        }
+      }
+    });
+  }
+});
+
 test(`no file has more than ${LIMIT} lines`, () => {
-  const folders = ['lib', 'test', 'scripts', 'bench', 'examples'];
+  const folders = ['lib', 'native', 'test', 'scripts', 'bench', 'examples'];
   const files = folders.flatMap((folder) =>
-    list(folder, '.js', '.mjs', '.ts', '.mts', '.py', '.c'),
+    list(folder, '.js', '.mjs', '.ts', '.mts', '.py', '.c', '.rs'),
   );
   assert.ok(files.length > 200);
   const long = files.filter((file) => read(file).split('\n').length - 1 > LIMIT);
