@@ -38,12 +38,17 @@ function runAlone(callback, error) {
   }
 }
 
-/** A callback that will be called together with others, in the context of now. */
+/** A callback that will be called once, in the context of now. */
+function inContext(callback) {
+  const kept = new Callback(callback);
+  return (error) => kept.run(error);
+}
+
+/** The same for one that will be called together with others. */
 function keepContext(callback) {
   if (typeof callback !== 'function') return callback;
-  const kept = new Callback(callback);
-  const run = (error) => kept.run(error);
+  const run = inContext(callback);
   return (error) => runAlone(run, error);
 }
 
-module.exports = { Callback, keepContext, runAlone };
+module.exports = { Callback, inContext, keepContext, runAlone };

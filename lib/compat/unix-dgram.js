@@ -1,17 +1,17 @@
 // Owns: createSocket('unix_dgram'), the interface of the package unix-dgram.
-// May import: binding, diagnostics, errors, handle, lanes, validate.
+// May import: binding, callback, diagnostics, errors, handle, lanes, validate.
 //
 // Programs written for that package rely on what it does inside a call: connect() and bind() emit
 // their events, and send() calls back, before they return; an 'error' nobody listens to is thrown
 // by the method itself. So this is no DgramSocket, but a second class on the same engine.
 'use strict';
 
-const { AsyncResource } = require('node:async_hooks');
 const { Buffer } = require('node:buffer');
 const dgram = require('node:dgram');
 const { EventEmitter } = require('node:events');
 const { constants } = require('node:os');
 const { send, trySend } = require('../binding');
+const { inContext } = require('../callback');
 const { tellBind, tellClose } = require('../diagnostics');
 const { codedError, show, systemError } = require('../errors');
 const handles = require('../handle');
@@ -322,7 +322,7 @@ function sendTo(socket, view, path, callback) {
       // A copy: with that package the Buffer is the caller's again when send() returns.
       status = send(number, lane, new Uint8Array(bytesOf(view)));
       if (status > 0) {
-        callback &&= AsyncResource.bind(callback);
+        callback &&= inContext(callback);
         (socket[kWaiting] ??= new Map()).set(status, { size, path, callback });
         socket[kWaitingSize] += size;
         return;
