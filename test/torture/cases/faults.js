@@ -193,7 +193,9 @@ async function runUnderStrace({ folder, report, say }, trial) {
     return false;
   }
   const { count, isFatal } = fs.existsSync(log) ? readLog(log) : { count: 0, isFatal: false };
-  if (isFatal && ended.how === 'SIGABRT') {
+  // Node asks for the state of its standard streams when it ends, and must be answered.
+  const isHosts = isFatal || ended.stderr.includes('node::ResetStdio()');
+  if (isHosts && ended.how === 'SIGABRT') {
     report.host(trial);
     return true;
   }
@@ -253,7 +255,7 @@ class Report {
     for (const [call, { tried, faults, lost, errors, host, first }] of this.rows) {
       if (tried + host === 0) continue;
       const notes = [`${faults} faults, ${tried - errors} completed, ${errors} ended in an error`];
-      if (host > 0) notes.push(`${host} more times libuv itself aborted`);
+      if (host > 0) notes.push(`${host} more times libuv or Node itself aborted`);
       if (first !== '') notes.push(first);
       const what = `${call}, by ${this.how}`;
       rows.push({ what, tried, lost, note: notes.join('; ').replaceAll('|', '/') });

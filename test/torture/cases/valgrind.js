@@ -16,12 +16,14 @@ const LIFE = path.join(__dirname, '..', 'lib', 'valgrind-life.js');
 
 /**
  * Every class and every function of the addon. Left out are files that take minutes: valgrind looks at
- * all of the receive memory at each recvmmsg.
+ * all of the receive memory at each recvmmsg, and workers are among the ends below.
  */
 const FILES = [
-  ...['usocket', 'usocket-fds', 'usocket-server', 'seqpacket-server', 'seqpacket-end'],
+  ...['usocket', 'usocket-traffic', 'usocket-life', 'usocket-onread', 'usocket-server'],
+  ...['usocket-fds', 'usocket-fds-receiving', 'usocket-fds-waiting'],
+  ...['seqpacket-server', 'seqpacket-end'],
   ...['dgram-bind', 'dgram-connect', 'dgram-fds', 'dgram-stall', 'unix-dgram'],
-  ...['workers', 'posix', 'posix-messages', 'reuseport', 'activation'],
+  ...['posix', 'posix-messages', 'reuseport', 'activation'],
   ...['socketpair', 'memfd', 'from-fd', 'fd-type'],
 ];
 /** How a process ends with live sockets, and with which code. */
