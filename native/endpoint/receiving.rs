@@ -14,6 +14,8 @@ use crate::stream;
 
 /// Messages read in one wake-up at most, so that a flooding peer starves nobody.
 const MESSAGE_BUDGET: usize = 128;
+/// So many bytes count as one message more: a wake-up takes 2 MiB at most, as of a stream.
+const BYTES_A_MESSAGE: usize = 16 << 10;
 /// The same for chunks of a stream.
 const CHUNK_BUDGET: usize = 32;
 /// Bytes of a stream asked for at once, as libuv does. Larger chunks (128, 256 KiB) are now much
@@ -26,6 +28,8 @@ const BULK: usize = 16 << 10;
 /// How one call to the kernel ended.
 struct Taken {
     count: usize,
+    /// What it takes of the wake-up's budget.
+    cost: usize,
     /// The peer's end followed.
     ended: bool,
     /// The kernel may well have more.
@@ -68,10 +72,10 @@ impl Endpoint {
             if taken > 0 {
                 guess.learn(received.is_ok());
             }
-            let (count, more) = match received {
+            let (count, cost, more) = match received {
                 Ok(received) => {
                     ended = received.ended;
-                    (received.count, received.more)
+                    (received.count, received.cost, received.more)
                 }
                 Err(Errno::AGAIN | Errno::BADF) => {
                     missed = true;
@@ -84,7 +88,7 @@ impl Endpoint {
                 }
                 Err(errno) => return self.core.tell(Event::Error, errno.to_js()),
             };
-            taken += count;
+            taken += cost;
             largest = count.max(largest);
             // Nothing more waits, or hardly: the poll is level-triggered.
             let is_last = !more && !guess.looks_again() && !probing;
@@ -148,7 +152,7 @@ impl Endpoint {
 
     fn deliver_messages(&self, mut batch: Batch, received: usize) -> Taken {
         let env = &self.core.env;
-        let mut count = received;
+        let (mut count, mut bytes) = (received, 0);
         let (buffers, new_slabs) = {
             let mut slab = env.slab.borrow_mut();
             let mut placement = Placement::new(env.js, &mut slab);
@@ -160,6 +164,7 @@ impl Endpoint {
                     count = index;
                     break;
                 }
+                bytes += message.bytes.len();
                 let place = placement.place(message.bytes);
                 let (entry, name) = inbox.describe(message, place);
                 batch.describe(index, &entry);
@@ -173,7 +178,8 @@ impl Endpoint {
         batch.receiver.trim();
         self.call_for(&batch, count, buffers);
         env.return_batch(batch);
-        Taken { count, ended: count < received, more: count == RECEIVE_BATCH }
+        let cost = count + bytes / BYTES_A_MESSAGE;
+        Taken { count, cost, ended: count < received, more: count == RECEIVE_BATCH }
     }
 
     /// Hands `count` items of a batch to JavaScript.
@@ -199,7 +205,7 @@ impl Endpoint {
             nothing => {
                 self.keep_spare(target);
                 env.return_batch(batch);
-                return nothing.map(|_| Taken { count: 0, ended: true, more: false });
+                return nothing.map(|_| Taken { count: 0, cost: 0, ended: true, more: false });
             }
         };
         self.chunk.set(if chunk.len < BULK { 0 } else { CHUNK });
@@ -226,7 +232,7 @@ impl Endpoint {
         batch.set_new_slabs(new_slabs);
         self.call_for(&batch, 1, buffers);
         env.return_batch(batch);
-        Ok(Taken { count: 1, ended: false, more })
+        Ok(Taken { count: 1, cost: 1, ended: false, more })
     }
 
     /// Where to receive a stream's next bytes: the place, its start and length.
