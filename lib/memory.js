@@ -1,10 +1,11 @@
 // Owns: the memory that the synchronous calls read and write: buffers of every kind, as native code
 // takes them.
-// May import: errors.
+// May import: errors, validate.
 'use strict';
 
 const { types } = require('node:util');
 const { codedError, invalidType, invalidValue, outOfRange } = require('./errors');
+const { hasMemory } = require('./validate');
 
 const { isView } = ArrayBuffer;
 
@@ -43,21 +44,10 @@ function memoryOf(value, name, also = '') {
     const buffers = 'an instance of Buffer, TypedArray, DataView, ArrayBuffer or SharedArrayBuffer';
     throw invalidType(name, also + buffers, value);
   }
-  if (!(lengthOf(value) > 0) && isDetached(isView(value) ? value.buffer : value)) {
+  if (!(lengthOf(value) > 0) && !hasMemory(value)) {
     throw invalidValue(name, value, 'must not be a detached buffer');
   }
   return value;
-}
-
-/** Whether the memory of a buffer was transferred away. (`detached` came with Node 22.) */
-function isDetached(store) {
-  if (types.isSharedArrayBuffer(store)) return false;
-  if (store.detached !== undefined) return store.detached;
-  try {
-    return new Uint8Array(store).byteLength !== 0;
-  } catch {
-    return true;
-  }
 }
 
 /** Buffers as native code takes them. */

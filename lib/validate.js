@@ -48,10 +48,14 @@ function messageBytes(message, name = 'message', encoding = 'utf8') {
   );
 }
 
-/** Whether a view can still be looked into: asking one that was detached throws, or lies. */
-function hasMemory(view) {
+/** Whether a view or an ArrayBuffer can still be looked into: asking one that was detached throws, or lies. */
+function hasMemory(buffer) {
   try {
-    new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    if (ArrayBuffer.isView(buffer)) {
+      new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+    } else {
+      new Uint8Array(buffer);
+    }
     return true;
   } catch {
     return false;
@@ -151,6 +155,7 @@ function onAbort(signal, react) {
 module.exports = {
   MAX_INT,
   duration,
+  hasMemory,
   integer,
   isOptions,
   messageBytes,

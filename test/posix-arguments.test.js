@@ -116,6 +116,21 @@ describe('buffers', onLinux({}), () => {
     });
   }
 
+  test('that are empty parts of larger memory are no detached ones', (t) => {
+    const [left, right] = pair(t, SOCK_DGRAM);
+    const store = new ArrayBuffer(8);
+    for (const empty of [
+      Buffer.from(store, 3, 0),
+      new Uint16Array(store, 8),
+      new DataView(store, 8),
+    ]) {
+      assert.equal(posix.send(left, empty), 0);
+      assert.equal(posix.sendmsg(left, { iov: empty }), 0);
+      assert.equal(posix.recv(right, empty, 0, posix.MSG_DONTWAIT), 0);
+      assert.equal(posix.recvmsg(right, { iov: empty }, posix.MSG_DONTWAIT).size, 0);
+    }
+  });
+
   test('that were detached are refused, by name', (t) => {
     const [left, right] = pair(t, SOCK_DGRAM);
     const make = () => {
