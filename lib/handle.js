@@ -127,6 +127,11 @@ function onEvent(kind, value) {
 
 setHooks(onMessages, onSettled, onConnections, onEvent);
 
+/** The number by which native functions know an Endpoint; asked for once. */
+function numberOf(handle) {
+  return (handle.ownNumber ??= handle.number());
+}
+
 /** The token to take a message's descriptors with. */
 function fdsToken(words, at) {
   return words[at + 3] >>> 8;
@@ -171,6 +176,7 @@ function demand(result, syscall, path) {
 module.exports = {
   Endpoint,
   FDS_MISSING,
+  FastBuffer,
   Listener,
   SOCK_DGRAM,
   SOCK_SEQPACKET,
@@ -190,5 +196,6 @@ module.exports = {
   kSenderName,
   kSettled,
   kShortage,
+  numberOf,
   peerCredentials,
 };

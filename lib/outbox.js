@@ -1,11 +1,12 @@
 // Owns: what JavaScript keeps of messages on their way out: callbacks, their order, how much waits.
-// May import: binding, callback, errors, validate.
+// May import: binding, callback, errors, handle, validate.
 'use strict';
 
 const { constants } = require('node:os');
 const { send } = require('./binding');
 const { Callback } = require('./callback');
 const { systemError } = require('./errors');
+const { numberOf } = require('./handle');
 const check = require('./validate');
 
 const ECANCELED = -constants.errno.ECANCELED;
@@ -59,7 +60,7 @@ class Outbox {
   send(handle, lane, view, offset, length, fds, path, callback) {
     let result = lane;
     if (lane >= 0) {
-      const number = (handle.ownNumber ??= handle.number());
+      const number = numberOf(handle);
       // The fewer arguments cross, the cheaper: most messages are a whole Buffer.
       if (fds !== undefined) result = send(number, lane, view, offset, length, fds);
       else if (length === view.byteLength) result = send(number, lane, view);

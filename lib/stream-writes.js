@@ -11,14 +11,12 @@ const { keepContext, runAlone } = require('./callback');
 const connected = require('./connected');
 const { codedError, invalidType, show, systemError } = require('./errors');
 const { MAX_FDS, descriptorsOf } = require('./fds');
-const { kHandle } = require('./handle');
+const { FastBuffer, kHandle, numberOf } = require('./handle');
 const { kState } = require('./members');
 const check = require('./validate');
 
 const { kDieAfter, kTouch } = connected;
 
-/** Buffer's own class for views. */
-const FastBuffer = Buffer[Symbol.species];
 const EMPTY = Buffer.alloc(0);
 /** The longest string, in bytes, that native code takes: as in native/handles.rs. */
 const MAX_STRING = 16 * 1024;
@@ -98,7 +96,7 @@ function bytesIn(data, encoding) {
  */
 function attempt(socket, handle, data, fds) {
   socket[kTouch]();
-  const number = (handle.ownNumber ??= handle.number());
+  const number = numberOf(handle);
   if (fds === undefined) return writeNatively(number, data);
   const result = writeNatively(number, data, fds);
   if (result === -EBADF) throw systemError(result, 'sendmsg');
@@ -112,7 +110,7 @@ function attemptString(socket, handle, text, encoding) {
     return attempt(socket, handle, Buffer.from(text, encoding));
   }
   socket[kTouch]();
-  const number = (handle.ownNumber ??= handle.number());
+  const number = numberOf(handle);
   const result = writeString(number, text, bytesEach === 1 ? 1 : 0);
   return result > 0 ? 0 : result || 1;
 }
@@ -199,7 +197,7 @@ function submit(socket, handle, entries) {
     buffers.push(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk);
   }
   socket[kTouch]();
-  return writeMany((handle.ownNumber ??= handle.number()), buffers, errands);
+  return writeMany(numberOf(handle), buffers, errands);
 }
 
 function unsentError() {

@@ -283,7 +283,7 @@ function sendToPeer(socket, view, buffer, callback) {
   let status = -EBADF;
   let reconnected = false;
   if (handle !== null) {
-    const number = (handle.ownNumber ??= handle.number());
+    const number = handles.numberOf(handle);
     status = trySend(number, PEER, view);
     // The peer died, which was told when it was found out. Another may have its name by now.
     if (isUnconnected(status) && socket.connected) {
@@ -314,7 +314,7 @@ function sendTo(socket, view, path, callback) {
     tell(socket, callback, lane, path);
     return;
   }
-  const number = (handle.ownNumber ??= handle.number());
+  const number = handles.numberOf(handle);
   let status = trySend(number, lane, view);
   if (isNoRoom(status)) {
     const size = view.byteLength + WAITING_COST;
