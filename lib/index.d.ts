@@ -11,10 +11,10 @@ export type {
   SendCb,
   SocketOptions,
   SocketPath,
-} from './common.js';
+} from './sockets/common.js';
 export * from './compat/unix-dgram.js';
-export * from './dgram.js';
-export * from './functions.js';
-export * from './seqpacket.js';
-export type { ListenOptions, ServerOptions } from './server.js';
-export * from './usocket.js';
+export * from './sockets/dgram.js';
+export * from './descriptors/functions.js';
+export * from './sockets/seqpacket.js';
+export type { ListenOptions, ServerOptions } from './sockets/server.js';
+export * from './sockets/usocket.js';

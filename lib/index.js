@@ -1,19 +1,17 @@
 // Owns: what the package exports, and nothing else.
-// May import: activation, describe, dgram, fds, from-fd, memfd, reuseport, seqpacket, socketpair,
-// unix-dgram, usocket.
 'use strict';
 
-const { listenFds } = require('./activation');
+const { listenFds } = require('./descriptors/activation');
 const { createSocket } = require('./compat/unix-dgram');
-const { fdType } = require('./describe');
-const { DgramSocket } = require('./dgram');
-const { closeFd } = require('./fds');
-const { fromFd } = require('./from-fd');
-const { memfd } = require('./memfd');
-const { createReuseportFd, drainServer } = require('./reuseport');
-const { SeqpacketServer, SeqpacketSocket } = require('./seqpacket');
-const socketpair = require('./socketpair');
-const { UServer, USocket } = require('./usocket');
+const { fdType } = require('./descriptors/describe');
+const { DgramSocket } = require('./sockets/dgram');
+const { closeFd } = require('./native/fds');
+const { fromFd } = require('./descriptors/from-fd');
+const { memfd } = require('./descriptors/memfd');
+const { createReuseportFd, drainServer } = require('./descriptors/reuseport');
+const { SeqpacketServer, SeqpacketSocket } = require('./sockets/seqpacket');
+const socketpair = require('./descriptors/socketpair');
+const { UServer, USocket } = require('./sockets/usocket');
 
 module.exports = {
   DgramSocket,

@@ -1,6 +1,6 @@
 'use strict';
 
-// Builds the addon with cargo and puts it at build/Release/afunix.node, where lib/binding.js looks
+// Builds the addon with cargo and puts it at build/Release/afunix.node, where lib/native/binding.js looks
 // first. Does not even start cargo when no source is newer. binding.gyp calls this file too.
 // `--inputs` prints the files that the build depends on.
 

@@ -7,7 +7,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { platformName } = require('../lib/platform.js');
+const { platformName } = require('../lib/native/platform.js');
 const { TARGETS, checkPrebuilt, present } = require('./check-prebuilt.js');
 const { isCurrent, prebuild } = require('./prebuild.js');
 const { ROOT, Stop, main } = require('./tools.js');

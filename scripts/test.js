@@ -2,7 +2,7 @@
 
 // `npm test`: sets up, builds and runs every check to its end, then names those that failed.
 //   npm test -- --only js,clippy      some steps
-//   npm test -- test/dgram.test.js    some JavaScript test files
+//   npm test -- test/dgram/dgram.test.js    some JavaScript test files
 // All cargo steps use the release profile: they share the compiled dependencies with the build.
 
 const fs = require('node:fs');

@@ -2,8 +2,8 @@
 
 import { EventEmitter } from 'node:events';
 import type { RemoteInfo, Socket as UdpSocket } from 'node:dgram';
-import type { MessageData, SocketPath } from '../common.js';
-import type { BaseEvents, EventfulEmitter } from '../events.js';
+import type { MessageData, SocketPath } from '../sockets/common.js';
+import type { BaseEvents, EventfulEmitter } from '../sockets/events.js';
 
 /** An error of a {@link UnixDgramSocket}. */
 export interface UnixDgramError extends Error {

@@ -1,22 +1,20 @@
 // Owns: createSocket('unix_dgram'), the interface of the package unix-dgram.
-// May import: binding, callback, diagnostics, errors, handle, lanes, validate.
-//
 // Programs written for that package rely on what it does inside a call: connect() and bind() emit
 // their events, and send() calls back, before they return; an 'error' nobody listens to is thrown
 // by the method itself. So this is no DgramSocket, but a second class on the same engine.
 'use strict';
 
-const { Buffer } = require('node:buffer');
-const dgram = require('node:dgram');
-const { EventEmitter } = require('node:events');
-const { constants } = require('node:os');
-const { send, trySend } = require('../binding');
-const { inContext } = require('../callback');
-const { tellBind, tellClose } = require('../diagnostics');
-const { codedError, show, systemError } = require('../errors');
-const handles = require('../handle');
-const { Lanes, PEER } = require('../lanes');
-const check = require('../validate');
+const { Buffer } = require('buffer');
+const dgram = require('dgram');
+const { EventEmitter } = require('events');
+const { constants } = require('os');
+const { send, trySend } = require('../native/binding');
+const { inContext } = require('../util/callback');
+const { tellBind, tellClose } = require('../util/diagnostics');
+const { codedError, show, systemError } = require('../util/errors');
+const handles = require('../native/sockets');
+const { Lanes, PEER } = require('../sockets/destinations');
+const check = require('../util/validate');
 
 const { Endpoint, SOCK_DGRAM, flag, kError, kHandle, kMessage, kRoom, kSenderName, kSettled } =
   handles;

@@ -4,7 +4,7 @@
 // call that blocks for ever would block the test runner too.
 
 const fs = require('node:fs');
-const posix = require('../../lib/posix.js');
+const posix = require('../../lib/posix/index.js');
 
 const { AF_UNIX, SOCK_STREAM, SOL_SOCKET, SO_RCVTIMEO, SO_SNDTIMEO } = posix;
 

@@ -32,9 +32,9 @@ let opened = 0;
 while (opened < BASE) opened = fs.openSync('/dev/null', 'r');
 
 const afunix = require(ROOT);
-const posix = require(path.join(ROOT, 'lib/posix.js'));
-const binding = require(path.join(ROOT, 'lib/binding.js'));
-const handles = require(path.join(ROOT, 'lib/handle.js'));
+const posix = require(path.join(ROOT, 'lib/posix'));
+const binding = require(path.join(ROOT, 'lib/native/binding.js'));
+const handles = require(path.join(ROOT, 'lib/native/sockets.js'));
 const nativePosix = binding.posix();
 
 /** Every fourth batch calls native code without lib/: no rule for errors there, but no crash. */

@@ -55,7 +55,7 @@ async function tryServer(Server, Client, name) {
 }
 
 function tryPosix() {
-  const posix = require(path.join(LIB, 'posix.js'));
+  const posix = require(path.join(LIB, 'posix'));
   const [one, two] = posix.socketpair(posix.AF_UNIX, posix.SOCK_SEQPACKET, 0);
   posix.send(one, Buffer.from('hello'));
   const room = Buffer.alloc(10);
@@ -84,7 +84,7 @@ async function main() {
       }
     });
     const { node, uv } = process.versions;
-    const found = require(path.join(LIB, 'binding.js')).uvVersion();
+    const found = require(path.join(LIB, 'native', 'binding.js')).uvVersion();
     const ring = links.includes('anon_inode:[io_uring]');
     console.log(JSON.stringify({ node, uv, found, ring }));
   } finally {

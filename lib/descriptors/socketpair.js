@@ -1,0 +1,34 @@
+// Owns: socketpair(), also as `afunix/socketpair`, where it stands in for unix-socketpair.
+'use strict';
+
+const binding = require('../native/binding');
+const { invalidType, invalidValue } = require('../util/errors');
+const { succeeded } = require('../native/results');
+
+const { SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET } = binding;
+const TYPES = [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET];
+
+/**
+ * Makes two Unix sockets that are connected to each other, socketpair(2). Both are nonblocking and
+ * close-on-exec, and yours to close.
+ *
+ * @param {number} [type] - SOCK_STREAM (default), SOCK_DGRAM or SOCK_SEQPACKET (Linux)
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE
+ * @throws {Error} EMFILE, ENFILE, EPROTONOSUPPORT (no seqpacket sockets on this system)
+ * @returns {[number, number]} their descriptors
+ */
+function socketpair(type = SOCK_STREAM) {
+  if (typeof type !== 'number') throw invalidType('type', 'of type number', type);
+  if (!TYPES.includes(type)) {
+    throw invalidValue('type', type, 'must be SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET');
+  }
+  return succeeded(binding.socketpair(type));
+}
+
+Object.defineProperties(socketpair, {
+  SOCK_STREAM: { value: SOCK_STREAM, enumerable: true },
+  SOCK_DGRAM: { value: SOCK_DGRAM, enumerable: true },
+  SOCK_SEQPACKET: { value: SOCK_SEQPACKET, enumerable: true },
+});
+
+module.exports = socketpair;

@@ -1,9 +1,0 @@
-// Owns: the types of afunix/posix for ESM consumers: the same names, and a default export that has them
-// all.
-
-import type * as posix from './posix.js';
-
-export * from './posix.js';
-
-declare const exported: typeof posix;
-export default exported;

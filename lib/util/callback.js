@@ -1,0 +1,53 @@
+// Owns: callbacks that wait for their outcome.
+'use strict';
+
+const { AsyncResource } = require('async_hooks');
+
+/**
+ * A callback waiting for its outcome, with the async context of the call that brought it.
+ *
+ * AsyncResource.bind() does the same at a thousand times the cost.
+ */
+class Callback extends AsyncResource {
+  constructor(callback) {
+    super('AFUNIXSENDREQ', { requireManualDestroy: true });
+    this.callback = callback;
+  }
+
+  /** Calls back, once. */
+  run(error) {
+    const { callback } = this;
+    this.callback = null;
+    try {
+      this.runInAsyncScope(callback, undefined, error);
+    } finally {
+      this.emitDestroy();
+    }
+  }
+}
+
+/** Calls back; an exception waits for the next tick, because others are to be called yet. */
+function runAlone(callback, error) {
+  try {
+    callback(error);
+  } catch (thrown) {
+    process.nextTick(() => {
+      throw thrown;
+    });
+  }
+}
+
+/** A callback that will be called once, in the context of now. */
+function inContext(callback) {
+  const kept = new Callback(callback);
+  return (error) => kept.run(error);
+}
+
+/** The same for one that will be called together with others. */
+function keepContext(callback) {
+  if (typeof callback !== 'function') return callback;
+  const run = inContext(callback);
+  return (error) => runAlone(run, error);
+}
+
+module.exports = { Callback, inContext, keepContext, runAlone };

@@ -1,0 +1,95 @@
+// Owns: every Error object of the package.
+// Argument faults are TypeErrors and RangeErrors with Node's own ERR_* codes, thrown at once.
+// Faults of the system carry `code`, `errno` (negative), `syscall` and, where it helps, `path`.
+'use strict';
+
+const { Buffer } = require('buffer');
+const { fileURLToPath } = require('url');
+const { inspect, getSystemErrorMap, types } = require('util');
+const { constants } = require('os');
+
+const { isUint8Array } = types;
+
+const names = new Map();
+for (const [name, errno] of Object.entries(constants.errno)) {
+  // The first name of a number is the usual one: EAGAIN, not EWOULDBLOCK.
+  if (!names.has(-errno)) names.set(-errno, name);
+}
+// libuv has no name of its own for this one.
+if (process.platform === 'linux') names.set(-109, 'ETOOMANYREFS');
+
+/**
+ * The Error for a system call that failed.
+ *
+ * @param {number} errno - negative, as native code returns it
+ * @param {string} syscall - the call's name, `sendmsg(2)` without the section
+ * @param {string | Buffer | URL} [path] - the socket path or abstract name concerned
+ * @returns {NodeJS.ErrnoException}
+ */
+function systemError(errno, syscall, path) {
+  const known = getSystemErrorMap().get(errno);
+  const code = known?.[0] ?? names.get(errno) ?? `E${-errno}`;
+  const description = known?.[1] ?? 'system error';
+  const text = textOf(path);
+  // An abstract name with the `@` that ss(8) and systemd print for its NUL.
+  const shown = text === '' ? '' : ` ${text.replace(/^\0/, '@')}`;
+  const error = new Error(`${code}: ${description}, ${syscall}${shown}`);
+  error.errno = errno;
+  error.code = code;
+  error.syscall = syscall;
+  if (text !== '') error.path = text;
+  return error;
+}
+
+/** A path as text; '' for none, and for what an unchecked argument may be instead. */
+function textOf(path) {
+  if (typeof path === 'string') return path;
+  if (path instanceof URL) return fileURLToPath(path);
+  if (!isUint8Array(path)) return '';
+  return Buffer.from(path).toString();
+}
+
+/** An Error with a code of our own or one of Node's. */
+function codedError(Base, code, message) {
+  const error = new Base(message);
+  error.code = code;
+  return error;
+}
+
+/** ERR_INVALID_ARG_TYPE */
+function invalidType(name, expected, actual) {
+  const received = actual === null || actual === undefined ? String(actual) : describe(actual);
+  const message = `The "${name}" argument must be ${expected}. Received ${received}`;
+  return codedError(TypeError, 'ERR_INVALID_ARG_TYPE', message);
+}
+
+/** A value for a message. What has code of its own, or only pretends to be of its class, can fail. */
+function show(value) {
+  try {
+    return inspect(value);
+  } catch {
+    return `type ${typeof value}`;
+  }
+}
+
+/** ERR_INVALID_ARG_VALUE */
+function invalidValue(name, value, reason) {
+  const message = `The argument '${name}' ${reason}. Received ${show(value)}`;
+  return codedError(TypeError, 'ERR_INVALID_ARG_VALUE', message);
+}
+
+/** ERR_OUT_OF_RANGE */
+function outOfRange(name, range, actual) {
+  const message = `The value of "${name}" is out of range. It must be ${range}. Received ${show(actual)}`;
+  return codedError(RangeError, 'ERR_OUT_OF_RANGE', message);
+}
+
+function describe(value) {
+  // A name that is no string can be anything, also what no string can be made of.
+  const nameOf = ({ name }) => (typeof name === 'string' ? name : '');
+  if (typeof value === 'object') return `an instance of ${nameOf(value.constructor ?? Object)}`;
+  if (typeof value === 'function') return `function ${nameOf(value)}`;
+  return `type ${typeof value} (${show(value)})`;
+}
+
+module.exports = { codedError, invalidType, invalidValue, outOfRange, show, systemError };

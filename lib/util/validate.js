@@ -1,0 +1,169 @@
+// Owns: argument checks. Each returns the checked value in the form native code takes.
+'use strict';
+
+const { Buffer } = require('buffer');
+const { isUint8Array } = require('util').types;
+const { fileURLToPath } = require('url');
+const { codedError, invalidType, invalidValue, outOfRange } = require('./errors');
+
+/** The largest int of C, and the longest time of a timer, in milliseconds. */
+const MAX_INT = 2 ** 31 - 1;
+
+/**
+ * The bytes of a socket path: a string, Buffer or `file:` URL; a leading NUL makes an abstract
+ * name. Lengths are the kernel's affair (ENAMETOOLONG).
+ *
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE (empty, or a NUL inside a path)
+ * @returns {Uint8Array}
+ */
+function pathBytes(path, name = 'path') {
+  let bytes;
+  if (typeof path === 'string') bytes = Buffer.from(path);
+  else if (isUint8Array(path)) bytes = path;
+  else if (path instanceof URL) bytes = Buffer.from(fileURLToPath(path));
+  else throw invalidType(name, 'of type string or an instance of Buffer or URL', path);
+  if (bytes.length === 0) throw invalidValue(name, path, 'must not be empty');
+  if (bytes[0] !== 0 && bytes.includes(0)) {
+    throw invalidValue(name, path, 'must be a path without null bytes, or start with one');
+  }
+  if (bytes[0] === 0 && process.platform !== 'linux') {
+    throw invalidValue(name, path, 'must not be an abstract name: only Linux has them');
+  }
+  return bytes;
+}
+
+/** A message: a view is taken as it is, a string becomes UTF-8. */
+function messageBytes(message, name = 'message', encoding = 'utf8') {
+  if (isUint8Array(message)) return message;
+  if (ArrayBuffer.isView(message)) {
+    if (hasMemory(message)) return message;
+    throw invalidValue(name, message, 'must not be a detached buffer');
+  }
+  if (typeof message === 'string') return Buffer.from(message, encoding);
+  throw invalidType(
+    name,
+    'of type string or an instance of Buffer, TypedArray, or DataView',
+    message,
+  );
+}
+
+/** Whether a view or an ArrayBuffer can still be looked into: asking one that was detached throws, or lies. */
+function hasMemory(buffer) {
+  try {
+    if (ArrayBuffer.isView(buffer)) {
+      new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+    } else {
+      new Uint8Array(buffer);
+    }
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** An integer from `min` to `max`. */
+function integer(value, name, min = 0, max = Number.MAX_SAFE_INTEGER) {
+  if (typeof value !== 'number') throw invalidType(name, 'of type number', value);
+  if (!Number.isInteger(value)) throw outOfRange(name, 'an integer', value);
+  if (value < min || value > max) throw outOfRange(name, `>= ${min} and <= ${max}`, value);
+  return value;
+}
+
+/** A number of milliseconds for a timer; one beyond what timers can do is the longest, as in net. */
+function duration(value, name) {
+  if (typeof value !== 'number') throw invalidType(name, 'of type number', value);
+  if (!(value >= 0 && value < Infinity)) {
+    throw outOfRange(name, 'a non-negative finite number', value);
+  }
+  return Math.min(value, MAX_INT);
+}
+
+/**
+ * The part of a view from `offset` on, `length` bytes long.
+ *
+ * @throws {RangeError} ERR_OUT_OF_RANGE, ERR_BUFFER_OUT_OF_BOUNDS
+ * @returns {number} the length
+ */
+function partLength(view, offset, length) {
+  integer(offset, 'offset');
+  integer(length, 'length');
+  if (offset > view.byteLength || length > view.byteLength - offset) {
+    const name = offset > view.byteLength ? 'offset' : 'length';
+    const message = `"${name}" is outside of buffer bounds`;
+    throw codedError(RangeError, 'ERR_BUFFER_OUT_OF_BOUNDS', message);
+  }
+  return length;
+}
+
+/** A string. */
+function string(value, name) {
+  if (typeof value !== 'string') throw invalidType(name, 'of type string', value);
+  return value;
+}
+
+/** A function or nothing. */
+function optionalCallback(callback, name = 'callback') {
+  if (callback !== undefined && typeof callback !== 'function') {
+    throw invalidType(name, 'of type function', callback);
+  }
+  return callback;
+}
+
+/** Whether a value is an object that can hold options: no array, view, URL, Date … */
+function isOptions(value) {
+  if (value === null || typeof value !== 'object') return false;
+  return Object.prototype.toString.call(value) === '[object Object]';
+}
+
+/** An object or nothing: nothing becomes an empty one. */
+function optionsObject(options, name = 'options') {
+  if (options === undefined) return {};
+  if (!isOptions(options)) throw invalidType(name, 'of type object', options);
+  return options;
+}
+
+/** A boolean or nothing. */
+function optionalBoolean(value, name, otherwise) {
+  if (value === undefined) return otherwise;
+  if (typeof value !== 'boolean') throw invalidType(name, 'of type boolean', value);
+  return value;
+}
+
+/** An AbortSignal or nothing. */
+function optionalSignal(signal, name = 'options.signal') {
+  if (signal !== undefined && (typeof signal !== 'object' || !('aborted' in Object(signal)))) {
+    throw invalidType(name, 'an instance of AbortSignal', signal);
+  }
+  return signal;
+}
+
+/**
+ * Calls `react` when the signal is aborted, in the next tick if it is already.
+ *
+ * @returns {(() => void) | null} stops listening
+ */
+function onAbort(signal, react) {
+  if (signal.aborted) {
+    process.nextTick(react);
+    return null;
+  }
+  signal.addEventListener('abort', react, { once: true });
+  return () => signal.removeEventListener('abort', react);
+}
+
+module.exports = {
+  MAX_INT,
+  duration,
+  hasMemory,
+  integer,
+  isOptions,
+  messageBytes,
+  onAbort,
+  optionalBoolean,
+  optionalCallback,
+  optionalSignal,
+  optionsObject,
+  partLength,
+  pathBytes,
+  string,
+};

@@ -1,0 +1,127 @@
+//! Owns: the functions about descriptors that lib/ calls: arguments in, numbers out.
+//!
+//! They return a value, or `[errno, name of the system call]` with the errno negated.
+
+use std::ffi::CString;
+use std::os::fd::{IntoRawFd, OwnedFd};
+use std::rc::Rc;
+
+use socket2::Type;
+
+use crate::engine::env::Environment;
+use crate::node::function::{Call, function};
+use crate::node::js::{Js, Value};
+use crate::sys::descriptor;
+use crate::sys::errno::{Errno, Failure, Result, in_call};
+use crate::sys::reuseport;
+use crate::sys::socket;
+
+type Outcome<T> = std::result::Result<T, Failure>;
+
+/// Adds them, and the constants that go with them, to what lib/native/binding.js exports.
+pub fn register(js: Js, target: Value, env: &Rc<Environment>) {
+    js.set_named(target, c"socketpair", function(js, c"socketpair", env, socketpair));
+    js.set_named(target, c"describeFd", function(js, c"describeFd", env, describe_fd));
+    js.set_named(target, c"setCloexec", function(js, c"setCloexec", env, set_cloexec));
+    js.set_named(target, c"memfd", function(js, c"memfd", env, memfd));
+    js.set_named(target, c"reuseport", function(js, c"reuseport", env, reuseport_socket));
+    let ignore = function(js, c"ignoreNewConnections", env, ignore_new_connections);
+    js.set_named(target, c"ignoreNewConnections", ignore);
+    let waiting = function(js, c"waitingConnections", env, waiting_connections);
+    js.set_named(target, c"waitingConnections", waiting);
+    js.set_named(target, c"SOCK_STREAM", js.int(libc::SOCK_STREAM));
+    js.set_named(target, c"SOCK_DGRAM", js.int(libc::SOCK_DGRAM));
+    js.set_named(target, c"SOCK_SEQPACKET", js.int(libc::SOCK_SEQPACKET));
+}
+
+fn answer<T>(call: &Call, outcome: Outcome<T>, value: impl FnOnce(T) -> Value) -> Value {
+    match outcome {
+        Ok(found) => value(found),
+        Err(Failure { call: name, errno }) => {
+            call.js.array(&[call.js.int(errno.to_js()), call.js.string(name)])
+        }
+    }
+}
+
+fn number(call: &Call, outcome: Outcome<i32>) -> Value {
+    answer(call, outcome, |value| call.js.int(value))
+}
+
+fn descriptor(call: &Call, outcome: Outcome<OwnedFd>) -> Value {
+    answer(call, outcome, |fd| call.js.int(fd.into_raw_fd()))
+}
+
+/// Argument 0 as one of the three types of socket.
+fn socket_type(call: &Call) -> Result<Type> {
+    let kind = Type::from(call.int(0)?);
+    let known = [Type::STREAM, Type::DGRAM, Type::SEQPACKET];
+    known.contains(&kind).then_some(kind).ok_or(Errno::INVAL)
+}
+
+/// `socketpair(type)`: `[fd, fd]`
+fn socketpair(call: &Call, _env: &Rc<Environment>) -> Value {
+    let pair = socket_type(call).and_then(socket::pair).map_err(in_call("socketpair"));
+    answer(call, pair, |(left, right)| {
+        call.js.int_array([left, right].into_iter().map(IntoRawFd::into_raw_fd))
+    })
+}
+
+/// `describeFd(fd)`: `[kind, listening, access, is it IPv6]`.
+fn describe_fd(call: &Call, _env: &Rc<Environment>) -> Value {
+    let found = call.int(0).and_then(descriptor::borrow).and_then(descriptor::describe);
+    answer(call, found.map_err(in_call("fstat")), |it| {
+        let [listening, access, is_ipv6] =
+            [it.listening.into(), it.access, it.is_ipv6.into()].map(|number| call.js.int(number));
+        call.js.array(&[call.js.string(it.kind), listening, access, is_ipv6])
+    })
+}
+
+/// `setCloexec(fd)`: 0
+fn set_cloexec(call: &Call, _env: &Rc<Environment>) -> Value {
+    let done = call.int(0).and_then(descriptor::borrow).and_then(descriptor::set_cloexec);
+    number(call, done.map(|()| 0).map_err(in_call("fcntl")))
+}
+
+/// `memfd(name, bytes, seal)`: a descriptor
+fn memfd(call: &Call, _env: &Rc<Environment>) -> Value {
+    descriptor(call, try_memfd(call))
+}
+
+fn try_memfd(call: &Call) -> Outcome<OwnedFd> {
+    let invalid = in_call("memfd_create");
+    let arguments = || -> Result<_> {
+        let name = CString::new(call.bytes(0)?.to_vec()).map_err(|_| Errno::INVAL)?;
+        Ok((name, call.bytes(1)?, call.int(2)? != 0))
+    };
+    let (name, bytes, seal) = arguments().map_err(invalid)?;
+    let bytes = std::ptr::slice_from_raw_parts(bytes.as_ptr(), bytes.len());
+    descriptor::memfd(&name, bytes, seal)
+}
+
+/// `reuseport(type, host, port, onlyV6)`: a descriptor
+fn reuseport_socket(call: &Call, _env: &Rc<Environment>) -> Value {
+    descriptor(call, try_reuseport(call))
+}
+
+fn try_reuseport(call: &Call) -> Outcome<OwnedFd> {
+    let arguments = || -> Result<_> {
+        let port = u16::try_from(call.int(2)?).map_err(|_| Errno::INVAL)?;
+        let address = reuseport::parse(&call.bytes(1)?.to_vec(), port)?;
+        Ok((socket_type(call)?, address, call.int(3)? != 0))
+    };
+    let (kind, address, only_v6) = arguments().map_err(in_call("bind"))?;
+    reuseport::bound(kind, address, only_v6)
+}
+
+/// `ignoreNewConnections(fd)`: 0
+fn ignore_new_connections(call: &Call, _env: &Rc<Environment>) -> Value {
+    let fd = call.int(0).and_then(descriptor::borrow);
+    let done = fd.and_then(reuseport::ignore_new_connections);
+    number(call, done.map(|()| 0).map_err(in_call("setsockopt")))
+}
+
+/// `waitingConnections(fd)`: their number
+fn waiting_connections(call: &Call, _env: &Rc<Environment>) -> Value {
+    let found = call.int(0).and_then(descriptor::borrow).and_then(reuseport::waiting_connections);
+    number(call, found.map(|count| count as i32).map_err(in_call("getsockopt")))
+}

@@ -1,0 +1,260 @@
+//! Owns: how a batch crosses to JavaScript: the shared number arrays that describe it and the
+//! slabs that hold its bytes.
+//!
+//! lib/native/sockets.js reads these layouts; change both together.
+
+use crate::node::js::{AsyncContext, Js, Reference, Value, Words};
+use crate::node::view::Room;
+use crate::sys::ancillary::Credentials;
+use crate::sys::errno::{Errno, Result};
+use crate::sys::message::{RECEIVE_BATCH, Receiver};
+use crate::sys::unix_addr::{PATH_CAPACITY, UnixAddr};
+
+/// Word 0 of every shared array: the item JavaScript has got to. It starts there.
+const CURSOR: usize = 0;
+/// Word 1: how many items there are.
+const COUNT: usize = 1;
+/// Word 2: which of the batch's buffers are new slabs, a bit each. There are no more buffers than
+/// messages.
+const NEW_SLABS: usize = 2;
+const _: () = assert!(RECEIVE_BATCH <= u32::BITS as usize);
+/// Words of one message's entry; the first entry's place is taken by the cursor.
+const ENTRY: usize = 8;
+/// Words in which one sender's name is passed.
+const NAME: usize = PATH_CAPACITY.div_ceil(4);
+const NAMES: usize = ENTRY * (RECEIVE_BATCH + 1);
+
+/// What an entry says of its message, beside its length and place.
+pub mod flag {
+    /// The sender is not the one of the message before; its name is in the names area.
+    pub const NAME: u32 = 1;
+    /// Descriptors wait under the entry's token.
+    pub const FDS: u32 = 2;
+    /// The sender's pid, uid and gid are in the entry.
+    pub const CREDENTIALS: u32 = 4;
+    /// The message was too large and is cut.
+    pub const TRUNCATED: u32 = 8;
+    /// Descriptors were lost: the process had no room for them.
+    pub const FDS_LOST: u32 = 16;
+    /// More descriptors wait than the socket allows; this message's were closed.
+    pub const FDS_REFUSED: u32 = 32;
+    /// The bytes are in memory that the user gave.
+    pub const INTO: u32 = 64;
+}
+
+/// One received message as JavaScript will see it.
+pub struct Entry {
+    /// Which of the batch's buffers, and where in it.
+    pub place: Place,
+    /// Bytes.
+    pub len: usize,
+    /// See [`flag`].
+    pub flags: u32,
+    /// What to ask for the descriptors with.
+    pub token: u32,
+    /// The sender, where known.
+    pub credentials: Option<Credentials>,
+}
+
+/// Receive memory and the description of what is in it.
+pub struct Batch {
+    /// Where messages arrive.
+    pub receiver: Box<Receiver>,
+    words: Words,
+}
+
+impl Batch {
+    /// ENOMEM where memory or address space is short.
+    pub fn new(js: Js) -> Result<Batch> {
+        let words = Words::new(js, NAMES + NAME * RECEIVE_BATCH).ok_or(Errno::NOMEM)?;
+        Ok(Batch { receiver: Receiver::new()?, words })
+    }
+
+    /// Describes message `index`.
+    pub fn describe(&self, index: usize, entry: &Entry) {
+        let at = ENTRY * (index + 1);
+        let flags = entry.flags;
+        self.words.set(at, entry.place.offset as u32);
+        self.words.set(at + 1, entry.len as u32);
+        self.words.set(at + 3, (entry.place.buffer as u32) | (entry.token << 8));
+        if let Some(credentials) = entry.credentials {
+            self.words.set(at + 2, flags | flag::CREDENTIALS);
+            self.words.set(at + 4, credentials.pid as u32);
+            self.words.set(at + 5, credentials.uid);
+            self.words.set(at + 6, credentials.gid);
+        } else {
+            self.words.set(at + 2, flags);
+        }
+    }
+
+    /// Passes the sender's name of message `index`.
+    pub fn set_name(&self, index: usize, name: &UnixAddr) {
+        self.words.set(ENTRY * (index + 1) + 7, name.name_len() as u32);
+        self.words.set_bytes(NAMES + NAME * index, name.name());
+    }
+
+    /// Tells JavaScript which of the buffers are slabs it has not seen yet, a bit each.
+    pub fn set_new_slabs(&self, slabs: u32) {
+        self.words.set(NEW_SLABS, slabs);
+    }
+
+    /// The array, to be read by JavaScript from the cursor on.
+    pub fn words(&self) -> &Words {
+        &self.words
+    }
+}
+
+/// Settled sends: pairs of ticket and status (0 or an errno, negated).
+pub struct Ledger {
+    words: Words,
+    capacity: usize,
+}
+
+impl Ledger {
+    /// Room for `capacity` pairs. None when memory is short.
+    pub fn new(js: Js, capacity: usize) -> Option<Ledger> {
+        Some(Ledger { words: Words::new(js, 2 + 2 * capacity)?, capacity })
+    }
+
+    /// How many pairs it has room for.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Writes pair `index`.
+    pub fn set(&self, index: usize, ticket: u32, status: i32) {
+        self.words.set(2 + 2 * index, ticket);
+        self.words.set(3 + 2 * index, status as u32);
+    }
+
+    /// The array, to be read by JavaScript from the cursor on.
+    pub fn words(&self) -> &Words {
+        &self.words
+    }
+}
+
+/// Calls a JavaScript function that handles the `count` items of `words`. It notes how far it came;
+/// after an exception (which becomes `uncaughtException`) it is called again for the rest.
+pub fn call_for_items(
+    context: &AsyncContext,
+    receiver: Value,
+    function: Value,
+    words: &Words,
+    count: usize,
+    buffers: Value,
+) {
+    words.set(CURSOR, 0);
+    words.set(COUNT, count as u32);
+    let mut from = 0;
+    while !context.call(receiver, function, &[words.value(), buffers]) {
+        let reached = words.get(CURSOR) as usize;
+        // No progress: the environment is being terminated and runs no JavaScript any more.
+        if reached <= from || reached >= count {
+            return;
+        }
+        from = reached;
+    }
+}
+
+/// Bytes of a slab: what one small message that is kept can hold back from the collector.
+const SLAB: usize = 32 << 10;
+/// A message larger than this gets a Buffer of its own.
+const SLAB_MESSAGE: usize = 8 << 10;
+
+/// Memory for small messages, used up from its beginning: several batches share one Buffer.
+#[derive(Default)]
+pub struct Slab {
+    current: Option<Reference>,
+    used: usize,
+}
+
+/// Where a message's bytes went: buffer `buffer` of the batch, from `offset`.
+#[derive(Clone, Copy, Default)]
+pub struct Place {
+    buffer: usize,
+    offset: usize,
+}
+
+/// The buffers of one batch, in the making. No JavaScript may run while it lives.
+pub struct Placement<'a> {
+    js: Js,
+    slab: &'a mut Slab,
+    buffers: Vec<Value>,
+    /// The slab in use: which of `buffers` it is, and its memory.
+    current: Option<(usize, Room)>,
+    /// Which of `buffers` are new slabs, a bit each.
+    fresh: u32,
+}
+
+impl<'a> Placement<'a> {
+    /// Starts a batch.
+    pub fn new(js: Js, slab: &'a mut Slab) -> Placement<'a> {
+        Placement { js, slab, buffers: Vec::new(), current: None, fresh: 0 }
+    }
+
+    /// Copies one message out of receive memory; None when memory is short.
+    pub fn place(&mut self, bytes: &[u8]) -> Option<Place> {
+        if bytes.is_empty() {
+            return Some(Place::default());
+        }
+        if bytes.len() > SLAB_MESSAGE {
+            let (value, room) = self.js.uninit_array_buffer(bytes.len())?;
+            room.write(0, bytes);
+            self.buffers.push(value);
+            return Some(Place { buffer: self.buffers.len() - 1, offset: 0 });
+        }
+        let (buffer, room) = match self.current {
+            Some(current) if self.slab.used + bytes.len() <= SLAB => current,
+            Some(_) => self.new_slab()?,
+            None => self.resume_slab(bytes.len())?,
+        };
+        let offset = self.slab.used;
+        room.write(offset, bytes);
+        // Views that start on a word are what V8's copies are quick with.
+        self.slab.used = (offset + bytes.len() + 7) & !7;
+        Some(Place { buffer, offset })
+    }
+
+    /// Hands over an ArrayBuffer that holds the bytes already.
+    pub fn hand_over(&mut self, store: Value) -> Place {
+        self.buffers.push(store);
+        Place { buffer: self.buffers.len() - 1, offset: 0 }
+    }
+
+    /// The slab of the batch before, if it has room for `needed` bytes.
+    fn resume_slab(&mut self, needed: usize) -> Option<(usize, Room)> {
+        let value = match &self.slab.current {
+            Some(kept) if self.slab.used + needed <= SLAB => kept.get(),
+            _ => return self.new_slab(),
+        };
+        // A slab whose memory was transferred away in the meantime is empty here.
+        match self.js.as_room(value).filter(|room| room.len() == SLAB) {
+            Some(room) => self.enter(value, room),
+            None => self.new_slab(),
+        }
+    }
+
+    fn new_slab(&mut self) -> Option<(usize, Room)> {
+        let (value, room) = self.js.array_buffer(SLAB)?;
+        self.slab.current = Some(Reference::new(self.js, value)?);
+        self.slab.used = 0;
+        self.fresh |= 1 << self.buffers.len();
+        self.enter(value, room)
+    }
+
+    fn enter(&mut self, value: Value, room: Room) -> Option<(usize, Room)> {
+        self.buffers.push(value);
+        self.current = Some((self.buffers.len() - 1, room));
+        self.current
+    }
+
+    /// The buffers (undefined, the only one, or an array of them), and which are new slabs, a bit each.
+    pub fn finish(self) -> (Value, u32) {
+        let value = match self.buffers.as_slice() {
+            [] => self.js.undefined(),
+            [only] => *only,
+            several => self.js.array(several),
+        };
+        (value, self.fresh)
+    }
+}

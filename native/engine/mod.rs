@@ -1,0 +1,9 @@
+//! Owns: sockets and listeners on Node's event loop.
+
+pub mod batch;
+pub mod endpoint;
+pub mod env;
+pub mod handle;
+pub mod listener;
+pub mod receive;
+pub mod send;

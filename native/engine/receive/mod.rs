@@ -1,0 +1,3 @@
+//! Owns: the receiving side of a socket.
+
+pub mod inbox;

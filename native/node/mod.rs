@@ -1,0 +1,6 @@
+//! Owns: the host: Node-API values, functions and memory, and its libuv.
+
+pub mod function;
+pub mod js;
+pub mod uv;
+pub mod view;

@@ -1,0 +1,315 @@
+//! Owns: everything that knows libuv. Types come from `libuv-sys2`, functions from the process
+//! that loaded us, so that this addon always runs on the host's own copy of libuv.
+//!
+//! `libuv-sys2` also compiles a libuv; calling any function through that crate would link it and
+//! run a foreign libuv over Node's loop. `scripts/check-symbols.js` fails the build if that happens.
+#![allow(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::OnceLock;
+
+use libuv_sys2 as types;
+use types::{uv_handle_t, uv_loop_t, uv_poll_t, uv_timer_t};
+
+use crate::sys::errno::{Errno, Result};
+
+/// Readiness to read, as in `uv_poll_event`.
+pub const READABLE: i32 = types::uv_poll_event_UV_READABLE as i32;
+/// Readiness to write.
+pub const WRITABLE: i32 = types::uv_poll_event_UV_WRITABLE as i32;
+
+/// Defines the table of host functions and its loader from one list.
+macro_rules! host_functions {
+    ($($name:ident: fn($($arg:ty),*) $(-> $ret:ty)?;)+) => {
+        struct Host {
+            $($name: unsafe extern "C" fn($($arg),*) $(-> $ret)?,)+
+        }
+
+        impl Host {
+            fn resolve() -> std::result::Result<Host, &'static str> {
+                Ok(Host {
+                    $($name: {
+                        let address = lookup(concat!(stringify!($name), "\0"))
+                            .ok_or(stringify!($name))?;
+                        // SAFETY: libuv's stable C ABI gives this name this signature.
+                        unsafe {
+                            std::mem::transmute::<
+                                NonNull<c_void>,
+                                unsafe extern "C" fn($($arg),*) $(-> $ret)?,
+                            >(address)
+                        }
+                    },)+
+                })
+            }
+        }
+    };
+}
+
+type PollCallback = unsafe extern "C" fn(*mut uv_poll_t, c_int, c_int);
+type TimerCallback = unsafe extern "C" fn(*mut uv_timer_t);
+type CloseCallback = unsafe extern "C" fn(*mut uv_handle_t);
+
+host_functions! {
+    uv_version_string: fn() -> *const c_char;
+    uv_handle_size: fn(types::uv_handle_type) -> usize;
+    uv_handle_get_data: fn(*const uv_handle_t) -> *mut c_void;
+    uv_handle_set_data: fn(*mut uv_handle_t, *mut c_void);
+    uv_ref: fn(*mut uv_handle_t);
+    uv_unref: fn(*mut uv_handle_t);
+    uv_close: fn(*mut uv_handle_t, CloseCallback);
+    uv_poll_init: fn(*mut uv_loop_t, *mut uv_poll_t, c_int) -> c_int;
+    uv_poll_start: fn(*mut uv_poll_t, c_int, PollCallback) -> c_int;
+    uv_poll_stop: fn(*mut uv_poll_t) -> c_int;
+    uv_timer_init: fn(*mut uv_loop_t, *mut uv_timer_t) -> c_int;
+    uv_timer_start: fn(*mut uv_timer_t, TimerCallback, u64, u64) -> c_int;
+    uv_timer_stop: fn(*mut uv_timer_t) -> c_int;
+}
+
+/// Written once, with the same addresses whoever is first; read by every thread after that.
+static HOST: OnceLock<std::result::Result<Host, &'static str>> = OnceLock::new();
+
+fn lookup(name: &'static str) -> Option<NonNull<c_void>> {
+    let name = CStr::from_bytes_with_nul(name.as_bytes()).ok()?;
+    // SAFETY: a NUL-terminated name; RTLD_DEFAULT searches what the process has loaded.
+    NonNull::new(unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) })
+}
+
+/// Resolves libuv in the host process. Err names the first function the host lacks.
+pub fn load() -> std::result::Result<(), &'static str> {
+    HOST.get_or_init(Host::resolve).as_ref().map(|_| ()).map_err(|missing| *missing)
+}
+
+fn host() -> &'static Host {
+    match HOST.get() {
+        Some(Ok(host)) => host,
+        _ => unreachable!("the module registers its classes only after uv::load() succeeded"),
+    }
+}
+
+/// The host's libuv version, as in `process.versions.uv`.
+pub fn version() -> &'static str {
+    // SAFETY: returns a static NUL-terminated string.
+    unsafe { CStr::from_ptr((host().uv_version_string)()) }.to_str().unwrap_or("")
+}
+
+/// One environment's event loop, and the count of our handles that it still knows.
+pub struct Loop {
+    raw: *mut uv_loop_t,
+    handles: Cell<usize>,
+    /// Runs when the last handle's close callback has; set once, at the end of the environment.
+    when_empty: RefCell<Option<Box<dyn FnOnce()>>>,
+}
+
+impl Loop {
+    /// Wraps the loop of a Node environment.
+    ///
+    /// # Safety
+    /// `raw` is that environment's loop, and is used on its thread alone while the loop lives.
+    pub unsafe fn from_raw(raw: *mut c_void) -> Rc<Loop> {
+        Rc::new(Loop { raw: raw.cast(), handles: Cell::new(0), when_empty: RefCell::new(None) })
+    }
+
+    /// Calls `done` once no handle of ours is left on the loop: at once if there is none.
+    pub fn when_empty(&self, done: impl FnOnce() + 'static) {
+        if self.handles.get() == 0 {
+            done();
+        } else {
+            *self.when_empty.borrow_mut() = Some(Box::new(done));
+        }
+    }
+
+    fn handle_closed(&self) {
+        self.handles.set(self.handles.get() - 1);
+        if self.handles.get() == 0 {
+            let done = self.when_empty.borrow_mut().take();
+            if let Some(done) = done {
+                done();
+            }
+        }
+    }
+}
+
+/// What libuv's callbacks find behind a handle's `data`. Freed, with the handle's memory, in the
+/// close callback and nowhere else.
+struct Shared {
+    event_loop: Rc<Loop>,
+    layout: std::alloc::Layout,
+    target: Box<dyn Fn(std::result::Result<i32, Errno>)>,
+    /// The mask the poll is armed with; 0 also after libuv stopped it by itself.
+    armed: Cell<i32>,
+}
+
+/// A libuv handle allocated by the host's own idea of its size, closed on drop.
+struct RawHandle {
+    raw: NonNull<uv_handle_t>,
+    shared: NonNull<Shared>,
+}
+
+impl RawHandle {
+    /// `init` is a `uv_*_init` call; where it fails libuv knows nothing of the memory yet.
+    fn new(
+        event_loop: &Rc<Loop>,
+        kind: types::uv_handle_type,
+        target: Box<dyn Fn(std::result::Result<i32, Errno>)>,
+        init: impl FnOnce(*mut uv_loop_t, *mut uv_handle_t) -> c_int,
+    ) -> Result<RawHandle> {
+        // SAFETY: a pure size query.
+        let size = unsafe { (host().uv_handle_size)(kind) };
+        let layout = std::alloc::Layout::from_size_align(size, 16).map_err(|_| Errno::NOMEM)?;
+        // SAFETY: the layout has a non-zero size, and zeroes are what libuv's init expects at most.
+        let memory = unsafe { std::alloc::alloc_zeroed(layout) };
+        let raw = NonNull::new(memory.cast::<uv_handle_t>()).ok_or(Errno::NOMEM)?;
+        let status = init(event_loop.raw, raw.as_ptr());
+        if status != 0 {
+            // SAFETY: allocated above with this layout, and libuv kept no pointer to it.
+            unsafe { std::alloc::dealloc(memory, layout) };
+            return Err(Errno::from_uv(status));
+        }
+        event_loop.handles.set(event_loop.handles.get() + 1);
+        let event_loop = event_loop.clone();
+        let shared = Box::new(Shared { event_loop, layout, target, armed: Cell::new(0) });
+        let shared = NonNull::from(Box::leak(shared));
+        // SAFETY: an initialised handle; `shared` lives until its close callback.
+        unsafe { (host().uv_handle_set_data)(raw.as_ptr(), shared.as_ptr().cast()) };
+        Ok(RawHandle { raw, shared })
+    }
+
+    fn shared(&self) -> &Shared {
+        // SAFETY: freed only in the close callback, which comes after this handle's drop.
+        unsafe { self.shared.as_ref() }
+    }
+
+    fn set_ref(&self, keeps_alive: bool) {
+        let change = if keeps_alive { host().uv_ref } else { host().uv_unref };
+        // SAFETY: a live handle on this thread's loop.
+        unsafe { change(self.raw.as_ptr()) };
+    }
+}
+
+impl Drop for RawHandle {
+    fn drop(&mut self) {
+        // SAFETY: a live handle, closed once; uv_close stops it before it returns, and allows
+        // being called from the handle's own callback.
+        unsafe { (host().uv_close)(self.raw.as_ptr(), on_close) };
+    }
+}
+
+unsafe extern "C" fn on_close(raw: *mut uv_handle_t) {
+    // SAFETY: `data` is the Shared leaked in RawHandle::new; this is the last use of both.
+    unsafe {
+        let shared = Box::from_raw((host().uv_handle_get_data)(raw).cast::<Shared>());
+        let Shared { event_loop, layout, .. } = *shared;
+        std::alloc::dealloc(raw.cast(), layout);
+        event_loop.handle_closed();
+    }
+}
+
+/// Calls the target; the reference to `Shared` is not used after it returns, since the callback
+/// may drop the handle (its memory stays until the close callback, a later turn of the loop).
+unsafe fn notify(raw: *mut uv_handle_t, event: std::result::Result<i32, Errno>) {
+    // SAFETY: `data` is the Shared leaked in RawHandle::new, alive until the close callback.
+    let shared = unsafe { &*(host().uv_handle_get_data)(raw).cast::<Shared>() };
+    if event.is_err() {
+        shared.armed.set(0);
+    }
+    (shared.target)(event);
+}
+
+unsafe extern "C" fn on_poll(raw: *mut uv_poll_t, status: c_int, events: c_int) {
+    let event = if status < 0 { Err(Errno::from_uv(status)) } else { Ok(events) };
+    // SAFETY: libuv passes the handle it was started with.
+    unsafe { notify(raw.cast(), event) };
+}
+
+unsafe extern "C" fn on_timer(raw: *mut uv_timer_t) {
+    // SAFETY: libuv passes the handle it was started with.
+    unsafe { notify(raw.cast(), Ok(0)) };
+}
+
+/// A `uv_poll_t` on a descriptor. Dropping it stops the watching at once (drop it *before*
+/// closing the descriptor); its memory goes in the close callback.
+pub struct Poll(RawHandle);
+
+impl Poll {
+    /// Watches `fd`; `target` gets the events, or Err where libuv stopped watching on POLLERR.
+    ///
+    /// EEXIST if the loop already watches this descriptor, EPERM if it cannot be polled.
+    pub fn new(
+        event_loop: &Rc<Loop>,
+        fd: c_int,
+        target: Box<dyn Fn(std::result::Result<i32, Errno>)>,
+    ) -> Result<Poll> {
+        let init = |uv_loop, raw: *mut uv_handle_t| {
+            // SAFETY: the loop is live and `raw` has the size of a uv_poll_t.
+            unsafe { (host().uv_poll_init)(uv_loop, raw.cast(), fd) }
+        };
+        RawHandle::new(event_loop, types::uv_handle_type_UV_POLL, target, init).map(Poll)
+    }
+
+    /// The mask in force.
+    pub fn armed(&self) -> i32 {
+        self.0.shared().armed.get()
+    }
+
+    /// Watches for `mask` from now on; 0 stops. An unchanged mask costs nothing.
+    pub fn arm(&self, mask: i32) -> Result<()> {
+        if mask == self.armed() {
+            return Ok(());
+        }
+        let raw = self.0.raw.as_ptr().cast::<uv_poll_t>();
+        // SAFETY: a live poll handle on this thread's loop.
+        let status = unsafe {
+            if mask == 0 {
+                (host().uv_poll_stop)(raw)
+            } else {
+                (host().uv_poll_start)(raw, mask, on_poll)
+            }
+        };
+        if status < 0 {
+            return Err(Errno::from_uv(status));
+        }
+        self.0.shared().armed.set(mask);
+        Ok(())
+    }
+
+    /// Whether the armed handle keeps the loop alive.
+    pub fn set_ref(&self, keeps_alive: bool) {
+        self.0.set_ref(keeps_alive);
+    }
+}
+
+/// A one-shot `uv_timer_t`.
+pub struct Timer(RawHandle);
+
+impl Timer {
+    /// A stopped timer that calls `target` when it fires.
+    pub fn new(event_loop: &Rc<Loop>, target: impl Fn() + 'static) -> Result<Timer> {
+        let init = |uv_loop, raw: *mut uv_handle_t| {
+            // SAFETY: the loop is live and `raw` has the size of a uv_timer_t.
+            unsafe { (host().uv_timer_init)(uv_loop, raw.cast()) }
+        };
+        let target = Box::new(move |_| target());
+        RawHandle::new(event_loop, types::uv_handle_type_UV_TIMER, target, init).map(Timer)
+    }
+
+    /// Whether the running timer keeps the loop alive.
+    pub fn set_ref(&self, keeps_alive: bool) {
+        self.0.set_ref(keeps_alive);
+    }
+
+    /// Fires once, `milliseconds` from now, replacing what was set before.
+    pub fn start(&self, milliseconds: u64) {
+        let raw = self.0.raw.as_ptr().cast::<uv_timer_t>();
+        // SAFETY: a live timer; only a closing one makes this fail.
+        unsafe { (host().uv_timer_start)(raw, on_timer, milliseconds, 0) };
+    }
+
+    /// Will not fire.
+    pub fn stop(&self) {
+        // SAFETY: a live timer.
+        unsafe { (host().uv_timer_stop)(self.0.raw.as_ptr().cast()) };
+    }
+}

@@ -1,0 +1,298 @@
+//! Owns: sockets as descriptors: making, connecting and questioning them.
+//!
+//! CLOEXEC and NONBLOCK from creation on. See socket(7), unix(7).
+#![allow(unsafe_code)]
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::sys::ancillary::Credentials;
+use crate::sys::errno::{Errno, Result, syscall};
+use crate::sys::unix_addr::UnixAddr;
+
+/// A new unnamed Unix socket.
+pub fn create(kind: Type) -> Result<OwnedFd> {
+    let socket = Socket::new(Domain::UNIX, kind, None)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Two new sockets connected to each other, `socketpair(2)`.
+pub fn pair(kind: Type) -> Result<(OwnedFd, OwnedFd)> {
+    let (left, right) = Socket::pair(Domain::UNIX, kind, None)?;
+    left.set_nonblocking(true)?;
+    right.set_nonblocking(true)?;
+    Ok((left.into(), right.into()))
+}
+
+/// What Linux does in the call that makes a socket: programs do not inherit it, and no SIGPIPE.
+pub fn protect(fd: OwnedFd) -> Result<OwnedFd> {
+    #[cfg(not(target_os = "linux"))]
+    {
+        let socket = SockRef::from(&fd);
+        socket.set_cloexec(true)?;
+        // Refused where the peer is gone already. Node ignores the signal, too.
+        #[cfg(target_vendor = "apple")]
+        let _ = socket.set_nosigpipe(true);
+    }
+    Ok(fd)
+}
+
+/// Takes over a descriptor that JavaScript gives up, if it is an open Unix socket of `kind`; makes
+/// it nonblocking and CLOEXEC.
+///
+/// EBADF, ENOTSOCK, EAFNOSUPPORT for another family, EPROTOTYPE for another type: then, and where
+/// a later step fails and the caller lets go with `into_raw_fd`, it stays JavaScript's.
+pub fn adopt(fd: RawFd, kind: Type) -> Result<OwnedFd> {
+    if fd < 0 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: not -1; every use below is a system call that checks the number.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    // The address's family rather than SO_DOMAIN, which macOS lacks.
+    if local_address(borrowed)?.family() != libc::AF_UNIX {
+        return Err(Errno::AFNOSUPPORT);
+    }
+    let socket = SockRef::from(&borrowed);
+    if socket.r#type()? != kind {
+        return Err(Errno::PROTOTYPE);
+    }
+    socket.set_nonblocking(true)?;
+    socket.set_cloexec(true)?;
+    #[cfg(target_vendor = "apple")]
+    let _ = socket.set_nosigpipe(true);
+    // SAFETY: an open descriptor, and the caller gives it up.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `connect(2)`. EAGAIN from a listener whose backlog is full.
+pub fn connect(fd: BorrowedFd<'_>, to: &UnixAddr) -> Result<()> {
+    // Unix connects that return EINTR were not begun, so they may be repeated.
+    // SAFETY: pointer and length come from one address.
+    unsafe { syscall!(connect(fd.as_raw_fd(), to.as_ptr(), to.len())) }.map(drop)
+}
+
+/// Dissolves a datagram socket's connection: connect to AF_UNSPEC.
+pub fn disconnect(fd: BorrowedFd<'_>) -> Result<()> {
+    let unspecified = libc::sockaddr {
+        #[cfg(target_os = "macos")]
+        sa_len: 0,
+        sa_family: libc::AF_UNSPEC as libc::sa_family_t,
+        sa_data: [0; 14],
+    };
+    let len = size_of::<libc::sockaddr>() as libc::socklen_t;
+    // SAFETY: pointer and length are of one address.
+    let result = unsafe { syscall!(connect(fd.as_raw_fd(), &unspecified, len)) }.map(drop);
+    // macOS dissolves it, and then says that one cannot connect to such an address.
+    if cfg!(target_os = "macos") && peer_address(fd) == Err(Errno::NOTCONN) {
+        return Ok(());
+    }
+    result
+}
+
+/// The name `fd` is bound to, `getsockname(2)`.
+pub fn local_address(fd: BorrowedFd<'_>) -> Result<UnixAddr> {
+    address(|addr, len| {
+        // SAFETY: `addr` has room for `len` bytes.
+        unsafe { syscall!(getsockname(fd.as_raw_fd(), addr, len)) }.map(drop)
+    })
+}
+
+/// The name of `fd`'s peer, `getpeername(2)`; ENOTCONN if there is none.
+pub fn peer_address(fd: BorrowedFd<'_>) -> Result<UnixAddr> {
+    address(|addr, len| {
+        // SAFETY: `addr` has room for `len` bytes.
+        unsafe { syscall!(getpeername(fd.as_raw_fd(), addr, len)) }.map(drop)
+    })
+}
+
+fn address(
+    call: impl FnOnce(*mut libc::sockaddr, *mut libc::socklen_t) -> Result<()>,
+) -> Result<UnixAddr> {
+    let mut addr = UnixAddr::unnamed();
+    let mut len = UnixAddr::capacity();
+    call(addr.as_mut_ptr(), &mut len)?;
+    // Of a path that fills the structure Linux reports the length with its NUL, which is not there,
+    // and takes no address of that length.
+    addr.set_len(len.min(UnixAddr::capacity()));
+    Ok(addr)
+}
+
+/// `getsockopt(2)` of an option that is a number or a structure; `value` where the kernel fills less.
+///
+/// # Safety
+/// `T` is plain integers.
+pub unsafe fn option<T: Copy>(
+    fd: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+    mut value: T,
+) -> Result<T> {
+    let (raw, mut len) = (fd.as_raw_fd(), size_of::<T>() as libc::socklen_t);
+    // SAFETY: room for `len` bytes, any of which the caller says may be there.
+    unsafe { syscall!(getsockopt(raw, level, name, (&raw mut value).cast(), &mut len)) }?;
+    Ok(value)
+}
+
+/// Who is on the other end, SO_PEERCRED; ENOTCONN where nobody ever was.
+pub fn peer_credentials(fd: BorrowedFd<'_>) -> Result<Credentials> {
+    #[cfg(target_os = "linux")]
+    {
+        let nobody = Credentials { pid: 0, uid: 0, gid: 0 };
+        // SAFETY: integers, in ucred's layout.
+        let found = unsafe { option(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, nobody) }?;
+        // The kernel says pid 0 and uid -1 where there is no peer.
+        if found.pid == 0 && found.uid == u32::MAX {
+            return Err(Errno::NOTCONN);
+        }
+        Ok(found)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let (mut uid, mut gid) = (0, 0);
+        // SAFETY: two valid out-parameters.
+        unsafe { syscall!(getpeereid(fd.as_raw_fd(), &mut uid, &mut gid)) }?;
+        Ok(Credentials { pid: 0, uid, gid })
+    }
+}
+
+/// Asks the kernel to put the sender's credentials on every message, SO_PASSCRED. Linux only.
+pub fn pass_credentials(fd: BorrowedFd<'_>) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    return Ok(SockRef::from(&fd).set_passcred(true)?);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = fd;
+        Err(Errno::NOSYS)
+    }
+}
+
+/// Gives every message a timestamp, SO_TIMESTAMP: what tells an empty message from the end.
+pub fn stamp_messages(fd: BorrowedFd<'_>) -> Result<()> {
+    let (on, len) = (1 as libc::c_int, size_of::<libc::c_int>() as libc::socklen_t);
+    let (level, name, value) = (libc::SOL_SOCKET, libc::SO_TIMESTAMP, (&raw const on).cast());
+    // SAFETY: the option is an int, and `len` is its size.
+    unsafe { syscall!(setsockopt(fd.as_raw_fd(), level, name, value, len)) }.map(drop)
+}
+
+/// `listen(2)`
+pub fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<()> {
+    Ok(SockRef::from(&fd).listen(backlog)?)
+}
+
+/// Whether the socket listens, SO_ACCEPTCONN.
+pub fn is_listening(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: an integer.
+    let asked = unsafe { option(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN, 0) };
+    // Where the system does not say (macOS), a socket without a peer may.
+    let may = || !cfg!(target_os = "linux") && peer_address(fd) == Err(Errno::NOTCONN);
+    asked.map_or_else(|_| may(), |on: i32| on != 0)
+}
+
+/// The next waiting connection, `accept4(2)`; EAGAIN if none waits.
+pub fn accept(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let (no_address, no_len) = (std::ptr::null_mut(), std::ptr::null_mut());
+    #[cfg(target_os = "linux")]
+    {
+        let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: no address is asked for.
+        let raw = unsafe { syscall!(accept4(fd.as_raw_fd(), no_address, no_len, flags)) }?;
+        // SAFETY: a new descriptor that is ours.
+        Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        // SAFETY: no address is asked for.
+        let raw = unsafe { syscall!(accept(fd.as_raw_fd(), no_address, no_len)) }?;
+        // SAFETY: a new descriptor that is ours.
+        let owned = protect(unsafe { OwnedFd::from_raw_fd(raw) })?;
+        SockRef::from(&owned).set_nonblocking(true)?;
+        Ok(owned)
+    }
+}
+
+/// Sends no more, `shutdown(2)` with SHUT_WR.
+pub fn shut_down_sending(fd: BorrowedFd<'_>) -> Result<()> {
+    Ok(SockRef::from(&fd).shutdown(std::net::Shutdown::Write)?)
+}
+
+/// Takes over descriptors that JavaScript owns. EBADF if one is not open, EINVAL if one is named
+/// twice: then all stay its own.
+pub fn claim(fds: &[RawFd]) -> Result<Vec<OwnedFd>> {
+    for (index, fd) in fds.iter().enumerate() {
+        if fds[..index].contains(fd) {
+            return Err(Errno::INVAL);
+        }
+        // SAFETY: F_GETFD on any number is harmless.
+        unsafe { syscall!(fcntl(*fd, libc::F_GETFD)) }?;
+    }
+    // SAFETY: open, and JavaScript gives them up.
+    Ok(fds.iter().map(|fd| unsafe { OwnedFd::from_raw_fd(*fd) }).collect())
+}
+
+/// `close(2)` of a descriptor that JavaScript owns; EBADF if it is not open.
+pub fn close(fd: RawFd) -> Result<()> {
+    // SAFETY: the number is JavaScript's, which gives it up. Not repeated on EINTR: it is closed.
+    match unsafe { libc::close(fd) } {
+        -1 if Errno::last() != Errno::INTR => Err(Errno::last()),
+        _ => Ok(()),
+    }
+}
+
+/// Takes the pending error, SO_ERROR.
+pub fn take_error(fd: BorrowedFd<'_>) -> Option<Errno> {
+    SockRef::from(&fd).take_error().ok().flatten().map(Errno::from)
+}
+
+/// True while the socket's own send buffer, not the receiver, is what refuses a message.
+///
+/// The kernel refuses once the bytes in flight reach SO_SNDBUF (`SIOCOUTQ`, unix(7)).
+pub fn send_buffer_is_full(fd: BorrowedFd<'_>) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        let mut in_flight: libc::c_int = 0;
+        // SAFETY: SIOCOUTQ, which shares TIOCOUTQ's number, writes one int.
+        let asked = unsafe { syscall!(ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &mut in_flight)) };
+        // SO_SNDBUF reads back doubled on Linux, and the doubled value is what the kernel compares.
+        let limit = SockRef::from(&fd).send_buffer_size();
+        asked.is_ok() && limit.is_ok_and(|limit| in_flight as usize >= limit)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = fd;
+        true
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::sys::unix_addr::PATH_CAPACITY;
+    use std::os::fd::AsFd;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn an_address_that_was_reported_can_be_sent_to() {
+        let folder = std::env::temp_dir().join(format!("afunix-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        // A path that leaves no room for its NUL, which the kernel allows.
+        let name = folder.as_os_str().as_bytes();
+        let path = [name, b"/", &vec![b'x'; PATH_CAPACITY - name.len() - 1]].concat();
+        let mut whole = UnixAddr::unnamed();
+        // SAFETY: the path fills `sun_path`.
+        unsafe {
+            let start = whole.as_mut_ptr().cast::<u8>();
+            let path_offset = std::mem::offset_of!(libc::sockaddr_un, sun_path);
+            start.add(path_offset).copy_from_nonoverlapping(path.as_ptr(), path.len());
+        }
+        whole.set_len(UnixAddr::capacity());
+        let (receiver, sender) = (create(Type::DGRAM).unwrap(), create(Type::DGRAM).unwrap());
+        // SAFETY: pointer and length come from one address.
+        unsafe { syscall!(bind(receiver.as_raw_fd(), whole.as_ptr(), whole.len())) }.unwrap();
+        let reported = local_address(receiver.as_fd());
+        let connected = reported.and_then(|found| connect(sender.as_fd(), &found));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(connected, Ok(()));
+    }
+}

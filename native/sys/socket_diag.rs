@@ -1,0 +1,129 @@
+//! Owns: asking the kernel which file a socket is bound to, sock_diag(7).
+//!
+//! fstat(2) of a bound socket does not speak of its file, and what has the file's name may be another
+//! file by now. This the kernel tells everybody, where it has unix_diag (an option of its
+//! configuration) and nothing keeps the process from netlink sockets.
+#![allow(unsafe_code)]
+
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use crate::sys::errno::{Result, syscall};
+
+/// `linux/sock_diag.h`, `linux/unix_diag.h`
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const UDIAG_SHOW_VFS: u32 = 2;
+const UNIX_DIAG_VFS: u16 = 1;
+
+/// Bytes of `struct nlmsghdr`, `struct unix_diag_req`, `struct unix_diag_msg`, `struct nlattr`.
+const HEADER: usize = 16;
+const REQUEST: usize = 24;
+const REPLY: usize = 16;
+const ATTRIBUTE: usize = 4;
+
+/// The lower half of the inode number of the file that the socket is bound to; None if there is no
+/// telling. It is the kernel's own number: see [`number_of`].
+pub fn bound_file(socket: BorrowedFd<'_>) -> Option<u32> {
+    let metadata = std::fs::File::from(socket.try_clone_to_owned().ok()?).metadata().ok()?;
+    let inode = std::os::unix::fs::MetadataExt::ino(&metadata) as u32;
+    let mut netlink = std::fs::File::from(open_netlink().ok()?);
+    netlink.write_all(&request(inode)).ok()?;
+    let mut room = [0; 1024];
+    let len = netlink.read(&mut room).ok()?;
+    file_in(&room[..len])
+}
+
+/// The same number of a file that a descriptor holds. Not fstat(2)'s: file systems such as overlayfs
+/// tell users another than they tell the kernel.
+pub fn number_of(pinned: &OwnedFd) -> Option<u32> {
+    let path = format!("/proc/self/fdinfo/{}", pinned.as_raw_fd());
+    let info = std::fs::read_to_string(path).ok()?;
+    let number = info.lines().find_map(|line| line.strip_prefix("ino:"))?;
+    number.trim().parse::<u64>().ok().map(|number| number as u32)
+}
+
+fn open_netlink() -> Result<OwnedFd> {
+    // Nothing is waited for: the answer is there when the question has been written.
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: a plain call.
+    let fd = unsafe { syscall!(socket(libc::AF_NETLINK, kind, libc::NETLINK_SOCK_DIAG)) }?;
+    // SAFETY: a new descriptor that is ours.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn request(inode: u32) -> [u8; HEADER + REQUEST] {
+    let mut bytes = [0; HEADER + REQUEST];
+    let mut put = |at: usize, part: &[u8]| bytes[at..at + part.len()].copy_from_slice(part);
+    put(0, &((HEADER + REQUEST) as u32).to_ne_bytes());
+    put(4, &SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    put(6, &(libc::NLM_F_REQUEST as u16).to_ne_bytes());
+    put(HEADER, &[libc::AF_UNIX as u8]);
+    // Whatever its state and its cookie.
+    put(HEADER + 4, &u32::MAX.to_ne_bytes());
+    put(HEADER + 8, &inode.to_ne_bytes());
+    put(HEADER + 12, &UDIAG_SHOW_VFS.to_ne_bytes());
+    put(HEADER + 16, &[0xff; 8]);
+    bytes
+}
+
+/// Finds the file in an answer.
+fn file_in(answer: &[u8]) -> Option<u32> {
+    let half = |at: usize| Some(u16::from_ne_bytes(answer.get(at..at + 2)?.try_into().ok()?));
+    let word = |at: usize| Some(u32::from_ne_bytes(answer.get(at..at + 4)?.try_into().ok()?));
+    // Otherwise it is an error.
+    if half(4)? != SOCK_DIAG_BY_FAMILY {
+        return None;
+    }
+    let mut at = HEADER + REPLY;
+    loop {
+        let (len, kind) = (half(at)? as usize, half(at + 2)?);
+        if kind == UNIX_DIAG_VFS {
+            return word(at + ATTRIBUTE);
+        }
+        if len < ATTRIBUTE {
+            return None;
+        }
+        at += len.next_multiple_of(4);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::os::unix::net::UnixDatagram;
+
+    #[test]
+    fn a_sockets_file_is_told() {
+        let name = |number: u32| format!("afunix-diag-{}-{number}", std::process::id());
+        let paths = [1, 2].map(|number| std::env::temp_dir().join(name(number)));
+        let sockets = paths.each_ref().map(|path| UnixDatagram::bind(path).unwrap());
+        let numbers = paths.each_ref().map(|path| {
+            let mut options = std::fs::OpenOptions::new();
+            options.read(true).custom_flags(libc::O_PATH);
+            number_of(&options.open(path).unwrap().into())
+        });
+        let told = sockets.each_ref().map(|socket| bound_file(socket.as_fd()));
+        for path in paths {
+            std::fs::remove_file(path).unwrap();
+        }
+        assert_ne!(numbers[0], numbers[1]);
+        // None where the kernel has no unix_diag.
+        assert!(told == numbers || told == [None, None], "{told:?} {numbers:?}");
+        assert_eq!(bound_file(UnixDatagram::unbound().unwrap().as_fd()), None);
+    }
+
+    #[test]
+    fn any_answer_is_read_or_refused() {
+        crate::testing::random::rounds(|random| {
+            let len = random.below(100);
+            let mut answer = random.bytes(len);
+            if len > 6 && random.below(4) > 0 {
+                answer[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+            }
+            let file = file_in(&answer);
+            assert!(file.is_none() || len >= HEADER + REPLY + 2 * ATTRIBUTE);
+        });
+    }
+}

@@ -1,0 +1,5 @@
+//! Owns: what the unit tests share.
+
+pub mod random;
+#[cfg(target_os = "linux")]
+mod real_sockets;

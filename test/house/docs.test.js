@@ -1,0 +1,211 @@
+'use strict';
+
+// Owns README.md, docs/ and examples/: that their code runs as it stands, that their links lead
+// somewhere, and that the reference names all there is. The tour has its own test, tour.test.js.
+//
+// A block of code marked `js` is run, one marked `js fragment` has its syntax checked.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
+const { describe, test } = require('node:test');
+const vm = require('node:vm');
+const afunix = require('../../lib');
+const posix = require('../../lib/posix/index.js');
+const { onLinux, startProgram } = require('../helpers/programs.js');
+const { temporaryFolder } = require('../helpers/tmp.js');
+
+const ROOT = path.join(__dirname, '..', '..');
+
+const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
+
+/** Files of a folder that end in the given way, relative to the root. */
+const list = (folder, end) =>
+  fs
+    .readdirSync(path.join(ROOT, folder))
+    .filter((name) => name.endsWith(end))
+    .map((name) => path.join(folder, name))
+    .sort();
+
+const PAGES = [...list('.', '.md'), ...list('docs', '.md')];
+const RUN = ['README.md', ...list('docs', '.md')];
+const EXAMPLES = list('examples', '.js').filter((file) => path.basename(file) !== 'tour.js');
+
+/** The fenced blocks of a page: their line, what they are marked with, their text. */
+function* blocksOf(page) {
+  const text = read(page);
+  for (const { index, 1: mark, 2: code } of text.matchAll(/^```(.*)\n([^]*?)^```$/gm)) {
+    yield { line: text.slice(0, index).split('\n').length, mark, code };
+  }
+}
+
+/** A folder in which `afunix` can be required and imported. */
+function project(t) {
+  const folder = temporaryFolder(t);
+  fs.mkdirSync(path.join(folder, 'node_modules'));
+  fs.symlinkSync(ROOT, path.join(folder, 'node_modules', 'afunix'));
+  return folder;
+}
+
+/** Runs a program to its end, which has to be a good one that leaves nothing behind. */
+async function runs(t, file, folder) {
+  const temporary = temporaryFolder(t);
+  const program = startProgram(t, process.execPath, [file], {
+    cwd: folder,
+    env: { ...process.env, TMPDIR: temporary },
+  });
+  const { code, signal, stderr } = await program.ended();
+  assert.equal(code, 0, `ended with ${signal ?? `code ${code}`}\n${stderr}`);
+  assert.deepEqual(fs.readdirSync(temporary), [], 'left something behind');
+}
+
+describe('code', () => {
+  for (const page of RUN) {
+    for (const { line, mark, code } of blocksOf(page)) {
+      if (mark === 'js') {
+        test(`${page}:${line} runs`, onLinux({}), async (t) => {
+          const folder = project(t);
+          const isModule = /^import /m.test(code);
+          const file = path.join(folder, isModule ? 'example.mjs' : 'example.cjs');
+          fs.writeFileSync(file, code);
+          await runs(t, file, folder);
+        });
+      } else if (mark === 'js fragment') {
+        test(`${page}:${line} has no fault of syntax`, () => {
+          new vm.Script(`async () => {\n${code}\n}`, { filename: page, lineOffset: line - 1 });
+        });
+      }
+    }
+  }
+
+  test('is marked in a way that is known', () => {
+    for (const page of PAGES) {
+      for (const { line, mark } of blocksOf(page)) {
+        assert.match(mark, /^(js|js fragment|sh|text)$/, `${page}:${line}`);
+      }
+    }
+  });
+});
+
+describe('examples', () => {
+  for (const file of EXAMPLES) {
+    test(`${path.basename(file)} runs and says how to run it`, onLinux({}), async (t) => {
+      assert.ok(read(file).includes(`// Run: node ${file}`));
+      await runs(t, path.join(ROOT, file), ROOT);
+    });
+  }
+});
+
+/** What a heading is called in links. */
+const anchorOf = (heading) =>
+  heading
+    .toLowerCase()
+    .replace(/[^\w\- ]/g, '')
+    .replaceAll(' ', '-');
+
+const anchorsOf = (page) =>
+  [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => anchorOf(heading));
+
+test('links within the project lead somewhere', () => {
+  for (const page of PAGES) {
+    const text = read(page).replaceAll(/^```[^]*?^```$/gm, '');
+    for (const [, target] of text.matchAll(/\]\(([^)]+)\)/g)) {
+      if (/^https:/.test(target)) continue;
+      const [file, anchor] = target.split('#');
+      const linked = file === '' ? page : path.join(path.dirname(page), file);
+      assert.ok(fs.existsSync(path.join(ROOT, linked)), `${page} links to ${target}`);
+      if (anchor === undefined) continue;
+      assert.ok(anchorsOf(linked).includes(anchor), `${page} links to ${target}`);
+    }
+  }
+});
+
+describe('the reference', () => {
+  /** Public names on a class and its instances. */
+  const membersOf = (Class) => [
+    ...Object.getOwnPropertyNames(Class.prototype).filter((name) => name !== 'constructor'),
+    ...Object.getOwnPropertyNames(Class).filter((name) => typeof Class[name] === 'function'),
+  ];
+
+  /** Public names of a class that are not those of Node's own. */
+  const allMembersOf = (Class) => {
+    const Base = Object.getPrototypeOf(Class);
+    const inherited = ['SocketServer', 'ConnectedSocket'].includes(Base.name)
+      ? membersOf(Base)
+      : [];
+    // Node calls these.
+    return [...membersOf(Class), ...inherited].filter((name) => !name.startsWith('_'));
+  };
+
+  for (const [page, source, classes] of [
+    ['docs/dgram.md', 'lib/sockets/dgram.js', ['DgramSocket']],
+    ['docs/seqpacket.md', 'lib/sockets/seqpacket.js', ['SeqpacketSocket', 'SeqpacketServer']],
+    ['docs/usocket.md', 'lib/sockets/usocket.js', ['USocket', 'UServer']],
+  ]) {
+    test(`names every method, property, option and event of ${classes.join(' and ')}`, () => {
+      const text = read(page);
+      const found = read(source).matchAll(/@param \{.*\} \[options\.(\w+)/g);
+      const options = [...found].map(([, name]) => name);
+      assert.ok(options.length > 5);
+      for (const name of [...classes.flatMap((name) => allMembersOf(afunix[name])), ...options]) {
+        assert.match(text, new RegExp(`\\b${name}\\b`), `${page} lacks ${name}`);
+      }
+      const shared = ['lib/sockets/connected.js', 'lib/sockets/server.js'];
+      const emitters = [source, ...(page === 'docs/dgram.md' ? [] : shared)];
+      for (const [, event] of emitters
+        .map(read)
+        .join('\n')
+        .matchAll(/\.emit\('(\w+)'/g)) {
+        assert.ok(text.includes(`\`'${event}'`), `${page} lacks '${event}'`);
+      }
+    });
+  }
+
+  test('names every option of functions', () => {
+    for (const [page, sources] of [
+      [
+        'docs/descriptors.md',
+        [
+          'lib/descriptors/socketpair.js',
+          'lib/descriptors/memfd.js',
+          'lib/descriptors/activation.js',
+        ],
+      ],
+      ['docs/reuseport.md', ['lib/descriptors/reuseport.js']],
+    ]) {
+      const text = read(page);
+      for (const source of sources) {
+        for (const [, name] of read(source).matchAll(/@param \{.*\} \[?([\w.]+)/g)) {
+          if (name === 'options') continue;
+          assert.ok(text.includes(`\`${name}\``), `${page} lacks ${name} of ${source}`);
+        }
+      }
+    }
+    const types = [...read('lib/descriptors/functions.d.ts').matchAll(/^ {2}\| ('[\w-]+');?$/gm)];
+    assert.ok(types.length > 10);
+    const text = read('docs/descriptors.md');
+    for (const [, type] of types) assert.ok(text.includes(`\`${type}\``), type);
+  });
+
+  test('names everything that is exported', () => {
+    const text = list('docs', '.md').map(read).join('');
+    for (const name of Object.keys(afunix)) assert.ok(text.includes(name), `docs/ lack ${name}`);
+  });
+
+  test('names every call of afunix/posix, every parameter and kind of constant', () => {
+    const text = read('docs/posix.md');
+    const found = read('lib/posix/index.js').matchAll(/@param \{.*\} \[?([\w.]+)/g);
+    const parameters = [...found].map(([, name]) => name.split('.').at(-1));
+    assert.ok(parameters.length > 40);
+    for (const name of parameters) assert.match(text, new RegExp(`\\b${name}\\b`), name);
+    for (const [name, value] of Object.entries(posix)) {
+      if (typeof value === 'function') {
+        assert.match(text, new RegExp(`^### .*\`${name}\\(`, 'm'));
+      } else {
+        // By name, or by kind: `SO_*`, `POLL*`.
+        const kind = `${/^(?:POLL|[A-Z0-9]+_)?/.exec(name)[0]}*`;
+        assert.ok(text.includes(`\`${name}\``) || text.includes(`\`${kind}\``), name);
+      }
+    }
+  });
+});

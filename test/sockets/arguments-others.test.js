@@ -1,0 +1,79 @@
+'use strict';
+
+// Owns bad input to what is no DgramSocket, or not only: a mistake is an Error with a code, thrown at
+// once, that changes nothing.
+
+const assert = require('node:assert/strict');
+const { test } = require('node:test');
+const { DgramSocket, SeqpacketSocket, USocket, createSocket, fdType } = require('../../lib');
+const { onLinux } = require('../helpers/programs.js');
+
+test('options of a pair are an object or nothing, whatever its class', onLinux({}), () => {
+  for (const Socket of [DgramSocket, SeqpacketSocket, USocket]) {
+    for (const options of [null, 0, 'x', true, [], Buffer.from('x'), () => {}]) {
+      assert.throws(() => Socket.pair(options), { code: 'ERR_INVALID_ARG_TYPE' }, Socket.name);
+    }
+    for (const socket of Socket.pair({ fd: 'ignored', path: 5 })) socket.close();
+  }
+});
+
+test('an unknown encoding is refused, and nothing is sent', onLinux({}), async () => {
+  for (const Socket of [SeqpacketSocket, USocket]) {
+    const [left, right] = Socket.pair();
+    for (const call of ['write', 'end']) {
+      for (const encoding of ['no-such-encoding', 'utf-32']) {
+        const code = { code: 'ERR_UNKNOWN_ENCODING', name: 'TypeError' };
+        assert.throws(() => left[call]('not sent', encoding), code, Socket.name);
+      }
+    }
+    left.end('sent');
+    const received = await right.toArray();
+    assert.equal(Buffer.concat(received).toString(), 'sent');
+    right.destroy();
+  }
+});
+
+test('an array of holes is refused at once', () => {
+  const [left, right] = USocket.pair();
+  const code = { code: 'ERR_INVALID_ARG_TYPE' };
+  assert.throws(() => left.write(new Array(2 ** 32 - 1)), code);
+  left.destroy();
+  right.destroy();
+});
+
+test('what no string can be made of is refused with a code', () => {
+  assert.throws(() => createSocket(Symbol('x')), { code: 'ERR_SOCKET_BAD_TYPE' });
+  const odd = { constructor: { name: Symbol('x') } };
+  assert.throws(() => fdType(odd), { code: 'ERR_INVALID_ARG_TYPE' });
+});
+
+test('a closed socket answers EBADF, whatever it was to send to', () => {
+  const socket = createSocket('unix_dgram');
+  socket.close();
+  const detached = new Uint16Array(4);
+  const detachedBytes = new Uint8Array(detached.buffer);
+  structuredClone(detached.buffer, { transfer: [detached.buffer] });
+  const { EBADF } = require('node:os').constants.errno;
+  const paths = [
+    ...[[[detached]], detached, detachedBytes, Object.create(null), 5],
+    ...['/tmp/x', Buffer.from('/tmp/x'), new URL('file:///tmp/x')],
+  ];
+  const seen = [];
+  for (const path of paths) {
+    socket.sendto(Buffer.from('x'), 0, 1, path, (error) => seen.push([error.errno, error.path]));
+  }
+  const none = [-EBADF, undefined];
+  const one = [-EBADF, '/tmp/x'];
+  assert.deepEqual(seen, [none, none, none, none, none, one, one, one]);
+});
+
+test('a detached DataView is refused with a code', () => {
+  const view = new DataView(new ArrayBuffer(8));
+  structuredClone(view.buffer, { transfer: [view.buffer] });
+  const [left, right] = DgramSocket.pair();
+  assert.throws(() => left.send(view), { code: 'ERR_INVALID_ARG_VALUE' });
+  // A socket taken for options has a descriptor, and that has an owner.
+  assert.throws(() => new DgramSocket(left), { code: 'EEXIST' });
+  left.close();
+  right.close();
+});

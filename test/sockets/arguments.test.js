@@ -1,0 +1,451 @@
+'use strict';
+
+// Owns bad input to DgramSocket: each mistake is an Error with a code, thrown at once, that changes
+// nothing; none is a crash or a hang.
+
+const assert = require('node:assert/strict');
+const { EventEmitter } = require('node:events');
+const fs = require('node:fs');
+const net = require('node:net');
+const { describe, test } = require('node:test');
+const { inspect } = require('node:util');
+const { DgramSocket, closeFd } = require('../../lib');
+const { runScript } = require('../helpers/node.js');
+const { onLinux } = require('../helpers/programs.js');
+const { closed, inbox, openPair, openSocket, sendTo } = require('../helpers/sockets.js');
+const { temporaryPath } = require('../helpers/tmp.js');
+
+const TYPE = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
+const VALUE = { name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' };
+const RANGE = { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' };
+const BOUNDS = { name: 'RangeError', code: 'ERR_BUFFER_OUT_OF_BOUNDS' };
+const SCHEME = { name: 'TypeError', code: 'ERR_INVALID_URL_SCHEME' };
+
+/** How a value is named in a test's failure. */
+const show = (value) => inspect(value, { depth: 1 });
+
+/** Checks that each value is refused: with this error, naming the argument in its message. */
+function assertRefused(values, expected, argument, call) {
+  for (const value of values) {
+    const check = (error) => {
+      assert.equal(error.name, expected.name, show(value));
+      assert.equal(error.code, expected.code, show(value));
+      if (argument !== null) assert.ok(error.message.includes(argument), error.message);
+      return true;
+    };
+    assert.throws(() => call(value), check, show(value));
+  }
+}
+
+const NO_NUMBERS = [null, true, '1', '', 1n, Symbol('1'), [], {}, () => {}];
+const NO_INTEGERS = [NaN, Infinity, -Infinity, 0.5, -1.5];
+const NO_FUNCTIONS = [null, 0, 'x', {}, [], Symbol('x')];
+const NO_OPTIONS = [null, 0, 'x', true, [], new Date(), new Map(), Buffer.from('x'), () => {}];
+const NO_PATHS = [
+  ...[0, 1.5, true, Symbol('x'), 1n, () => {}, [], ['x'], new Date(), new ArrayBuffer(4)],
+  ...[new Uint16Array(4), new DataView(new ArrayBuffer(4)), new String('x')],
+];
+const NO_MESSAGES = [
+  ...[undefined, null, 0, true, Symbol('x'), 1n, () => {}, {}, [], ['x'], new Date()],
+  ...[new ArrayBuffer(4), new SharedArrayBuffer(4), new String('x'), { length: 4 }, new Map()],
+];
+const BAD_PATHS = ['', Buffer.alloc(0), '/a\0b', 'a\0', Buffer.from('/tmp/x\0')];
+const NO_FILE_URLS = [new URL('http://localhost/x'), new URL('data:x')];
+
+describe('options', () => {
+  const CHECKS = {
+    receiveFds: [[[null, 0, 1, 'true', {}], TYPE]],
+    credentials: [[[null, 0, 1, 'true', {}], TYPE]],
+    signal: [[[null, 0, 'x', true, {}, () => {}, new EventTarget()], TYPE]],
+    pathEncoding: [[[null, 'latin1', 'utf16le', 0, {}], VALUE]],
+    maxPendingFds: [
+      [['1', {}, true, 1n], TYPE],
+      [[...NO_INTEGERS, -1, 2 ** 31], RANGE],
+    ],
+    writableHighWaterMark: [
+      [['1', {}, true, 1n], TYPE],
+      [[...NO_INTEGERS, -1], RANGE],
+    ],
+    receiveBufferSize: [
+      [NO_NUMBERS, TYPE],
+      [[...NO_INTEGERS, 0, -1, 2 ** 31], RANGE],
+    ],
+    sendBufferSize: [
+      [NO_NUMBERS, TYPE],
+      [[...NO_INTEGERS, 0, -1, 2 ** 31], RANGE],
+    ],
+    fd: [
+      [[null, 'x', true, {}, [], { fd: -1 }, { fd: '1' }, new net.Socket(), () => {}], TYPE],
+      [[...NO_INTEGERS, -1, 2 ** 31], RANGE],
+    ],
+  };
+
+  for (const [name, checks] of Object.entries(CHECKS)) {
+    test(`${name} is checked`, () => {
+      for (const [values, error] of checks) {
+        assertRefused(values, error, name, (value) => new DgramSocket({ [name]: value }));
+        if (name === 'fd') continue;
+        assertRefused(values, error, name, (value) => DgramSocket.pair({ [name]: value }));
+      }
+      // What is not given has its default.
+      new DgramSocket({ [name]: undefined }).close();
+    });
+  }
+
+  test('are an object or nothing', () => {
+    assertRefused(NO_OPTIONS, TYPE, '"options"', (value) => new DgramSocket(value));
+    assertRefused(NO_OPTIONS, TYPE, '"options"', (value) => DgramSocket.pair(value));
+    new DgramSocket(undefined).close();
+    new DgramSocket(Object.create(null)).close();
+    new DgramSocket({ unknown: 1 }).close();
+  });
+
+  test('must not be those of something closed', async (t) => {
+    const socket = new DgramSocket();
+    const handle = await fs.promises.open(__filename);
+    const server = net.createServer().listen(temporaryPath(t));
+    await Promise.all([closed(socket), handle.close(), new Promise((done) => server.close(done))]);
+    const [one] = openPair(t);
+    for (const fd of [socket, handle, server]) {
+      assert.throws(() => new DgramSocket({ fd }), TYPE);
+      assert.throws(() => one.send({ data: 'x', fds: [fd] }), TYPE);
+    }
+  });
+
+  test('leave nothing behind when they are refused', onLinux({}), () => {
+    const count = () => fs.readdirSync('/proc/self/fd').length;
+    const before = count();
+    for (let round = 0; round < 20; round++) {
+      assert.throws(() => new DgramSocket({ receiveBufferSize: -1 }), RANGE);
+      assert.throws(() => DgramSocket.pair({ sendBufferSize: -1 }), RANGE);
+      assert.throws(() => DgramSocket.pair({ maxPendingFds: -1 }), RANGE);
+    }
+    assert.equal(count(), before);
+  });
+
+  test('need new', () => {
+    assert.throws(() => DgramSocket(), TypeError);
+  });
+});
+
+describe('arguments', () => {
+  test('of bind are checked', async (t) => {
+    const path = temporaryPath(t);
+    const socket = openSocket(t);
+    assertRefused(NO_PATHS, TYPE, 'path', (value) => socket.bind(value));
+    assertRefused(NO_PATHS, TYPE, 'path', (value) => socket.bind({ path: value }));
+    assertRefused(BAD_PATHS, VALUE, 'path', (value) => socket.bind(value));
+    assertRefused(NO_FILE_URLS, SCHEME, null, (value) => socket.bind(value));
+    assertRefused(NO_OPTIONS, TYPE, 'options', (value) => socket.bind(path, value));
+    assertRefused(NO_NUMBERS, TYPE, 'mode', (value) => socket.bind(path, { mode: value }));
+    const noModes = [...NO_INTEGERS, -1, 0o10000];
+    assertRefused(noModes, RANGE, 'mode', (value) => socket.bind({ path, mode: value }));
+    assert.equal(socket.address(), '');
+    assert.equal(fs.existsSync(path), false);
+    assert.equal(socket.bind(path).address(), path);
+  });
+
+  test('of connect are checked', async (t) => {
+    const peer = openSocket(t).bind(temporaryPath(t));
+    const socket = openSocket(t);
+    const noPaths = [...NO_PATHS, undefined, null, {}];
+    assertRefused(noPaths, TYPE, 'path', (value) => socket.connect(value));
+    assertRefused(BAD_PATHS, VALUE, 'path', (value) => socket.connect(value));
+    assertRefused(NO_FILE_URLS, SCHEME, null, (value) => socket.connect(value));
+    assertRefused(NO_FUNCTIONS, TYPE, 'callback', (value) => socket.connect(peer.address(), value));
+    assert.equal(socket.remoteAddress, undefined);
+    assert.throws(() => socket.disconnect(), { code: 'ERR_SOCKET_DGRAM_NOT_CONNECTED' });
+  });
+
+  test('of sendTo are checked, and nothing is sent', async (t) => {
+    const path = temporaryPath(t);
+    const messages = inbox(openSocket(t).bind(path));
+    const socket = openSocket(t);
+    const data = Buffer.from('data');
+    assertRefused(NO_MESSAGES, TYPE, 'message', (value) => socket.sendTo(value, path));
+    assertRefused(NO_MESSAGES, TYPE, 'buffer', (value) => socket.sendTo(value, 0, 1, path));
+    const noPaths = [...NO_PATHS, undefined, null, {}];
+    // A number in the second place is the offset of the longer form.
+    const noShortPaths = noPaths.filter((value) => typeof value !== 'number');
+    assertRefused(noShortPaths, TYPE, 'destPath', (value) => socket.sendTo(data, value));
+    assertRefused(noPaths, TYPE, 'destPath', (value) => socket.sendTo(data, 0, 4, value));
+    assertRefused(BAD_PATHS, VALUE, 'destPath', (value) => socket.sendTo(data, value));
+    assertRefused(BAD_PATHS, VALUE, 'destPath', (value) => socket.sendTo(data, 0, 4, value));
+    assertRefused(NO_FILE_URLS, SCHEME, null, (value) => socket.sendTo(data, value));
+    assertRefused([...NO_INTEGERS, -1], RANGE, 'offset', (value) =>
+      socket.sendTo(data, value, 1, path),
+    );
+    assertRefused([...NO_INTEGERS, -1], RANGE, 'length', (value) =>
+      socket.sendTo(data, 1, value, path),
+    );
+    assertRefused([undefined, ...NO_NUMBERS], TYPE, 'length', (value) =>
+      socket.sendTo(data, 1, value, path),
+    );
+    for (const [offset, length, name] of [
+      [5, 0, 'offset'],
+      [2 ** 53 - 1, 1, 'offset'],
+      [0, 5, 'length'],
+      [4, 1, 'length'],
+      [1, 2 ** 53 - 1, 'length'],
+      [3, 2 ** 32, 'length'],
+    ]) {
+      assertRefused([offset], BOUNDS, name, () => socket.sendTo(data, offset, length, path));
+    }
+    assertRefused(NO_FUNCTIONS, TYPE, 'callback', (value) =>
+      socket.sendTo(data, 0, 4, path, value),
+    );
+    assertRefused(NO_FUNCTIONS, TYPE, 'callback', (value) => socket.sendTo(data, path, {}, value));
+    assertRefused([null, 0, 'x', [], true], TYPE, 'options', (value) =>
+      socket.sendTo(data, path, value),
+    );
+    await sendTo(socket, 'the first', path);
+    assert.equal(String((await messages.next()).data), 'the first');
+    assert.equal(messages.length, 0);
+  });
+
+  test('of send are checked, and nothing is sent', async (t) => {
+    const [one, two] = openPair(t);
+    const messages = inbox(two);
+    assertRefused(NO_MESSAGES, TYPE, 'message', (value) => one.send(value));
+    const noData = NO_MESSAGES.filter((value) => value !== undefined);
+    assertRefused(noData, TYPE, 'message', (value) => one.send({ data: value }));
+    assertRefused(NO_FUNCTIONS, TYPE, 'callback', (value) => one.send('x', value));
+    one.send('the first');
+    assert.equal(String((await messages.next()).data), 'the first');
+    assert.equal(messages.length, 0);
+  });
+
+  test('that are descriptors are checked', async (t) => {
+    const [one, two] = openPair(t, { receiveFds: true });
+    const messages = inbox(two);
+    const path = temporaryPath(t);
+    const holders = [undefined, null, '0', true, {}, [], { fd: null }, new net.Socket(), () => {}];
+    for (const send of [
+      (fds) => one.send({ data: 'x', fds }),
+      (fds) => one.sendTo('x', path, { fds }),
+    ]) {
+      assertRefused([0, 'x', true, {}, new Set([0])], TYPE, 'fds', send);
+      assertRefused(holders, TYPE, 'fds[1]', (value) => send([0, value]));
+      assertRefused([...NO_INTEGERS, -1, 2 ** 31], RANGE, 'fds[1]', (value) => send([0, value]));
+      assertRefused([254, 1000], RANGE, 'fds.length', (length) => send(Array(length).fill(0)));
+      assertRefused([254], RANGE, 'fds.length', (length) => send(Array(length)));
+    }
+    one.send('the first');
+    assert.equal(String((await messages.next()).data), 'the first');
+  });
+
+  test('of everything else are checked', (t) => {
+    const socket = openSocket(t);
+    for (const method of ['setRecvBufferSize', 'setSendBufferSize']) {
+      assertRefused([undefined, ...NO_NUMBERS], TYPE, 'size', (value) => socket[method](value));
+      const noSizes = [...NO_INTEGERS, 0, -1, 2 ** 31];
+      assertRefused(noSizes, RANGE, 'size', (value) => socket[method](value));
+    }
+    assertRefused(NO_FUNCTIONS, TYPE, 'callback', (value) => socket.close(value));
+    assertRefused([undefined, ...NO_NUMBERS], TYPE, 'fd', (value) => closeFd(value));
+    assertRefused([...NO_INTEGERS, -1, 2 ** 31], RANGE, 'fd', (value) => closeFd(value));
+    assert.throws(() => closeFd(1_000_000), { code: 'EBADF', syscall: 'close' });
+    assert.ok(socket.fd >= 0);
+  });
+});
+
+describe('a closed socket', () => {
+  test('refuses everything but questions, with one code', async (t) => {
+    const path = temporaryPath(t);
+    const socket = openSocket(t).bind(path).connect(path);
+    await closed(socket);
+    for (const [method, ...args] of [
+      ['bind', path],
+      ['bind'],
+      ['connect', path],
+      ['connect', path, () => assert.fail()],
+      ['disconnect'],
+      ['send', 'x'],
+      ['send', 'x', () => assert.fail()],
+      ['send', { data: 'x', fds: [0] }],
+      ['sendTo', 'x', path],
+      ['sendTo', 'x', path, { fds: [0] }],
+      ['sendTo', 'x', 0, 1, path],
+      ['sendTo', 'x', 0, 1, `${path}2`],
+      ['address'],
+      ['getRecvBufferSize'],
+      ['getSendBufferSize'],
+      ['setRecvBufferSize', 1000],
+      ['setSendBufferSize', 1000],
+    ]) {
+      const refusal = { name: 'Error', code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' };
+      assert.throws(() => socket[method](...args), refusal, method);
+    }
+    assert.equal(socket.fd, -1);
+    assert.equal(socket.hasRef(), false);
+    assert.equal(socket.remoteAddress, undefined);
+    assert.equal(socket.peerCredentials, undefined);
+    assert.equal(socket.writableLength, 0);
+    assert.equal(socket.writableNeedDrain, false);
+    assert.equal(socket.ref(), socket);
+    assert.equal(socket.unref(), socket);
+    assert.equal(socket.close(), socket);
+  });
+});
+
+describe('hostile values', () => {
+  test('whose getters close the socket are refused or harmless', async (t) => {
+    const closing = (socket, value) => ({
+      get data() {
+        socket.close();
+        return value;
+      },
+    });
+    const [one] = openPair(t);
+    assert.throws(() => one.send(closing(one, 'x')), { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' });
+    const [two] = openPair(t);
+    const fds = [0];
+    Object.defineProperty(fds, 0, { get: () => two.close() && 0 });
+    assert.throws(() => two.send({ data: 'x', fds }), { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' });
+    const three = openSocket(t);
+    const options = {
+      get fds() {
+        return three.close() && [0];
+      },
+    };
+    assert.throws(() => three.sendTo('x', temporaryPath(t), options), {
+      code: 'ERR_SOCKET_DGRAM_NOT_RUNNING',
+    });
+    await Promise.all([closed(one), closed(two), closed(three)]);
+  });
+
+  test('that throw are passed on', (t) => {
+    const error = new Error('mine');
+    const thrower = (name) =>
+      Object.defineProperty({}, name, {
+        get: () => {
+          throw error;
+        },
+      });
+    const [one] = openPair(t);
+    assert.throws(() => new DgramSocket(thrower('fd')), error);
+    assert.throws(() => new DgramSocket(thrower('signal')), error);
+    assert.throws(() => one.send(thrower('fds')), error);
+    assert.throws(() => one.sendTo('x', '/x', thrower('fds')), error);
+    assert.throws(() => one.bind(thrower('mode')), error);
+    assert.throws(() => one.send({ data: 'x', fds: [thrower('fd')] }), error);
+  });
+
+  test('without memory are empty messages', async (t) => {
+    const [one, two] = openPair(t);
+    const messages = inbox(two);
+    const gone = new Uint8Array(8);
+    structuredClone(gone, { transfer: [gone.buffer] });
+    one.send(gone);
+    assert.equal((await messages.next()).data.length, 0);
+    assert.throws(() => one.sendTo(gone, 0, 1, '/x'), BOUNDS);
+    const shrunk = new Uint8Array(new ArrayBuffer(8, { maxByteLength: 8 }), 4);
+    shrunk.buffer.resize(2);
+    one.send(shrunk);
+    assert.equal((await messages.next()).data.length, 0);
+  });
+
+  test('as receivers of methods are refused', () => {
+    const { prototype } = DgramSocket;
+    for (const receiver of [undefined, null, 1, {}, new EventEmitter()]) {
+      for (const name of ['bind', 'connect', 'send', 'close', 'ref', 'address']) {
+        assert.throws(() => prototype[name].call(receiver, '/x'), TypeError);
+      }
+    }
+  });
+
+  test('at random never end the process, nor does any call hang', async (t) => {
+    const seed = Number(process.env.SEED ?? Math.trunc(Math.random() * 2 ** 31));
+    t.diagnostic(`SEED=${seed}`);
+    const result = await runScript(t, fuzz, [seed, temporaryPath(t, 'x'), 20_000]);
+    assert.deepEqual(result.strange, []);
+    assert.ok(result.accepted > 1000, `only ${result.accepted} calls were accepted`);
+    assert.ok(result.refused > 1000, `only ${result.refused} calls were refused`);
+  });
+});
+
+/** Calls public methods, and the native ones below them, with whatever comes. */
+async function fuzz({ DgramSocket: Socket }, seed, path, rounds) {
+  let state = seed;
+  const random = (below) => {
+    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
+    return Math.trunc((state / 0x80000000) * below);
+  };
+  const pick = (list) => list[random(list.length)];
+  const values = () => [
+    ...[undefined, null, 0, 1, -1, 2, 3, 100, 0.5, NaN, 2 ** 31, 2 ** 32, 2 ** 53, true, 1n],
+    ...['', 'x', path, `${path}2`, '\0x', 'a\0b', 'x'.repeat(200), Symbol('x'), () => {}],
+    ...[{}, [], [0], [-1], [1e9], ['x'], { data: 'x' }, { fds: [1] }, { data: 'x', fds: [0, 2] }],
+    ...[Buffer.alloc(0), Buffer.alloc(5), Buffer.alloc(300_000), new ArrayBuffer(3), new Date()],
+    ...[
+      new DataView(new ArrayBuffer(9), 3),
+      new Float64Array(3),
+      { path },
+      { mode: 0o600 },
+      socket,
+    ],
+  ];
+  const methods = [
+    ...['bind', 'connect', 'disconnect', 'sendTo', 'send', 'address', 'ref', 'unref', 'close'],
+    ...['setRecvBufferSize', 'setSendBufferSize', 'getRecvBufferSize', 'getSendBufferSize'],
+  ];
+  // Not what takes descriptors over: they would be those of this process. Nor what only a class with
+  // [kRoom] asks for.
+  const nativesOf = (handle) =>
+    Object.getOwnPropertyNames(Object.getPrototypeOf(handle)).filter((name) => {
+      return !['constructor', 'putBackFds', 'tellRoom'].includes(name);
+    });
+  const result = { accepted: 0, refused: 0, strange: [] };
+  let socket;
+  const renew = () => {
+    socket?.close();
+    socket = random(2) ? new Socket({ receiveFds: true }) : Socket.pair()[0];
+    socket.on('error', () => {});
+    if (random(2)) socket.on('data', (data, from, { fds }) => fds.length);
+  };
+  renew();
+  for (let round = 0; round < rounds; round++) {
+    if (random(20) === 0) renew();
+    if (random(50) === 0) await new Promise((resolve) => setImmediate(resolve));
+    const list = values();
+    const args = Array.from({ length: random(6) }, () => pick(list));
+    const symbols = Object.getOwnPropertySymbols(socket);
+    const handle = socket[symbols.find(({ description }) => description === 'kHandle')];
+    // The native objects are out of a user's reach; they have to be safe all the same.
+    const target = handle && random(3) === 0 ? handle : socket;
+    const name = pick(target === socket ? methods : nativesOf(handle));
+    try {
+      target[name](...args);
+      result.accepted++;
+    } catch (error) {
+      result.refused++;
+      const isExpected =
+        target === handle ? error instanceof Error : typeof error.code === 'string';
+      if (!isExpected) result.strange.push(`${name}: ${error.stack}`);
+    }
+  }
+  socket.close();
+  console.log(JSON.stringify(result));
+  process.exit();
+}
+
+test('getters of an array run before the address of a buffer is taken', () => {
+  const binding = require('../../lib/native/binding.js');
+  const handle = new binding.Endpoint(2);
+  const other = new binding.Endpoint(2);
+  assert.equal(handle.createPair(other), 0);
+  const { buffer } = new Uint8Array(5000);
+  const bytes = new Uint8Array(buffer);
+  const fds = [0];
+  Object.defineProperty(fds, 0, {
+    get() {
+      structuredClone(buffer, { transfer: [buffer] });
+      return handle.fd();
+    },
+  });
+  // EINVAL: there are no 5000 bytes any more. Not 0: they were sent, from where they had been.
+  const { EINVAL } = require('node:os').constants.errno;
+  assert.equal(binding.send(handle.number(), 0, bytes, 0, 5000, fds), -EINVAL);
+  handle.close();
+  other.close();
+});

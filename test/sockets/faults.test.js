@@ -1,0 +1,173 @@
+'use strict';
+
+// Owns what the torture case `faults` has shown: sockets whose system calls fail. Each is made to happen
+// by the library that the case preloads, in a process of its own.
+
+const assert = require('node:assert/strict');
+const { execFileSync } = require('node:child_process');
+const { constants } = require('node:os');
+const path = require('node:path');
+const { before, describe, test } = require('node:test');
+const { runScript } = require('../helpers/node.js');
+const { onLinux, skipUnless } = require('../helpers/programs.js');
+const { abstractName, temporaryFolder } = require('../helpers/tmp.js');
+
+const SOURCE = path.join(__dirname, '..', 'torture', 'lib', 'faults-inject.c');
+
+describe('a system call that fails', onLinux(skipUnless('cc')), () => {
+  let env;
+
+  before(() => {
+    const folder = temporaryFolder({ after: (clean) => process.on('exit', clean) });
+    const library = path.join(folder, 'inject.so');
+    execFileSync('cc', ['-shared', '-fPIC', '-o', library, SOURCE, '-ldl'], { stdio: 'pipe' });
+    const log = path.join(folder, 'log');
+    env = { ...process.env, LD_PRELOAD: library, AFUNIX_FAULTS_LOG: log };
+  });
+
+  /** Runs `body(afunix, strike, name)`; `strike` is the path that commands the first `call` to fail. */
+  const run = (t, body, call, errno) => {
+    const strike = `/afunix-faults/on/${call}/${constants.errno[errno]}/first/1`;
+    return runScript(t, body, [strike, abstractName()], { env });
+  };
+
+  for (const kind of ['Seqpacket', 'U']) {
+    test(`${kind}Server: epoll_ctl for a connection is its 'error', and the next is served`, async (t) => {
+      const source = `async ({ ${kind}Server: Server, ${kind}Socket: Socket }, strike, name) => {
+        const { once } = require('node:events');
+        const server = new Server();
+        const accepted = [];
+        server.on('connection', (socket) => accepted.push(socket.end()));
+        server.listen(name);
+        const first = new Socket({ allowHalfOpen: true });
+        first.on('error', () => {});
+        const [failed, closed] = [once(server, 'error'), once(first, 'close')];
+        first.connect(name);
+        require('node:fs').accessSync(strike);
+        const [error] = await failed;
+        first.resume();
+        first.end();
+        await closed;
+        const second = new Socket().connect(name);
+        await once(second.resume(), 'close');
+        server.close();
+        await once(server, 'close');
+        console.log(JSON.stringify([error.code, error.syscall, accepted.length]));
+      }`;
+      const result = await run(t, source, 'epoll_ctl', 'ENOMEM');
+      assert.deepEqual(result, ['ENOMEM', 'epoll_ctl', 1]);
+    });
+  }
+
+  test('listen: nothing is open then, and it can be tried again', async (t) => {
+    const body = async ({ SeqpacketServer, UServer }, strike, name) => {
+      const { accessSync, readdirSync } = require('node:fs');
+      const { once } = require('node:events');
+      const count = () => readdirSync('/proc/self/fd').length;
+      const found = [];
+      for (const Server of [SeqpacketServer, UServer]) {
+        const server = new Server();
+        server.on('error', (error) => found.push(error.code));
+        const open = count();
+        accessSync(strike);
+        try {
+          server.listen(name);
+        } catch (error) {
+          found.push(error.code);
+        }
+        found.push(server.listening, count() - open);
+        await new Promise(setImmediate);
+        server.listen(name);
+        await once(server, 'listening');
+        server.close();
+      }
+      console.log(JSON.stringify(found));
+    };
+    const result = await run(t, body, 'epoll_ctl', 'ENOMEM');
+    // One throws, and the other tells it in the next tick.
+    const expected = ['ENOMEM', false, 0, false, 0, 'ENOMEM'];
+    assert.deepEqual(result, expected);
+  });
+
+  test('pair: neither end is left', async (t) => {
+    const body = ({ DgramSocket, SeqpacketSocket, USocket }, strike) => {
+      const { accessSync, readdirSync } = require('node:fs');
+      const count = () => readdirSync('/proc/self/fd').length;
+      const open = count();
+      const codes = [];
+      for (const Socket of [DgramSocket, SeqpacketSocket, USocket]) {
+        accessSync(strike);
+        try {
+          Socket.pair();
+        } catch (error) {
+          codes.push(error.code);
+        }
+      }
+      console.log(JSON.stringify([codes, count() - open]));
+    };
+    const result = await run(t, body, 'epoll_ctl', 'ENOMEM');
+    assert.deepEqual(result, [Array(3).fill('ENOMEM'), 0]);
+  });
+
+  test('the callback of DgramSocket.connect gets what would be thrown', async (t) => {
+    const body = ({ DgramSocket }, strike, name) => {
+      const receiver = new DgramSocket().bind(name);
+      const sender = new DgramSocket();
+      require('node:fs').accessSync(strike);
+      sender.connect(name, (error) => {
+        console.log(JSON.stringify([error.code, error.syscall]));
+        receiver.close();
+        sender.close();
+      });
+    };
+    const result = await run(t, body, 'epoll_ctl', 'ENOMEM');
+    assert.deepEqual(result, ['ENOMEM', 'epoll_ctl']);
+  });
+
+  test('a paused socket that cannot take up reading is destroyed', async (t) => {
+    const body = ({ USocket }, strike) => {
+      const [one, two] = USocket.pair({ pauseOnConnect: true });
+      require('node:fs').accessSync(strike);
+      one.on('error', (error) => {
+        console.log(JSON.stringify([error.code, error.syscall]));
+        two.destroy();
+      });
+      one.resume();
+    };
+    const result = await run(t, body, 'epoll_ctl', 'ENOMEM');
+    assert.deepEqual(result, ['ENOMEM', 'epoll_ctl']);
+  });
+
+  for (const [call, fds] of [
+    ['sendto', false],
+    ['dup', true],
+  ]) {
+    test(`a stream has no gap: what is written behind a failed write (${call}) is not sent`, async (t) => {
+      const body = ({ USocket }, strike, name, withFds) => {
+        const [one, two] = USocket.pair();
+        const [told, chunks] = [[], []];
+        const note = (error) => told.push(error ? error.code : 'sent');
+        one.on('error', ({ code }) => told.push(`'error' ${code}`));
+        two.on('data', (data) => chunks.push(String(data)));
+        one.write('first,', note);
+        require('node:fs').accessSync(strike);
+        if (withFds) {
+          one.cork();
+          one.write({ data: 'second,', fds: [0] }, note);
+          process.nextTick(() => one.uncork());
+        } else one.write('second,', note);
+        one.write('third', note);
+        two.on('close', () => console.log(JSON.stringify([told, chunks.join('')])));
+      };
+      const source = `(...args) => (${body})(...args, ${fds})`;
+      const [told, arrived] = await run(t, source, call, 'ENOBUFS');
+      assert.equal(arrived, 'first,');
+      assert.deepEqual(told.slice(0, 2), ['sent', 'ENOBUFS']);
+      assert.deepEqual(
+        told.filter((code) => code.startsWith("'error'")),
+        ["'error' ENOBUFS"],
+      );
+      assert.equal(told.length, 4);
+    });
+  }
+});

@@ -1,0 +1,155 @@
+'use strict';
+
+// Owns the callbacks of USocket.write(): each runs once, in order, never inside the call.
+
+const assert = require('node:assert/strict');
+const { AsyncLocalStorage } = require('node:async_hooks');
+const { describe, test } = require('node:test');
+const { runScript } = require('../helpers/node.js');
+const { onLinux } = require('../helpers/programs.js');
+const { closing, eventsOf, quiet, write } = require('../helpers/seqpacket.js');
+const { Outcomes } = require('../helpers/sockets.js');
+const { until } = require('../helpers/wait.js');
+const { collect, makePair } = require('../helpers/usocket.js');
+
+describe('callbacks of write()', onLinux(), () => {
+  test('run once, in order, never inside the call, whichever way the bytes take', async (t) => {
+    const [one, two] = makePair(t);
+    two.pause();
+    const outcomes = new Outcomes();
+    let inside = false;
+    const callback = () => {
+      const note = outcomes.callback();
+      return (error) => {
+        assert.equal(inside, false);
+        note(error);
+      };
+    };
+    const put = (message, ...rest) => {
+      inside = true;
+      one.write(message, ...rest);
+      inside = false;
+    };
+    put('fast', callback());
+    put({ data: 'with', fds: [0], callback: callback() });
+    put([0], callback());
+    put('next', callback());
+    put('', callback());
+    put('fast', callback());
+    put(Buffer.alloc(1_000_000), callback());
+    put('queued', callback());
+    put({ data: 'queued', fds: [0] }, callback());
+    one.cork();
+    put('corked', callback());
+    put('', callback());
+    one.uncork();
+    collect(t, two);
+    two.resume();
+    await outcomes.settled();
+    put('fast again', callback());
+    assert.deepEqual(await outcomes.settled(), Outcomes.all(12, undefined));
+    await quiet();
+    assert.equal(outcomes.codes.length, 12);
+  });
+
+  test('run in order when the socket is destroyed: sent, under way, queued, corked, waiting', async (t) => {
+    const [one, two] = makePair(t);
+    two.pause();
+    await quiet();
+    const outcomes = new Outcomes();
+    one.write('sent', outcomes.callback());
+    one.write(Buffer.alloc(3_000_000), outcomes.callback());
+    one.write('queued', outcomes.callback());
+    one.write({ data: 'queued', fds: [0] }, outcomes.callback());
+    one.cork();
+    one.write('corked', outcomes.callback());
+    one.write([0], outcomes.callback());
+    const events = eventsOf(one, ['error', 'close']);
+    const before = outcomes.codes.length;
+    one.destroy();
+    assert.equal(outcomes.codes.length, before);
+    await closing(one);
+    const failed = Outcomes.all(6, 'ERR_STREAM_DESTROYED').slice(1);
+    assert.deepEqual(outcomes.codes, [[0, undefined], ...failed]);
+    assert.deepEqual(events, ['close false']);
+  });
+
+  test('that throw harm no other', async (t) => {
+    const result = await runScript(t, async ({ USocket }) => {
+      const { once } = require('node:events');
+      const errors = [];
+      process.on('uncaughtException', ({ message }) => errors.push(message));
+      const [one, two] = USocket.pair();
+      two.on('fds', () => {});
+      let length = 0;
+      two.on('data', (data) => (length += data.length));
+      const calls = [];
+      let made = 0;
+      const callback = () => {
+        const number = made++;
+        return () => {
+          calls.push(number);
+          throw new Error(`${number}`);
+        };
+      };
+      one.write('fast', callback());
+      one.write([0], callback());
+      one.write([0], callback());
+      one.write('next', callback());
+      one.write({ data: 'x', callback: callback() }, callback());
+      one.cork();
+      for (let count = 0; count < 3; count++) one.write('corked', callback());
+      one.uncork();
+      one.write(Buffer.alloc(1_000_000), callback());
+      one.write('queued', callback());
+      one.write('queued', callback());
+      await once(one, 'drain');
+      one.end('last', callback());
+      await once(two, 'close');
+      console.log(JSON.stringify({ calls, errors, length, made }));
+    });
+    const all = Array.from({ length: result.made }, (_, number) => number);
+    assert.deepEqual(result.calls, all);
+    assert.deepEqual(result.errors.sort(), all.map(String).sort());
+    assert.equal(result.length, 4 + 4 + 1 + 18 + 1_000_000 + 12 + 4);
+  });
+
+  test('have the AsyncLocalStorage of their call', async (t) => {
+    const storage = new AsyncLocalStorage();
+    const [one, two] = makePair(t);
+    collect(t, two);
+    const stores = [];
+    const put = (name, ...args) => {
+      storage.run(name, () => one.write(...args, () => stores.push([name, storage.getStore()])));
+    };
+    put('fast', 'x');
+    put('alone', [0]);
+    put('with', { data: 'x', fds: [0] });
+    put('large', Buffer.alloc(1_000_000));
+    put('queued', 'x');
+    one.cork();
+    put('corked', 'x');
+    one.uncork();
+    await until(() => stores.length === 6, 'all callbacks');
+    for (const [name, store] of stores) assert.equal(store, name);
+  });
+
+  test('may destroy the socket, write or end', async (t) => {
+    const [one, two] = makePair(t);
+    const got = collect(t, two);
+    await write(one, 'a');
+    one.write('b', () => one.write('c', () => one.end('d')));
+    await closing(two);
+    assert.equal(String(got.bytes()), 'abcd');
+    const [other] = makePair(t);
+    const outcomes = new Outcomes();
+    other.write(Buffer.alloc(10), () => other.destroy());
+    other.write('x', outcomes.callback());
+    other.write(Buffer.alloc(3_000_000), outcomes.callback());
+    await closing(other);
+    assert.deepEqual(outcomes.codes, [
+      [0, undefined],
+      [1, 'ERR_STREAM_DESTROYED'],
+    ]);
+  });
+});

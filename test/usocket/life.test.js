@@ -1,0 +1,146 @@
+'use strict';
+
+// Owns the life of a USocket: connecting once, options, credentials, closing, what keeps the process
+// alive, and that nothing is left of those that have gone.
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const { setTimeout: delay } = require('node:timers/promises');
+const { USocket } = require('../../lib');
+const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { startScript } = require('../helpers/node.js');
+const { onLinux } = require('../helpers/programs.js');
+const { closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
+const { nextEvent } = require('../helpers/sockets.js');
+const { abstractName } = require('../helpers/tmp.js');
+const { until, within } = require('../helpers/wait.js');
+const { makePair, makeSocket, startServer } = require('../helpers/usocket.js');
+
+describe('life', onLinux(), () => {
+  test('a socket connects once', async (t) => {
+    const before = countFds();
+    const server = startServer(t);
+    const client = makeSocket(t).connect(server.address());
+    assert.throws(() => client.connect(server.address()), { code: 'EISCONN' });
+    await nextEvent(client, 'connect');
+    assert.throws(() => client.connect(server.address()), { code: 'EISCONN' });
+    client.destroy();
+    await closing(client);
+    server.close();
+    await closing(server);
+    await assertNoLeak(before);
+  });
+
+  test('connect() after destroy() leaves nothing behind', async (t) => {
+    const server = startServer(t);
+    const before = countFds();
+    const socket = new USocket();
+    socket.destroy();
+    assert.throws(() => socket.connect(server.address()), { code: 'ERR_STREAM_DESTROYED' });
+    const [one, two] = makePair(t);
+    assert.throws(() => socket.connect({ fd: one.fd }), { code: 'ERR_STREAM_DESTROYED' });
+    one.destroy();
+    two.destroy();
+    await quiet();
+    await assertNoLeak(before);
+  });
+
+  test('options of the constructor', async (t) => {
+    const [one, two] = makePair(t, {
+      readableHighWaterMark: 10,
+      writableHighWaterMark: 20,
+      timeout: 15,
+      allowHalfOpen: true,
+    });
+    assert.deepEqual([one.readableHighWaterMark, one.writableHighWaterMark], [10, 20]);
+    await nextEvent(one, 'timeout');
+    one.end();
+    two.resume();
+    await nextEvent(two, 'end');
+    await quiet();
+    assert.equal(two.destroyed, false);
+    const [other] = makePair(t, { highWaterMark: 33 });
+    assert.deepEqual([other.readableHighWaterMark, other.writableHighWaterMark], [33, 33]);
+  });
+
+  test('credentials of the peer, and of each chunk', async (t) => {
+    const [one, two] = makePair(t, { credentials: true });
+    const me = { pid: process.pid, uid: process.getuid(), gid: process.getgid() };
+    one.write('x');
+    const [chunk] = await nextEvent(two, 'data');
+    assert.deepEqual(chunk.credentials, me);
+    assert.deepEqual(two.peerCredentials, me);
+  });
+
+  test('close() calls back, is idempotent, and asyncDispose destroys', async (t) => {
+    const [one, two] = makePair(t);
+    const events = eventsOf(one);
+    await within(new Promise((done) => one.close(done)), 'the callback of close');
+    await within(new Promise((done) => one.close(done)), 'the callback of close');
+    assert.deepEqual(events, ['close false']);
+    await two[Symbol.asyncDispose]();
+    assert.equal(two.destroyed, true);
+  });
+
+  test('an open socket keeps the process alive, an unreferenced one does not', async (t) => {
+    for (const unref of [false, true]) {
+      const program = startScript(
+        t,
+        ({ UServer, USocket }, name, quietly) => {
+          const server = new UServer().listen(name);
+          const [one, two] = USocket.pair();
+          const client = new USocket(name);
+          const all = [server, one, two, client];
+          server.on('connection', (socket) => (quietly ? socket.unref() : socket));
+          if (quietly) for (const each of all) each.unref();
+          console.log(all.map((each) => each.hasRef()).join());
+        },
+        [abstractName(), unref],
+      );
+      const line = await program.lines.next();
+      assert.equal(line, Array(4).fill(!unref).join());
+      if (unref) {
+        assert.equal((await program.ended()).code, 0);
+      } else {
+        await delay(100);
+        assert.equal(program.lines.length, 0);
+        program.kill();
+        assert.equal((await program.ended()).signal, 'SIGTERM');
+      }
+    }
+  });
+
+  test('thousands of sockets come and go without a trace', async (t) => {
+    const server = startServer(t);
+    server.on('connection', (socket) => socket.resume());
+    const before = countFds();
+    for (let round = 0; round < 20; round++) {
+      const clients = Array.from({ length: 50 }, () => new USocket(server.address()));
+      await Promise.all(
+        clients.map((client, index) => {
+          client.resume().on('connect', () => (index % 2 ? client.end('x') : client.destroy()));
+          return nextEvent(client, 'close');
+        }),
+      );
+    }
+    await assertNoLeak(before);
+  });
+
+  test('what is dropped is collected', async () => {
+    const { WeakRef } = globalThis;
+    const refs = [];
+    const before = countFds();
+    (() => {
+      for (let round = 0; round < 50; round++) {
+        const [one, two] = USocket.pair({ pauseOnConnect: true });
+        one.write('x');
+        refs.push(new WeakRef(one), new WeakRef(two));
+      }
+    })();
+    await until(() => {
+      globalThis.gc();
+      return countFds() <= before;
+    }, 'the collector');
+    assert.ok(refs.filter((ref) => ref.deref() !== undefined).length < 10);
+  });
+});

@@ -1,0 +1,76 @@
+'use strict';
+
+// Owns the option `onread` of USocket: bytes are received into memory of the user's.
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const { Readable } = require('node:stream');
+const { pipeline } = require('node:stream/promises');
+const { onLinux } = require('../helpers/programs.js');
+const { closing } = require('../helpers/seqpacket.js');
+const { nextEvent } = require('../helpers/sockets.js');
+const { until } = require('../helpers/wait.js');
+const { collect, makeBulk, makeSocket, startServer } = require('../helpers/usocket.js');
+
+describe('onread', onLinux(), () => {
+  test('receives in place: nothing is buffered, and descriptors come beside', async (t) => {
+    const buffer = Buffer.alloc(1000);
+    const calls = [];
+    const server = startServer(t, {
+      onread: { buffer, callback: (length, given) => void calls.push([length, given === buffer]) },
+    });
+    const client = makeSocket(t, server.address());
+    const [socket] = await nextEvent(server, 'connection');
+    const got = collect(t, socket);
+    client.write({ data: 'abc', fds: [0] });
+    await until(() => calls.length === 1, 'the bytes');
+    assert.deepEqual(calls, [[3, true]]);
+    assert.equal(buffer.toString('latin1', 0, 3), 'abc');
+    assert.equal(got.fds.length, 1);
+    assert.equal(got.bytes().length, 0);
+    assert.equal(socket.readableLength, 0);
+    assert.equal(socket.bytesRead, 3);
+  });
+
+  test('5 MB through a small buffer, with pauses', async (t) => {
+    const { chunks, digest } = makeBulk(5);
+    const hash = require('node:crypto').createHash('sha256');
+    let calls = 0;
+    const two = makeSocket(t, {
+      onread: {
+        buffer: Buffer.alloc(5000),
+        callback(length, buffer) {
+          hash.update(buffer.subarray(0, length));
+          if (++calls % 100 !== 0) return true;
+          setImmediate(() => two.resume());
+          return false;
+        },
+      },
+    });
+    const server = startServer(t);
+    two.connect(server.address());
+    const [one] = await nextEvent(server, 'connection');
+    two.on('end', () => {});
+    await Promise.all([pipeline(Readable.from(chunks), one), nextEvent(two, 'end')]);
+    assert.equal(hash.digest('hex'), digest);
+  });
+
+  test('the callback may destroy the socket', async (t) => {
+    let calls = 0;
+    const server = startServer(t, {
+      onread: {
+        buffer: Buffer.alloc(2),
+        callback() {
+          calls++;
+          connection.destroy();
+        },
+      },
+    });
+    const client = makeSocket(t, server.address());
+    client.on('error', () => {});
+    const [connection] = await nextEvent(server, 'connection');
+    client.write('abcdef');
+    await closing(connection);
+    assert.equal(calls, 1);
+  });
+});

@@ -1,0 +1,224 @@
+'use strict';
+
+// Owns the traffic of a USocket: bytes arrive whole and in order, however many and however written, in
+// few system calls; and one socket's traffic is no other's trouble.
+
+const assert = require('node:assert/strict');
+const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { describe, test } = require('node:test');
+const { Readable } = require('node:stream');
+const { pipeline } = require('node:stream/promises');
+const { setTimeout: delay } = require('node:timers/promises');
+const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { LIB, startScript } = require('../helpers/node.js');
+const { onLinux, skipUnless } = require('../helpers/programs.js');
+const { closing, quiet } = require('../helpers/seqpacket.js');
+const { Outcomes, nextEvent } = require('../helpers/sockets.js');
+const { temporaryFolder } = require('../helpers/tmp.js');
+const { until } = require('../helpers/wait.js');
+const {
+  allBytes,
+  collect,
+  connectedPair,
+  digestOf,
+  makeBulk,
+  makePair,
+  startServer,
+} = require('../helpers/usocket.js');
+
+describe('traffic', onLinux(), () => {
+  test('50 MB each way at once arrive whole', async (t) => {
+    const { client, socket } = await connectedPair(t);
+    const [up, down] = [makeBulk(50), makeBulk(50)];
+    const results = await Promise.all([
+      digestOf(socket),
+      digestOf(client),
+      pipeline(Readable.from(up.chunks), client, { end: true }),
+      pipeline(Readable.from(down.chunks), socket, { end: true }),
+    ]);
+    assert.deepEqual(results.slice(0, 2), [up.digest, down.digest]);
+    assert.equal(client.bytesRead, 50 << 20);
+    assert.equal(client.bytesWritten, 50 << 20);
+  });
+
+  test('small writes of every size keep their order', async (t) => {
+    const [one, two] = makePair(t);
+    const sent = [];
+    const reading = allBytes(two);
+    for (let size = 0; size < 3000; size++) {
+      const chunk = Buffer.alloc(size, size);
+      sent.push(chunk);
+      if (!one.write(chunk)) await nextEvent(one, 'drain');
+    }
+    one.end();
+    assert.ok((await reading).equals(Buffer.concat(sent)));
+  });
+
+  test('a reader that does not read stops the writer at the marks', async (t) => {
+    const [one, two] = makePair(t, { highWaterMark: 10_000 });
+    two.pause();
+    let more = true;
+    while (more) {
+      more = one.write(Buffer.alloc(5000));
+      await quiet(1);
+    }
+    await delay(20);
+    assert.ok(two.readableLength < 10_000 + 65_536, `${two.readableLength} bytes`);
+    const waiting = one.writableLength;
+    assert.ok(waiting >= 10_000 && waiting < 30_000, `${waiting} bytes`);
+    two.resume();
+    await nextEvent(one, 'drain');
+    await until(() => two.bytesRead === one.bytesWritten, 'all bytes');
+  });
+
+  test('what is corked goes in one system call', skipUnless('strace'), async (t) => {
+    const trace = path.join(temporaryFolder(t), 'trace');
+    const script = ({ USocket }) => {
+      const [one, two] = USocket.pair();
+      two.resume();
+      one.cork();
+      for (let index = 0; index < 50; index++) one.write(`line ${index}\n`);
+      one.uncork();
+      one.end();
+    };
+    const source = `(${script})(require(${JSON.stringify(LIB)}))`;
+    try {
+      execFileSync('strace', [
+        '-f',
+        '-o',
+        trace,
+        '-e',
+        'trace=sendmsg,sendto',
+        process.execPath,
+        '--eval',
+        source,
+      ]);
+    } catch (error) {
+      // Containers may forbid it.
+      if (/ptrace|Operation not permitted/.test(error.stderr)) {
+        t.skip('strace may not trace here');
+        return;
+      }
+      throw error;
+    }
+    const calls = fs
+      .readFileSync(trace, 'utf8')
+      .split('\n')
+      .filter((line) => line.includes('line '));
+    assert.equal(calls.length, 1, calls.join('\n'));
+    assert.match(calls[0], /sendmsg\(.*msg_iovlen=50/);
+  });
+
+  test('more parts than one call takes (1024) arrive too', async (t) => {
+    const [one, two] = makePair(t);
+    const reading = allBytes(two);
+    one.cork();
+    const outcomes = new Outcomes();
+    for (let index = 0; index < 5000; index++) one.write(`${index},`, outcomes.callback());
+    one.uncork();
+    one.end();
+    const expected = Array.from({ length: 5000 }, (_, index) => `${index},`).join('');
+    assert.equal(String(await reading), expected);
+    assert.deepEqual(await outcomes.settled(), Outcomes.all(5000, undefined));
+  });
+
+  test('one Buffer may be written twice, corked too, with descriptors or without', async (t) => {
+    const [one, two] = makePair(t);
+    const got = collect(t, two);
+    const data = Buffer.from('x');
+    one.cork();
+    one.write({ data, fds: [0] });
+    one.write(data);
+    one.write({ data, fds: [0, 0] });
+    one.uncork();
+    one.end(data);
+    await closing(two);
+    assert.equal(String(got.bytes()), 'xxxx');
+    assert.equal(got.fds.length, 3);
+  });
+});
+
+describe('robustness', onLinux(), () => {
+  test('a flood on one socket leaves timers and other sockets their turn', async (t) => {
+    const server = startServer(t);
+    const program = startScript(
+      t,
+      ({ USocket: Socket }, name) => {
+        const socket = new Socket(name);
+        const put = () => {
+          while (socket.write(Buffer.alloc(60_000)));
+        };
+        socket.on('drain', put).on('connect', put);
+        socket.on('error', () => {});
+      },
+      [server.address()],
+    );
+    const [flood] = await nextEvent(server, 'connection');
+    flood.on('error', () => {}).resume();
+    await until(() => flood.bytesRead > 1_000_000, 'the flood');
+    const [one, two] = makePair(t);
+    two.on('data', (data) => two.write(data));
+    let rounds = 0;
+    one.on('data', (data) => {
+      rounds++;
+      one.write(data);
+    });
+    one.write('ping');
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    const before = flood.bytesRead;
+    await until(() => rounds > 100 && ticks > 20, 'others to have their turn', 10_000);
+    clearInterval(timer);
+    assert.ok(flood.bytesRead > before);
+    program.kill('SIGKILL');
+    await closing(flood);
+  });
+
+  test('bytes whose memory is transferred away while they wait: EFAULT, and no others sent', async (t) => {
+    const [one, two] = makePair(t);
+    two.pause();
+    await quiet();
+    const outcomes = new Outcomes();
+    const bytes = new Uint8Array(3_000_000);
+    one.write(bytes, outcomes.callback());
+    one.write('behind', outcomes.callback());
+    structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+    const failed = nextEvent(one, 'error');
+    const reading = allBytes(two);
+    assert.equal((await failed)[0].code, 'EFAULT');
+    await closing(one);
+    assert.deepEqual(outcomes.codes, Outcomes.all(2, 'EFAULT'));
+    const got = await reading;
+    assert.ok(got.length > 0 && got.every((byte) => byte === 0));
+  });
+
+  test('shared memory and views with offsets are sent as they are', async (t) => {
+    const [one, two] = makePair(t);
+    const shared = new Uint8Array(new SharedArrayBuffer(8));
+    shared.set(Buffer.from('abcdefgh'));
+    one.write(shared.subarray(2, 5));
+    one.cork();
+    one.write(Buffer.from(shared.buffer, 0, 1));
+    one.write(new Uint8Array(shared.buffer, 7));
+    one.uncork();
+    one.end();
+    assert.equal(String(await allBytes(two)), 'cdeah');
+  });
+
+  test('a socket may be sent through itself and through its peer', async (t) => {
+    const before = countFds();
+    const [one, two] = makePair(t);
+    two.on('error', () => {});
+    for (let round = 0; round < 10; round++) {
+      one.write({ data: 'x', fds: [one, two] });
+      two.write({ data: 'x', fds: [one, two] });
+    }
+    await until(() => one.bytesRead === 10 && two.bytesRead === 10, 'all bytes');
+    one.destroy();
+    two.destroy();
+    await closing(two);
+    await assertNoLeak(before);
+  });
+});
