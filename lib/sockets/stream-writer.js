@@ -24,7 +24,7 @@ const BYTES_EACH = { __proto__: null, utf8: 3, 'utf-8': 3, latin1: 1, binary: 1,
 
 /** A socket's record of this file. */
 const kWrites = Symbol('kWrites');
-/** On a Buffer: what descriptors go with it, as [token, count, token, count …]. */
+/** On a Buffer: how many of the queued descriptors go with it. */
 const kErrands = Symbol('kErrands');
 
 /** The record of a new socket. */
@@ -134,13 +134,13 @@ function writeWithFds(socket, handle, data, fds, callback) {
     callback = undefined;
   }
   socket[kState].bytesWritten += data.length;
-  const errands = [];
+  let going = 0;
   const done = [];
   let room = data.length * MAX_FDS;
   while (writes.groups.length > 0 && room > 0) {
     const [group] = writes.groups;
     const count = Math.min(group.left, room);
-    errands.push(group.token, count);
+    going += count;
     room -= count;
     group.left -= count;
     if (group.left > 0) break;
@@ -151,7 +151,7 @@ function writeWithFds(socket, handle, data, fds, callback) {
   if (callback) done.push(callback);
   // Another object for each write: the user may write one Buffer twice.
   const chunk = new FastBuffer(data.buffer, data.byteOffset, data.byteLength);
-  chunk[kErrands] = errands;
+  chunk[kErrands] = going;
   return Duplex.prototype.write.call(socket, chunk, (error) => {
     for (const tell of done) tell(error);
   });
@@ -180,7 +180,7 @@ function startWrite(socket, entries, callback) {
 
 function submit(socket, handle, entries) {
   const buffers = [];
-  const errands = [];
+  const counts = [];
   const full = entries.filter(({ chunk }) => chunk.length > 0);
   if (full.length === 0) return 0;
   if (full.length === 1) {
@@ -189,14 +189,11 @@ function submit(socket, handle, entries) {
     if (chunk[kErrands] === undefined) return attempt(socket, handle, chunk);
   }
   for (const { chunk, encoding } of full) {
-    const mine = chunk[kErrands] ?? [];
-    for (let at = 0; at < mine.length; at += 2) {
-      errands.push(buffers.length, mine[at], mine[at + 1]);
-    }
+    counts.push(chunk[kErrands] ?? 0);
     buffers.push(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk);
   }
   socket[kTouch]();
-  return writeMany(numberOf(handle), buffers, errands);
+  return writeMany(numberOf(handle), buffers, counts);
 }
 
 function unsentError() {

@@ -1,243 +1,366 @@
-//! Owns: the classes that lib/ uses, thin over the engine: arguments in, numbers out.
+//! Owns: the functions about sockets that lib/ calls, thin over the engine: arguments in, numbers
+//! out.
 //!
-//! Methods return a count, an id or 0; failures are errnos, negated.
+//! A socket is a number, which comes first. Functions return a count, an id or 0, and what is
+//! described with them; failures are errnos, negated. A number that is closed is EBADF.
 
-use std::os::fd::IntoRawFd;
+use std::ffi::CStr;
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::rc::Rc;
 
-use crate::engine::endpoint::Endpoint;
-use crate::engine::env::Environment;
-use crate::engine::handle::{Kind, Watched};
+use crate::engine::batch;
+use crate::engine::endpoint::{Endpoint, Options};
+use crate::engine::env::{Environment, Hooks};
+use crate::engine::handle::{Binding, Event, Kind, Watched};
 use crate::engine::listener::Listener;
+use crate::engine::receive::inbox::DEFAULT_MAX_PENDING;
 use crate::engine::send::message_queue::Offer;
-use crate::engine::send::stream_queue::{Errand, Piece};
-use crate::node::function::{Call, Class, Method, Wrapper};
-use crate::node::js::{Reference, Value};
+use crate::engine::send::stream_queue::Piece;
+use crate::engine::sockets::{INDEX_MASK, Socket};
+use crate::node::function::{Call, Method, function};
+use crate::node::js::{Js, Reference, Value};
+use crate::sys::ancillary::MAX_FDS;
 use crate::sys::errno::{Errno, Result};
 use crate::sys::socket;
 use crate::sys::unix_addr::UnixAddr;
 
-impl Class for Endpoint {
-    type Context = Environment;
-    const TAG: u64 = 1;
-    const NAME: &'static std::ffi::CStr = c"Endpoint";
-    const METHODS: &'static [(&'static std::ffi::CStr, Method<Endpoint>)] = &[
-        (c"create", |call, endpoint| done(call, endpoint.create())),
-        (c"createPair", create_pair),
-        (c"adopt", |call, endpoint| done(call, call.int(0).and_then(|fd| endpoint.adopt(fd)))),
-        (c"bind", |call, endpoint| done(call, bind(call, endpoint))),
-        (c"connect", |call, endpoint| {
-            lost(call, address(call, 0).and_then(|to| endpoint.connect(&to)))
-        }),
-        (c"disconnect", |call, endpoint| lost(call, endpoint.disconnect())),
-        (c"close", |call, endpoint| {
-            endpoint.close();
-            done(call, Ok(()))
-        }),
-        (c"acceptFrom", |call, endpoint| done(call, accept_from(call, endpoint))),
-        (c"shutDownSending", |call, endpoint| done(call, endpoint.shut_down_sending())),
-        (c"fail", |call, endpoint| {
-            done(call, call.int(0).and_then(|errno| endpoint.fail(Errno::from_uv(errno))))
-        }),
-        (c"setHolding", |call, endpoint| {
-            done(call, call.int(0).and_then(|on| endpoint.set_holding(on != 0)))
-        }),
-        (c"tellRoom", |call, endpoint| done(call, endpoint.tell_room())),
-        (c"fd", |call, endpoint| call.status(endpoint.core().fd())),
-        (c"lane", |call, endpoint| {
-            call.status(address(call, 0).map(|to| endpoint.lane_of(to) as i32))
-        }),
-        (c"sweepLanes", |call, endpoint| {
-            endpoint.sweep_lanes();
-            done(call, Ok(()))
-        }),
-        (c"number", |call, endpoint| call.status(Ok(endpoint.core().number() as i32))),
-        (c"setReading", |call, endpoint| {
-            done(call, call.int(0).and_then(|on| endpoint.set_reading(on != 0)))
-        }),
-        (c"setRef", |call, endpoint| done(call, call.int(0).map(|on| endpoint.set_ref(on != 0)))),
-        (c"receiveBeside", |call, endpoint| done(call, receive_beside(call, endpoint))),
-        (c"takeFds", |call, endpoint| {
-            let fds =
-                call.int(0).map_or_else(|_| Vec::new(), |token| endpoint.take_fds(token as u32));
-            call.js.int_array(fds.into_iter().map(IntoRawFd::into_raw_fd))
-        }),
-        (c"takeNextFds", |call, endpoint| {
-            let fds =
-                call.size(0).map_or_else(|_| Vec::new(), |count| endpoint.take_next_fds(count));
-            call.js.int_array(fds.into_iter().map(IntoRawFd::into_raw_fd))
-        }),
-        (c"putBackFds", |call, endpoint| {
-            done(call, call.ints(0).and_then(|fds| endpoint.put_back_fds(&fds)))
-        }),
-        (c"setTarget", |call, endpoint| {
-            endpoint.set_target(Reference::new(call.js, call.arg(0)));
-            done(call, Ok(()))
-        }),
-        (c"keepFds", |call, endpoint| {
-            let token = call.ints(0).and_then(|fds| endpoint.keep_fds(&fds));
-            call.status(token.map(|token| token as i32))
-        }),
-        (c"dropKept", |call, endpoint| {
-            done(call, call.int(0).map(|token| endpoint.drop_kept(token as u32)))
-        }),
-        (c"dropFds", |call, endpoint| {
-            done(call, call.int(0).map(|token| drop(endpoint.take_fds(token as u32))))
-        }),
-        (c"localAddress", |call, endpoint| {
-            name(call, endpoint.core().with_fd(socket::local_address))
-        }),
-        (c"peerAddress", |call, endpoint| name(call, endpoint.peer_address())),
-        (c"peerCredentials", peer_credentials),
-        (c"bufferSize", |call, endpoint| call.status(buffer_size(call, endpoint))),
-    ];
+/// Every function by its name.
+const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
+    (c"attach", |call, env| call.js.int(attach(call, env) as i32)),
+    (c"create", |call, env| {
+        call.status(with_kind(call, |loading, kind| Endpoint::create(env, loading, kind)))
+    }),
+    (c"createPair", |call, env| {
+        let pair = with_kind(call, |loading, kind| Endpoint::create_pair(env, loading, kind));
+        answer(call, pair, |ids| call.js.int_array(ids.into_iter()))
+    }),
+    (c"adopt", |call, env| {
+        let adopt = |loading, kind| Endpoint::adopt(env, loading, kind, call.int(2)?);
+        call.status(with_kind(call, adopt))
+    }),
+    (c"createListener", |call, env| {
+        call.status(with_kind(call, |loading, kind| Listener::create(env, loading, kind)))
+    }),
+    (c"adoptListener", |call, env| {
+        let adopt = |loading, kind| Listener::adopt(env, loading, kind, call.int(2)?);
+        call.status(with_kind(call, adopt))
+    }),
+    (c"configure", |call, env| {
+        done(call, with_socket(call, env, |socket| configure(call, socket)))
+    }),
+    (c"bind", |call, env| {
+        let bind = |socket: &Socket| socket.core().bind(&binding(call, 2, &address(call, 1)?)?);
+        done(call, with_socket(call, env, bind))
+    }),
+    (c"listen", |call, env| {
+        done(call, listener(call, env).and_then(|listener| listen(call, &listener)))
+    }),
+    (c"accept", |call, env| {
+        call.status(listener(call, env).and_then(|listener| listener.accept()))
+    }),
+    (c"setAccepting", |call, env| {
+        let accepting =
+            listener(call, env).and_then(|listener| listener.set_accepting(call.int(1)? != 0));
+        done(call, accepting)
+    }),
+    (c"connect", |call, env| {
+        let connect = |endpoint: &Endpoint| endpoint.connect(&address(call, 1)?);
+        let lost = with_endpoint(call, env, |endpoint| Ok((connect(endpoint)?, endpoint.kind())));
+        answer(call, lost, |(lost, kind)| match kind {
+            Kind::Datagram => tickets(call, lost),
+            Kind::Seqpacket | Kind::Stream => call.js.int(0),
+        })
+    }),
+    (c"disconnect", |call, env| {
+        let lost = with_endpoint(call, env, Endpoint::disconnect);
+        answer(call, lost, |lost| tickets(call, lost))
+    }),
+    (c"setCorked", |call, env| {
+        done(call, with_endpoint(call, env, |endpoint| endpoint.set_corked(call.int(1)? != 0)))
+    }),
+    (c"fail", |call, env| {
+        done(call, with_endpoint(call, env, |endpoint| endpoint.fail(Errno::from_uv(call.int(1)?))))
+    }),
+    (c"shutDownSending", |call, env| {
+        done(call, with_endpoint(call, env, Endpoint::shut_down_sending))
+    }),
+    (c"setReading", |call, env| {
+        done(call, with_endpoint(call, env, |endpoint| endpoint.set_reading(call.int(1)? != 0)))
+    }),
+    (c"setRef", |call, env| done(call, set_ref(call, env))),
+    (c"close", |call, env| done(call, call.int(0).and_then(|id| env.close(id)))),
+    (c"detach", |call, env| {
+        let fds = with_endpoint(call, env, Endpoint::detach)
+            .and_then(|fds| call.int(0).and_then(|id| env.close(id)).map(|()| fds));
+        answer(call, fds, |fds| given(call, fds))
+    }),
+    (c"receiveNow", |call, env| {
+        call.status(with_endpoint(call, env, |endpoint| Ok(i32::from(!endpoint.receive_now()))))
+    }),
+    (c"queuedBytes", |call, env| {
+        let queued = with_endpoint(call, env, |endpoint| Ok(endpoint.queued_bytes()));
+        call.status(queued.map(clamped))
+    }),
+    (c"notifyWritable", |call, env| {
+        done(call, with_endpoint(call, env, Endpoint::notify_writable))
+    }),
+    (c"fd", |call, env| call.status(with_socket(call, env, |socket| socket.core().fd()))),
+    (c"localAddress", |call, env| {
+        let name = with_socket(call, env, |it| it.core().with_fd(socket::local_address));
+        answer(call, name, |name| buffer(call, &name))
+    }),
+    (c"peerAddress", |call, env| {
+        let name = with_endpoint(call, env, Endpoint::peer_address);
+        answer(call, name, |name| buffer(call, &name))
+    }),
+    (c"peerCredentials", |call, env| {
+        let (js, found) = (call.js, with_endpoint(call, env, Endpoint::peer_credentials));
+        answer(call, found, |it| js.array(&[js.int(it.pid), js.uint(it.uid), js.uint(it.gid)]))
+    }),
+    (c"bufferSize", |call, env| {
+        let size = with_endpoint(call, env, |endpoint| {
+            endpoint.buffer_size(call.int(1)? != 0, usize::try_from(call.int(2)?).ok())
+        });
+        call.status(size.map(clamped))
+    }),
+    (c"destination", |call, env| {
+        let to = |endpoint: &Endpoint| Ok(endpoint.destination(address(call, 1)?) as i32);
+        call.status(with_endpoint(call, env, to))
+    }),
+    (c"sweepDestinations", |call, env| {
+        done(
+            call,
+            with_endpoint(call, env, |endpoint| {
+                endpoint.sweep_destinations();
+                Ok(())
+            }),
+        )
+    }),
+    (c"send", |call, env| {
+        let sent = with_offer(call, env, |endpoint, to, offer| endpoint.send(to, offer));
+        call.status(sent.map(|ticket| ticket as i32))
+    }),
+    (c"trySend", |call, env| {
+        done(call, with_offer(call, env, |endpoint, to, offer| endpoint.try_send(to, offer)))
+    }),
+    (c"write", |call, env| call.status(write(call, env).map(i32::from))),
+    (c"writeString", |call, env| call.status(write_string(call, env))),
+    (c"writeMany", |call, env| call.status(write_many(call, env).map(i32::from))),
+    (c"queueFds", |call, env| {
+        // Before anything is looked at: an array's getters run.
+        let fds = call.ints(1);
+        done(call, with_endpoint(call, env, |endpoint| endpoint.queue_fds(&fds?)))
+    }),
+    (c"dropQueuedFds", |call, env| {
+        done(
+            call,
+            with_endpoint(call, env, |endpoint| {
+                endpoint.drop_queued_fds();
+                Ok(())
+            }),
+        )
+    }),
+    (c"takeFds", |call, env| {
+        let take = |endpoint: &Endpoint| Ok(endpoint.take_fds(call.int(1)? as u32));
+        given(call, with_endpoint(call, env, take).unwrap_or_default())
+    }),
+    (c"dropFds", |call, env| {
+        done(
+            call,
+            with_endpoint(call, env, |endpoint| {
+                drop(endpoint.take_fds(call.int(1)? as u32));
+                Ok(())
+            }),
+        )
+    }),
+    (c"takeNextFds", |call, env| {
+        let take = |endpoint: &Endpoint| Ok(endpoint.take_next_fds(call.size(1)?));
+        given(call, with_endpoint(call, env, take).unwrap_or_default())
+    }),
+    (c"putBackFds", |call, env| {
+        let fds = call.ints(1);
+        done(call, with_endpoint(call, env, |endpoint| endpoint.put_back_fds(&fds?)))
+    }),
+    (c"setTarget", |call, env| {
+        done(
+            call,
+            with_endpoint(call, env, |endpoint| {
+                endpoint.set_target(call.reference(1));
+                Ok(())
+            }),
+        )
+    }),
+    (c"closeFd", |call, env| done(call, close_fd(call, env))),
+];
 
-    fn construct(call: &Call, env: &Rc<Environment>) -> Rc<Endpoint> {
-        Endpoint::new(env, kind(call))
+/// Adds them, and the layout of what they hand over, to what lib/native/binding.js exports.
+pub fn register(js: Js, target: Value, env: &Rc<Environment>) {
+    for (name, method) in FUNCTIONS {
+        js.set_named(target, name, function(js, name, env, *method));
     }
-
-    fn attach(self: &Rc<Endpoint>, call: &Call, wrapper: Wrapper) {
-        self.core().attach(call, wrapper);
+    let layout = js.object();
+    let set = |name, value| js.set_named(layout, name, js.int(value));
+    for (name, value) in batch::LAYOUT {
+        set(name, *value as i32);
     }
+    set(c"INDEX_MASK", INDEX_MASK);
+    set(c"EVENT_ERROR", Event::Error as i32);
+    set(c"EVENT_END", Event::End as i32);
+    set(c"EVENT_SHORTAGE", Event::Shortage as i32);
+    set(c"EVENT_WRITABLE", Event::Writable as i32);
+    set(c"MAX_STRING", MAX_STRING as i32);
+    set(c"MAX_FDS", MAX_FDS as i32);
+    set(c"DEFAULT_MAX_PENDING_FDS", DEFAULT_MAX_PENDING as i32);
+    js.set_named(target, c"layout", layout);
+}
 
-    fn detach(self: &Rc<Endpoint>) {
-        self.close();
-        self.core().detach();
+/// `attach(messages, settled, connections, event)`: the number of a loading; see [`Hooks`].
+fn attach(call: &Call, env: &Environment) -> usize {
+    let hook = |index| Reference::new(call.js, call.arg(index));
+    match [0, 1, 2, 3].map(hook) {
+        [Some(messages), Some(settled), Some(connections), Some(event)] => {
+            env.attach(Hooks { messages, settled, connections, event })
+        }
+        // What is made for a loading that is none reports nothing.
+        _ => usize::MAX,
     }
 }
 
-impl Class for Listener {
-    type Context = Environment;
-    const TAG: u64 = 2;
-    const NAME: &'static std::ffi::CStr = c"Listener";
-    const METHODS: &'static [(&'static std::ffi::CStr, Method<Listener>)] = &[
-        (c"listen", |call, listener| done(call, listen(call, listener))),
-        (c"adopt", |call, listener| done(call, call.int(0).and_then(|fd| listener.adopt(fd)))),
-        (c"setAccepting", |call, listener| {
-            done(call, call.int(0).and_then(|on| listener.set_accepting(on != 0)))
-        }),
-        (c"setRef", |call, listener| {
-            done(call, call.int(0).map(|on| listener.core().set_ref(on != 0)))
-        }),
-        (c"close", |call, listener| {
-            listener.close();
-            done(call, Ok(()))
-        }),
-        (c"fd", |call, listener| call.status(listener.core().fd())),
-        (c"localAddress", |call, listener| {
-            name(call, listener.core().with_fd(socket::local_address))
-        }),
-    ];
+/// Arguments 0 and 1 as a loading and a kind; EINVAL.
+fn with_kind<T>(call: &Call, body: impl FnOnce(usize, Kind) -> Result<T>) -> Result<T> {
+    body(call.size(0)?, Kind::from_js(call.int(1)?).ok_or(Errno::INVAL)?)
+}
 
-    fn construct(call: &Call, env: &Rc<Environment>) -> Rc<Listener> {
-        Listener::new(env, kind(call))
-    }
+/// The socket or listener that argument 0 is the number of.
+fn with_socket<T>(
+    call: &Call,
+    env: &Environment,
+    body: impl FnOnce(&Socket) -> Result<T>,
+) -> Result<T> {
+    body(&env.socket(call.int(0)?).ok_or(Errno::BADF)?)
+}
 
-    fn attach(self: &Rc<Listener>, call: &Call, wrapper: Wrapper) {
-        self.core().attach(call, wrapper);
-    }
-
-    fn detach(self: &Rc<Listener>) {
-        self.close();
-        self.core().detach();
+fn endpoint(call: &Call, env: &Environment) -> Result<Rc<Endpoint>> {
+    match env.socket(call.int(0)?) {
+        Some(Socket::Endpoint(endpoint)) => Ok(endpoint),
+        _ => Err(Errno::BADF),
     }
 }
 
-/// Argument 0 as a kind; throws for anything else.
-fn kind(call: &Call) -> Kind {
-    let kind = call.int(0).ok().and_then(Kind::from_js);
-    if kind.is_none() {
-        call.js.throw(c"ERR_INVALID_ARG_VALUE", c"unknown kind of socket");
+fn with_endpoint<T>(
+    call: &Call,
+    env: &Environment,
+    body: impl FnOnce(&Endpoint) -> Result<T>,
+) -> Result<T> {
+    body(&*endpoint(call, env)?)
+}
+
+fn listener(call: &Call, env: &Environment) -> Result<Rc<Listener>> {
+    match env.socket(call.int(0)?) {
+        Some(Socket::Listener(listener)) => Ok(listener),
+        _ => Err(Errno::BADF),
     }
-    kind.unwrap_or(Kind::Datagram)
 }
 
-/// `listen(name, backlog, mode)`: a negative mode leaves permissions to the umask.
-fn listen(call: &Call, listener: &Listener) -> Result<()> {
-    listener.listen(&address(call, 0)?, call.int(1)?, u32::try_from(call.int(2)?).ok())
+fn answer<T>(call: &Call, outcome: Result<T>, value: impl FnOnce(T) -> Value) -> Value {
+    match outcome {
+        Ok(found) => value(found),
+        Err(errno) => call.js.int(errno.to_js()),
+    }
 }
 
-/// `acceptFrom(listener)`: takes the next connection that it has accepted; EAGAIN if there is none.
-fn accept_from(call: &Call, endpoint: &Endpoint) -> Result<()> {
-    let listener = call.object::<Listener>(0)?;
-    endpoint.install_accepted(listener.take().ok_or(Errno::AGAIN)?)
+fn done(call: &Call, outcome: Result<()>) -> Value {
+    call.status(outcome.map(|()| 0))
 }
 
-fn done(call: &Call, result: Result<()>) -> Value {
-    call.status(result.map(|()| 0))
+fn clamped(count: usize) -> i32 {
+    count.min(i32::MAX as usize) as i32
 }
 
-/// Argument `index` as an address.
+/// Argument `index` as an address; unnamed where it is undefined.
 fn address(call: &Call, index: usize) -> Result<UnixAddr> {
+    if call.js.is_undefined(call.arg(index)) {
+        return Ok(UnixAddr::unnamed());
+    }
     UnixAddr::new(&call.bytes(index)?.to_vec())
 }
 
-/// A Buffer with the name, empty for unnamed; or an errno.
-fn name(call: &Call, found: Result<UnixAddr>) -> Value {
-    match found {
-        Ok(addr) => call.js.buffer_from(&addr.name().collect::<Vec<_>>()),
-        Err(errno) => call.js.int(errno.to_js()),
+/// A Buffer with the name, empty for unnamed.
+fn buffer(call: &Call, name: &UnixAddr) -> Value {
+    call.js.buffer_from(&name.name().collect::<Vec<_>>())
+}
+
+/// An array of tickets.
+fn tickets(call: &Call, tickets: Vec<u32>) -> Value {
+    call.js.int_array(tickets.into_iter().map(|ticket| ticket as i32))
+}
+
+/// An array of descriptors, which are JavaScript's from here on.
+fn given(call: &Call, fds: Vec<OwnedFd>) -> Value {
+    call.js.int_array(fds.into_iter().map(IntoRawFd::into_raw_fd))
+}
+
+/// `configure(id, receiveFds, credentials, maxPendingFds, receiveBufferSize, sendBufferSize)`: a
+/// negative size leaves what the system has.
+fn configure(call: &Call, socket: &Socket) -> Result<()> {
+    let size = |index| Result::Ok(usize::try_from(call.int(index)?).ok());
+    let options = Options {
+        fds: call.int(1)? != 0,
+        credentials: call.int(2)? != 0,
+        max_pending: call.size(3)?,
+        receive_buffer: size(4)?,
+        send_buffer: size(5)?,
+    };
+    match socket {
+        Socket::Endpoint(endpoint) => endpoint.configure(options),
+        Socket::Listener(listener) => listener.configure(options),
     }
 }
 
-/// An array of tickets, or an errno.
-fn lost(call: &Call, result: Result<Vec<u32>>) -> Value {
-    match result {
-        Ok(tickets) => call.js.int_array(tickets.into_iter().map(|ticket| ticket as i32)),
-        Err(errno) => call.js.int(errno.to_js()),
+/// Arguments from `index` on: mode, user and group, each negative to leave them, and whether the
+/// file is removed at close.
+fn binding(call: &Call, index: usize, to: &UnixAddr) -> Result<Binding> {
+    let number = |index| Result::Ok(u32::try_from(call.int(index)?).ok());
+    Ok(Binding {
+        to: *to,
+        mode: number(index)?,
+        uid: number(index + 1)?,
+        gid: number(index + 2)?,
+        unlink: call.int(index + 3)? != 0,
+    })
+}
+
+/// `listen(id, name, backlog, mode, uid, gid, unlink)`
+fn listen(call: &Call, listener: &Listener) -> Result<()> {
+    listener.listen(&binding(call, 3, &address(call, 1)?)?, call.int(2)?)
+}
+
+/// `setRef(id, on)`
+fn set_ref(call: &Call, env: &Environment) -> Result<()> {
+    let keeps_alive = call.int(1)? != 0;
+    match env.socket(call.int(0)?).ok_or(Errno::BADF)? {
+        Socket::Endpoint(endpoint) => endpoint.set_ref(keeps_alive),
+        Socket::Listener(listener) => listener.core().set_ref(keeps_alive),
     }
+    Ok(())
 }
 
-/// `createPair(other)`: `other` is an Endpoint.
-fn create_pair(call: &Call, endpoint: &Rc<Endpoint>) -> Value {
-    let pair = call.object::<Endpoint>(0).and_then(|other| endpoint.create_pair(&other));
-    done(call, pair)
-}
-
-/// `bind(name, mode)`: a negative mode leaves permissions to the umask.
-fn bind(call: &Call, endpoint: &Endpoint) -> Result<()> {
-    endpoint.bind(&address(call, 0)?, u32::try_from(call.int(1)?).ok())
-}
-
-/// `send(number, lane, buffer[, offset, length[, fds]])`: 0, a ticket or an errno. All of the buffer
-/// where no part is named.
-///
-/// A function, not a method: finding an endpoint by its number costs a tenth of `napi_unwrap`.
-pub fn send(call: &Call, env: &Rc<Environment>) -> Value {
-    let sent = with_offer(call, env, |endpoint, lane, offer| endpoint.send(lane, offer));
-    call.status(sent.map(|ticket| ticket as i32))
-}
-
-/// The endpoint whose number is argument 0.
-fn numbered(call: &Call, env: &Environment) -> Result<Rc<Endpoint>> {
-    let resource = env.resource(call.int(0)? as usize).ok_or(Errno::BADF)?;
-    resource.as_any().downcast::<Endpoint>().map_err(|_| Errno::BADF)
-}
-
-/// `write(number, buffer[, fds])`: 0, 1 if it waits, or an errno.
-pub fn write(call: &Call, env: &Rc<Environment>) -> Value {
-    call.status(try_write(call, env).map(i32::from))
-}
-
-fn try_write(call: &Call, env: &Environment) -> Result<bool> {
+/// `write(id, buffer[, fds])`: 0, 1 if it waits, or an errno.
+fn write(call: &Call, env: &Environment) -> Result<bool> {
     // Before the bytes: an array's getters may move them.
     let fds = call.ints(2)?;
-    let endpoint = numbered(call, env)?;
+    let endpoint = endpoint(call, env)?;
     endpoint.write(Piece { buffer: call.arg(1), bytes: call.bytes(1)? }, &fds)
 }
 
-/// The longest string, in bytes, that [`write_string`] takes; lib/sockets/stream-writer.js knows it too.
+/// The longest string, in bytes, that [`write_string`] takes.
 const MAX_STRING: usize = 16 << 10;
 
-/// `writeString(number, string, latin1)`: how many bytes were sent, 0 if they wait, or an errno.
+/// `writeString(id, string, latin1)`: how many bytes were sent, 0 if they wait, or an errno.
 ///
 /// For short strings: it spares the Buffer.
-pub fn write_string(call: &Call, env: &Rc<Environment>) -> Value {
-    call.status(try_write_string(call, env))
-}
-
-fn try_write_string(call: &Call, env: &Environment) -> Result<i32> {
-    let endpoint = numbered(call, env)?;
+fn write_string(call: &Call, env: &Environment) -> Result<i32> {
+    let endpoint = endpoint(call, env)?;
     // One more for the NUL.
     let mut room = [0; MAX_STRING + 1];
     let latin1 = call.int(2)? != 0;
@@ -246,36 +369,22 @@ fn try_write_string(call: &Call, env: &Environment) -> Result<i32> {
     Ok(if waits { 0 } else { len as i32 })
 }
 
-/// `writeMany(number, buffers, errands)`: 0, 1 if it waits, or an errno. `errands` are triples: the index
-/// of a buffer, a token of `keepFds`, and how many of its descriptors go with the buffer.
-pub fn write_many(call: &Call, env: &Rc<Environment>) -> Value {
-    call.status(try_write_many(call, env).map(i32::from))
-}
-
-fn try_write_many(call: &Call, env: &Environment) -> Result<bool> {
+/// `writeMany(id, buffers[, counts])`: 0, 1 if it waits, or an errno. `counts[i]` of the queued
+/// descriptors go with `buffers[i]`.
+fn write_many(call: &Call, env: &Environment) -> Result<bool> {
     // Before the bytes: an array's getters may move them.
-    let numbers = call.ints(2)?;
-    let buffers = call.js.elements(call.arg(1)).ok_or(Errno::INVAL)?;
-    let endpoint = numbered(call, env)?;
+    let counts: Vec<usize> = call.ints(2)?.into_iter().map(|count| count.max(0) as usize).collect();
+    let buffers = call.elements(1)?;
+    let endpoint = endpoint(call, env)?;
     let pieces = buffers.into_iter().map(|buffer| {
         call.js.as_bytes(buffer).map(|bytes| Piece { buffer, bytes }).ok_or(Errno::INVAL)
     });
-    let pieces: Vec<_> = pieces.collect::<Result<_>>()?;
-    let errands = numbers.chunks_exact(3).map(|triple| Errand {
-        piece: triple[0] as usize,
-        token: triple[1] as u32,
-        count: triple[2] as usize,
-    });
-    endpoint.write_many(&pieces, &errands.collect::<Vec<_>>())
+    endpoint.write_many(&pieces.collect::<Result<Vec<_>>>()?, &counts)
 }
 
-/// `trySend(number, lane, buffer[, offset, length[, fds]])`: 0 or an errno. As `send`, but nothing
-/// waits: EAGAIN where there is no room, or where others wait for the same destination.
-pub fn try_send(call: &Call, env: &Rc<Environment>) -> Value {
-    done(call, with_offer(call, env, |endpoint, lane, offer| endpoint.try_send(lane, offer)))
-}
-
-/// Reads the arguments of `send` and hands them to `body`.
+/// `send(id, destination, buffer[, offset, length[, fds]])`: 0, a ticket or an errno. All of the
+/// buffer where no part is named. `trySend`, with the same arguments: 0 or an errno; nothing waits:
+/// EAGAIN where there is no room, or where others wait for the same destination.
 fn with_offer<T>(
     call: &Call,
     env: &Environment,
@@ -283,31 +392,17 @@ fn with_offer<T>(
 ) -> Result<T> {
     // Before the bytes: an array's getters may move them.
     let fds = call.ints(5)?;
-    let endpoint = numbered(call, env)?;
-    let lane = call.int(1)? as usize;
+    let endpoint = endpoint(call, env)?;
+    let to = call.size(1)?;
     let whole = call.bytes(2)?;
     let (offset, length) =
         if call.passed() > 3 { (call.size(3)?, call.size(4)?) } else { (0, whole.len()) };
     let bytes = whole.part(offset, length).ok_or(Errno::INVAL)?;
-    body(&endpoint, lane, &Offer { buffer: call.arg(2), offset, bytes, fds: &fds })
+    body(&endpoint, to, &Offer { buffer: call.arg(2), offset, bytes, fds: &fds })
 }
 
-/// `receiveBeside(fds, credentials, maxPending)`
-fn receive_beside(call: &Call, endpoint: &Endpoint) -> Result<()> {
-    endpoint.receive_beside(call.int(0)? != 0, call.int(1)? != 0, call.size(2)?)
-}
-
-/// `[pid, uid, gid]`, or an errno.
-fn peer_credentials(call: &Call, endpoint: &Rc<Endpoint>) -> Value {
-    let js = call.js;
-    match endpoint.peer_credentials() {
-        Ok(found) => js.array(&[js.int(found.pid), js.uint(found.uid), js.uint(found.gid)]),
-        Err(errno) => js.int(errno.to_js()),
-    }
-}
-
-/// `bufferSize(receive, size)`: a negative size only asks.
-fn buffer_size(call: &Call, endpoint: &Endpoint) -> Result<i32> {
-    let size = usize::try_from(call.int(1)?).ok();
-    endpoint.buffer_size(call.int(0)? != 0, size).map(|size| size.min(i32::MAX as usize) as i32)
+/// `closeFd(fd)`: 0, or an errno: EBUSY for the descriptor of an open socket.
+fn close_fd(call: &Call, env: &Environment) -> Result<()> {
+    let fd = call.int(0)?;
+    if env.owns(fd) { Err(Errno::BUSY) } else { socket::close(fd) }
 }

@@ -1,7 +1,9 @@
 //! Owns: how a batch crosses to JavaScript: the shared number arrays that describe it and the
 //! slabs that hold its bytes.
 //!
-//! lib/native/sockets.js reads these layouts; change both together.
+//! lib/native/sockets.js reads these layouts by the constants of [`LAYOUT`].
+
+use std::ffi::CStr;
 
 use crate::node::js::{AsyncContext, Js, Reference, Value, Words};
 use crate::node::view::Room;
@@ -18,11 +20,57 @@ const COUNT: usize = 1;
 /// messages.
 const NEW_SLABS: usize = 2;
 const _: () = assert!(RECEIVE_BATCH <= u32::BITS as usize);
-/// Words of one message's entry; the first entry's place is taken by the cursor.
+/// Word 3: the socket's number.
+const ID: usize = 3;
+/// The word at which the pairs of a [`Ledger`] start.
+const PAIRS: usize = 4;
+/// Words of one message's entry; the first entry's place is taken by the words above.
 const ENTRY: usize = 8;
+/// Words of an entry: where its bytes start in their buffer.
+const OFFSET: usize = 0;
+/// How many bytes there are.
+const LENGTH: usize = 1;
+/// See [`flag`].
+const FLAGS: usize = 2;
+/// Which buffer, and above 8 bits the token.
+const BUFFER: usize = 3;
+/// The sender's process, and its user and group in the words behind.
+const PID: usize = 4;
+const UID: usize = 5;
+const GID: usize = 6;
+/// Bytes of the sender's name.
+const NAME_LENGTH: usize = 7;
 /// Words in which one sender's name is passed.
 const NAME: usize = PATH_CAPACITY.div_ceil(4);
+/// The word at which names start.
 const NAMES: usize = ENTRY * (RECEIVE_BATCH + 1);
+
+/// The layout, by the names that lib/native/sockets.js has for it.
+pub const LAYOUT: &[(&CStr, usize)] = &[
+    (c"CURSOR", CURSOR),
+    (c"COUNT", COUNT),
+    (c"NEW_SLABS", NEW_SLABS),
+    (c"ID", ID),
+    (c"PAIRS", PAIRS),
+    (c"ENTRY", ENTRY),
+    (c"OFFSET", OFFSET),
+    (c"LENGTH", LENGTH),
+    (c"FLAGS", FLAGS),
+    (c"BUFFER", BUFFER),
+    (c"PID", PID),
+    (c"UID", UID),
+    (c"GID", GID),
+    (c"NAME_LENGTH", NAME_LENGTH),
+    (c"NAMES", NAMES),
+    (c"NAME_BYTES", NAME * 4),
+    (c"FLAG_NAME", flag::NAME as usize),
+    (c"FLAG_FDS", flag::FDS as usize),
+    (c"FLAG_CREDENTIALS", flag::CREDENTIALS as usize),
+    (c"FLAG_TRUNCATED", flag::TRUNCATED as usize),
+    (c"FLAG_FDS_LOST", flag::FDS_LOST as usize),
+    (c"FLAG_FDS_REFUSED", flag::FDS_REFUSED as usize),
+    (c"FLAG_INTO", flag::INTO as usize),
+];
 
 /// What an entry says of its message, beside its length and place.
 pub mod flag {
@@ -74,22 +122,22 @@ impl Batch {
     pub fn describe(&self, index: usize, entry: &Entry) {
         let at = ENTRY * (index + 1);
         let flags = entry.flags;
-        self.words.set(at, entry.place.offset as u32);
-        self.words.set(at + 1, entry.len as u32);
-        self.words.set(at + 3, (entry.place.buffer as u32) | (entry.token << 8));
+        self.words.set(at + OFFSET, entry.place.offset as u32);
+        self.words.set(at + LENGTH, entry.len as u32);
+        self.words.set(at + BUFFER, (entry.place.buffer as u32) | (entry.token << 8));
         if let Some(credentials) = entry.credentials {
-            self.words.set(at + 2, flags | flag::CREDENTIALS);
-            self.words.set(at + 4, credentials.pid as u32);
-            self.words.set(at + 5, credentials.uid);
-            self.words.set(at + 6, credentials.gid);
+            self.words.set(at + FLAGS, flags | flag::CREDENTIALS);
+            self.words.set(at + PID, credentials.pid as u32);
+            self.words.set(at + UID, credentials.uid);
+            self.words.set(at + GID, credentials.gid);
         } else {
-            self.words.set(at + 2, flags);
+            self.words.set(at + FLAGS, flags);
         }
     }
 
     /// Passes the sender's name of message `index`.
     pub fn set_name(&self, index: usize, name: &UnixAddr) {
-        self.words.set(ENTRY * (index + 1) + 7, name.name_len() as u32);
+        self.words.set(ENTRY * (index + 1) + NAME_LENGTH, name.name_len() as u32);
         self.words.set_bytes(NAMES + NAME * index, name.name());
     }
 
@@ -113,7 +161,7 @@ pub struct Ledger {
 impl Ledger {
     /// Room for `capacity` pairs. None when memory is short.
     pub fn new(js: Js, capacity: usize) -> Option<Ledger> {
-        Some(Ledger { words: Words::new(js, 2 + 2 * capacity)?, capacity })
+        Some(Ledger { words: Words::new(js, PAIRS + 2 * capacity)?, capacity })
     }
 
     /// How many pairs it has room for.
@@ -123,8 +171,8 @@ impl Ledger {
 
     /// Writes pair `index`.
     pub fn set(&self, index: usize, ticket: u32, status: i32) {
-        self.words.set(2 + 2 * index, ticket);
-        self.words.set(3 + 2 * index, status as u32);
+        self.words.set(PAIRS + 2 * index, ticket);
+        self.words.set(PAIRS + 1 + 2 * index, status as u32);
     }
 
     /// The array, to be read by JavaScript from the cursor on.
@@ -137,16 +185,17 @@ impl Ledger {
 /// after an exception (which becomes `uncaughtException`) it is called again for the rest.
 pub fn call_for_items(
     context: &AsyncContext,
-    receiver: Value,
     function: Value,
+    id: i32,
     words: &Words,
     count: usize,
     buffers: Value,
 ) {
     words.set(CURSOR, 0);
     words.set(COUNT, count as u32);
+    words.set(ID, id as u32);
     let mut from = 0;
-    while !context.call(receiver, function, &[words.value(), buffers]) {
+    while !context.call(function, &[words.value(), buffers]) {
         let reached = words.get(CURSOR) as usize;
         // No progress: the environment is being terminated and runs no JavaScript any more.
         if reached <= from || reached >= count {

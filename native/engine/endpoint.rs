@@ -15,6 +15,7 @@ use crate::engine::handle::{Core, Event, Kind, Watched};
 use crate::engine::receive::inbox::{Guess, Inbox};
 use crate::engine::send::message_queue::{Outbox, PEER};
 use crate::engine::send::stream_queue::Flow;
+use crate::engine::sockets::Socket;
 use crate::node::js::Reference;
 use crate::node::uv::{READABLE, WRITABLE};
 use crate::sys::ancillary::Credentials;
@@ -24,6 +25,21 @@ use crate::sys::unix_addr::UnixAddr;
 
 mod receiving;
 mod sending;
+
+/// What a socket is configured with.
+#[derive(Clone, Copy)]
+pub struct Options {
+    /// Descriptors are received.
+    pub fds: bool,
+    /// The sender's credentials are received.
+    pub credentials: bool,
+    /// So many descriptors may wait to be taken.
+    pub max_pending: usize,
+    /// SO_RCVBUF in bytes; None leaves it.
+    pub receive_buffer: Option<usize>,
+    /// SO_SNDBUF in bytes; None leaves it.
+    pub send_buffer: Option<usize>,
+}
 
 /// One socket.
 pub struct Endpoint {
@@ -39,8 +55,6 @@ pub struct Endpoint {
     waits_for_self: Cell<bool>,
     /// The lane that was tried last when all of them were.
     turn: Cell<usize>,
-    /// A listener accepted it: its server counts it until it is closed.
-    is_counted: Cell<bool>,
     /// JavaScript wants to be told once there is room to send to the peer.
     wants_room: Cell<bool>,
     /// Messages only wait: the connection is not made yet.
@@ -55,10 +69,10 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// A socket object without a descriptor yet.
-    pub fn new(env: &Rc<Environment>, kind: Kind) -> Rc<Endpoint> {
+    /// A socket without a descriptor yet.
+    fn new(env: &Rc<Environment>, id: i32, loading: usize, kind: Kind) -> Rc<Endpoint> {
         Rc::new_cyclic(|me: &Weak<Endpoint>| Endpoint {
-            core: Core::new(env, me),
+            core: Core::new(env, id, loading, me),
             kind,
             me: me.clone(),
             reading: Cell::new(false),
@@ -67,7 +81,6 @@ impl Endpoint {
             flow: RefCell::new(None),
             waits_for_self: Cell::new(false),
             turn: Cell::new(PEER),
-            is_counted: Cell::new(false),
             wants_room: Cell::new(false),
             holding: Cell::new(false),
             failure: Cell::new(None),
@@ -77,37 +90,68 @@ impl Endpoint {
         })
     }
 
-    /// Makes the descriptor.
-    pub fn create(&self) -> Result<()> {
-        self.install(socket::create(self.kind.socket_type())?)
+    /// A socket of a new descriptor: its number.
+    pub fn open(
+        env: &Rc<Environment>,
+        loading: usize,
+        kind: Kind,
+        fd: OwnedFd,
+        options: Option<Options>,
+    ) -> Result<i32> {
+        Endpoint::enter(env, loading, kind, |endpoint| {
+            endpoint.prepare(fd.as_fd())?;
+            endpoint.core.install(fd);
+            options.map_or(Ok(()), |options| endpoint.configure(options))
+        })
     }
 
-    /// Makes the descriptors of two connected sockets.
-    pub fn create_pair(&self, other: &Endpoint) -> Result<()> {
-        let (left, right) = socket::pair(self.kind.socket_type())?;
-        self.install(left)?;
-        other.install(right)
+    /// A new socket: its number.
+    pub fn create(env: &Rc<Environment>, loading: usize, kind: Kind) -> Result<i32> {
+        Endpoint::open(env, loading, kind, socket::create(kind.socket_type())?, None)
     }
 
-    /// Takes a new descriptor.
-    fn install(&self, fd: OwnedFd) -> Result<()> {
-        self.prepare(fd.as_fd())?;
-        self.core.install(fd);
-        Ok(())
+    /// Two connected sockets.
+    pub fn create_pair(env: &Rc<Environment>, loading: usize, kind: Kind) -> Result<[i32; 2]> {
+        let (left, right) = socket::pair(kind.socket_type())?;
+        let left = Endpoint::open(env, loading, kind, left, None)?;
+        match Endpoint::open(env, loading, kind, right, None) {
+            Ok(right) => Ok([left, right]),
+            Err(errno) => env.close(left).and(Err(errno)),
+        }
     }
 
-    /// Takes a connection that a listener accepted. It is held until it is closed, since its server
-    /// counts it: what nobody refers to would be counted for ever.
-    pub fn install_accepted(&self, fd: OwnedFd) -> Result<()> {
-        self.install(fd)?;
-        self.is_counted.set(true);
-        self.core.hold(true);
-        Ok(())
+    /// Takes over a descriptor that somebody else opened; EINVAL if it listens. On Err it is still
+    /// the caller's.
+    pub fn adopt(env: &Rc<Environment>, loading: usize, kind: Kind, fd: RawFd) -> Result<i32> {
+        Endpoint::enter(env, loading, kind, |endpoint| {
+            endpoint.core.adopt(fd, kind.socket_type(), |fd| {
+                // Elsewhere than on Linux nothing says it of one that has no peer.
+                let may_listen = kind.has_end() && cfg!(target_os = "linux");
+                if may_listen && socket::is_listening(fd) {
+                    return Err(Errno::INVAL);
+                }
+                endpoint.prepare(fd)
+            })
+        })
     }
 
-    /// Takes over a descriptor that somebody else opened. On Err it is still the caller's.
-    pub fn adopt(&self, fd: RawFd) -> Result<()> {
-        self.core.adopt(fd, self.kind.socket_type(), |fd| self.prepare(fd))
+    fn enter(
+        env: &Rc<Environment>,
+        loading: usize,
+        kind: Kind,
+        open: impl FnOnce(&Endpoint) -> Result<()>,
+    ) -> Result<i32> {
+        let mut made = None;
+        let id = env.enter(|id| {
+            Socket::Endpoint(made.insert(Endpoint::new(env, id, loading, kind)).clone())
+        })?;
+        let endpoint = made.ok_or(Errno::NOMEM)?;
+        if let Err(errno) = open(&endpoint) {
+            let _ = env.close(id);
+            return Err(errno);
+        }
+        endpoint.core.start();
+        Ok(id)
     }
 
     fn prepare(&self, fd: BorrowedFd<'_>) -> Result<()> {
@@ -119,9 +163,9 @@ impl Endpoint {
         self.core.with_fd(body)
     }
 
-    /// Binds; see [`crate::sys::socket_file::bind`].
-    pub fn bind(&self, to: &UnixAddr, mode: Option<u32>) -> Result<()> {
-        self.core.bind(to, mode)
+    /// What kind of socket it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// Connects. What waits for the peer before still goes there.
@@ -150,6 +194,27 @@ impl Endpoint {
         Ok(lost)
     }
 
+    /// Gives the descriptor up: it, and what was received with it and not taken. EBUSY while sends
+    /// wait.
+    pub fn detach(&self) -> Result<Vec<OwnedFd>> {
+        if self.is_waiting() {
+            return Err(Errno::BUSY);
+        }
+        let mut fds = vec![self.core.release()?];
+        fds.extend(self.inbox.borrow_mut().take_all_fds());
+        Ok(fds)
+    }
+
+    fn is_waiting(&self) -> bool {
+        let flows = self.flow.borrow().as_ref().is_some_and(|flow| flow.is_waiting());
+        flows || self.outbox.borrow().waiting() > 0
+    }
+
+    /// Bytes of a stream that wait.
+    pub fn queued_bytes(&self) -> usize {
+        self.flow.borrow().as_ref().map_or(0, |flow| flow.len())
+    }
+
     /// The peer's name.
     pub fn peer_address(&self) -> Result<UnixAddr> {
         self.with_fd(socket::peer_address)
@@ -174,13 +239,20 @@ impl Endpoint {
         })
     }
 
-    /// What to receive beside bytes. `max_pending` descriptors may wait to be taken.
-    pub fn receive_beside(&self, fds: bool, credentials: bool, max_pending: usize) -> Result<()> {
-        if credentials {
+    /// Applies options.
+    pub fn configure(&self, options: Options) -> Result<()> {
+        if options.credentials {
             self.with_fd(socket::pass_credentials)?;
         }
+        if options.receive_buffer.is_some() {
+            self.buffer_size(true, options.receive_buffer)?;
+        }
+        if options.send_buffer.is_some() {
+            self.buffer_size(false, options.send_buffer)?;
+        }
         let mut inbox = self.inbox.borrow_mut();
-        (inbox.fds, inbox.credentials, inbox.max_pending) = (fds, credentials, max_pending);
+        (inbox.fds, inbox.credentials) = (options.fds, options.credentials);
+        inbox.max_pending = options.max_pending;
         Ok(())
     }
 
@@ -192,8 +264,8 @@ impl Endpoint {
         if self.pumping.get() { Ok(()) } else { self.rearm() }
     }
 
-    /// While holding, whatever is sent waits. Afterwards it goes, in order.
-    pub fn set_holding(&self, holding: bool) -> Result<()> {
+    /// While corked, whatever is sent waits. Afterwards it goes, in order.
+    pub fn set_corked(&self, holding: bool) -> Result<()> {
         if self.holding.replace(holding) && !holding {
             self.flush(PEER);
         }
@@ -243,20 +315,18 @@ impl Endpoint {
     }
 
     /// The lane in which messages to `to` wait.
-    pub fn lane_of(&self, to: UnixAddr) -> usize {
+    pub fn destination(&self, to: UnixAddr) -> usize {
         self.outbox.borrow_mut().lane_of(to)
     }
 
     /// Forgets idle lanes.
-    pub fn sweep_lanes(&self) {
+    pub fn sweep_destinations(&self) {
         self.outbox.borrow_mut().sweep();
     }
 
-    /// Arms what is waited for and disarms the rest; decides whether the object may be collected.
+    /// Arms what is waited for and disarms the rest.
     fn rearm(&self) -> Result<()> {
-        let flows = self.flow.borrow().as_ref().is_some_and(|flow| flow.is_waiting());
-        let waiting = flows || self.outbox.borrow().waiting() > 0;
-        if !waiting {
+        if !self.is_waiting() {
             self.waits_for_self.set(false);
             self.core.stop_retrying();
         }
@@ -267,7 +337,6 @@ impl Endpoint {
         if self.waits_for_self.get() || self.wants_room.get() {
             mask |= WRITABLE;
         }
-        self.core.hold(mask != 0 || waiting || self.is_counted.get());
         self.core.arm(mask)
     }
 
@@ -304,7 +373,7 @@ impl Watched for Endpoint {
             self.flush_all();
         }
         if events & WRITABLE != 0 && self.wants_room.replace(false) {
-            self.core.tell(Event::Room, 0);
+            self.core.tell(Event::Writable, 0);
         }
         self.rearm_or_tell();
     }
@@ -318,7 +387,6 @@ impl Watched for Endpoint {
         self.reading.set(false);
         self.waits_for_self.set(false);
         self.wants_room.set(false);
-        self.is_counted.set(false);
         // Watches go before the descriptor they serve.
         drop(self.outbox.replace(Outbox::new()));
         drop(self.flow.take());

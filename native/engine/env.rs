@@ -3,15 +3,15 @@
 //! when it ends.
 #![allow(unsafe_code)]
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::os::fd::RawFd;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use napi::sys;
 
 use crate::engine::batch::{Batch, Ledger, Slab};
+use crate::engine::sockets::{Socket, Table};
 use crate::node::js::{Js, Reference};
 use crate::node::uv::Loop;
 use crate::sys::errno::{Errno, Result};
@@ -19,25 +19,15 @@ use crate::sys::errno::{Errno, Result};
 /// Settled sends told in one call without making a larger list.
 const LEDGER: usize = 256;
 
-/// Something that must be closed before its environment ends.
-pub trait Resource {
-    /// Releases handles and descriptors, without running JavaScript. Idempotent.
-    fn shut_down(&self);
-    /// Whether the descriptor `fd` is this one's.
-    fn owns(&self, fd: RawFd) -> bool;
-    /// For a downcast to what it is.
-    fn as_any(self: Rc<Self>) -> Rc<dyn Any>;
-}
-
-/// The JavaScript functions that events go to. `this` is the handle concerned.
+/// The JavaScript functions that events go to: one loading of lib/.
 pub struct Hooks {
     /// `(words, buffers)`: messages of a [`Batch`].
     pub messages: Reference,
     /// `(words)`: settled sends of a [`Ledger`].
     pub settled: Reference,
-    /// `(count)`: connections of a listener.
+    /// `(id, count)`: connections of a listener.
     pub connections: Reference,
-    /// `(kind, value)`: anything else.
+    /// `(id, kind, value)`: anything else.
     pub event: Reference,
 }
 
@@ -47,8 +37,8 @@ pub struct Environment {
     pub js: Js,
     /// Its event loop.
     pub event_loop: Rc<Loop>,
-    /// Set by `setHooks`, before the first handle exists.
-    hooks: RefCell<Option<Rc<Hooks>>>,
+    /// Where events go, for each loading of lib/ one. Empty once the environment has ended.
+    loadings: RefCell<Vec<Rc<Hooks>>>,
     /// Lent to one batch at a time; a nested turn of the loop makes another.
     batch: RefCell<Option<Batch>>,
     ledger: RefCell<Option<Ledger>>,
@@ -56,9 +46,7 @@ pub struct Environment {
     pub slab: RefCell<Slab>,
     /// An ArrayBuffer made for a stream's bytes, of which few came.
     pub spare: RefCell<Option<Reference>>,
-    /// By number; numbers are used again.
-    resources: RefCell<Vec<Option<Weak<dyn Resource>>>>,
-    free_numbers: RefCell<Vec<usize>>,
+    sockets: RefCell<Table<Socket>>,
     ended: Cell<bool>,
 }
 
@@ -70,13 +58,12 @@ impl Environment {
         let env = Rc::new(Environment {
             js,
             event_loop,
-            hooks: RefCell::new(None),
+            loadings: RefCell::new(Vec::new()),
             batch: RefCell::new(None),
             ledger: RefCell::new(None),
             slab: RefCell::new(Slab::default()),
             spare: RefCell::new(None),
-            resources: RefCell::new(Vec::new()),
-            free_numbers: RefCell::new(Vec::new()),
+            sockets: RefCell::new(Table::new()),
             ended: Cell::new(false),
         });
         let leaked = Rc::into_raw(env.clone()).cast_mut().cast();
@@ -89,49 +76,38 @@ impl Environment {
         Some(env)
     }
 
-    /// Tells where events go.
-    pub fn set_hooks(&self, hooks: Hooks) {
-        *self.hooks.borrow_mut() = Some(Rc::new(hooks));
+    /// Another loading of lib/: where the events of its sockets go. Returns its number.
+    pub fn attach(&self, hooks: Hooks) -> usize {
+        let mut loadings = self.loadings.borrow_mut();
+        loadings.push(Rc::new(hooks));
+        loadings.len() - 1
     }
 
-    /// Where events go; None once the environment has ended.
-    pub fn hooks(&self) -> Option<Rc<Hooks>> {
-        self.hooks.borrow().clone()
+    /// Where the events of a loading's sockets go; None once the environment has ended.
+    pub fn hooks(&self, loading: usize) -> Option<Rc<Hooks>> {
+        self.loadings.borrow().get(loading).cloned()
     }
 
-    /// Enters something that has to be closed at the end; returns its number, which is its own
-    /// until [`Self::forget`].
-    pub fn remember(&self, resource: Weak<dyn Resource>) -> usize {
-        let mut resources = self.resources.borrow_mut();
-        match self.free_numbers.borrow_mut().pop() {
-            Some(number) => {
-                resources[number] = Some(resource);
-                number
-            }
-            None => {
-                resources.push(Some(resource));
-                resources.len() - 1
-            }
-        }
+    /// Enters a socket, which is made with its number.
+    pub fn enter(&self, make: impl FnOnce(i32) -> Socket) -> Result<i32> {
+        self.sockets.borrow_mut().insert(make)
     }
 
-    /// The resource with a number.
-    pub fn resource(&self, number: usize) -> Option<Rc<dyn Resource>> {
-        self.resources.borrow().get(number)?.as_ref()?.upgrade()
+    /// The socket with a number.
+    pub fn socket(&self, id: i32) -> Option<Socket> {
+        self.sockets.borrow().get(id).cloned()
     }
 
-    /// Whether a living resource owns the descriptor `fd`.
+    /// Closes the socket with a number; EBADF if there is none.
+    pub fn close(&self, id: i32) -> Result<()> {
+        let socket = self.sockets.borrow_mut().remove(id).ok_or(Errno::BADF)?;
+        socket.close();
+        Ok(())
+    }
+
+    /// Whether an open socket owns the descriptor `fd`.
     pub fn owns(&self, fd: RawFd) -> bool {
-        let resources = self.resources.borrow();
-        resources.iter().flatten().filter_map(Weak::upgrade).any(|resource| resource.owns(fd))
-    }
-
-    /// It is gone.
-    pub fn forget(&self, number: usize) {
-        // Its memory goes after the borrow.
-        let gone = self.resources.borrow_mut()[number].take();
-        self.free_numbers.borrow_mut().push(number);
-        drop(gone);
+        self.sockets.borrow().iter().any(|socket| socket.core().fd() == Ok(fd))
     }
 
     /// Lends the environment's receive memory.
@@ -166,12 +142,10 @@ impl Environment {
 
     fn end(&self) {
         self.ended.set(true);
-        let living = |resource: &Option<Weak<dyn Resource>>| resource.as_ref()?.upgrade();
-        let resources: Vec<_> = self.resources.borrow().iter().filter_map(living).collect();
-        for resource in resources {
-            resource.shut_down();
+        for socket in self.sockets.replace(Table::new()).iter() {
+            socket.close();
         }
-        self.hooks.borrow_mut().take();
+        self.loadings.take();
         self.batch.borrow_mut().take();
         self.ledger.borrow_mut().take();
         self.spare.borrow_mut().take();

@@ -1,16 +1,14 @@
 //! Owns: what sockets and listeners have in common: the descriptor with its poll and its file, the
-//! JavaScript object, the retry timer, and the order in which they end.
+//! async context, the retry timer, and the order in which they end.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::{Rc, Weak};
 
 use socket2::Type;
 
-use crate::engine::env::{Environment, Hooks, Resource};
-use crate::node::function::{Call, Wrapper};
-use crate::node::js::{AsyncContext, Value};
+use crate::engine::env::{Environment, Hooks};
+use crate::node::js::AsyncContext;
 use crate::node::uv::{Poll, Timer};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::socket;
@@ -67,7 +65,21 @@ pub enum Event {
     /// Accepting has to wait for memory or descriptors: an errno, negated. Told once each time.
     Shortage = 2,
     /// There is room to send to the peer, as asked for.
-    Room = 3,
+    Writable = 3,
+}
+
+/// A name to bind to, and what becomes of its file.
+pub struct Binding {
+    /// The name.
+    pub to: UnixAddr,
+    /// The file's permissions; None leaves them to the umask.
+    pub mode: Option<u32>,
+    /// The file's owner.
+    pub uid: Option<u32>,
+    /// The file's group.
+    pub gid: Option<u32>,
+    /// Removes the file at close.
+    pub unlink: bool,
 }
 
 /// Something with a [`Core`].
@@ -82,20 +94,6 @@ pub trait Watched: 'static {
     fn close(&self);
 }
 
-impl<T: Watched> Resource for T {
-    fn shut_down(&self) {
-        self.close();
-    }
-
-    fn owns(&self, fd: RawFd) -> bool {
-        self.core().fd() == Ok(fd)
-    }
-
-    fn as_any(self: Rc<Self>) -> Rc<dyn Any> {
-        self
-    }
-}
-
 /// An open descriptor with what belongs to it. Field order is the order of closing: the poll
 /// first, then the file (while the inode is still ours), then the descriptor.
 struct Open {
@@ -104,14 +102,24 @@ struct Open {
     fd: OwnedFd,
 }
 
+impl Open {
+    /// The file stays when the socket is closed.
+    fn keep_file(&mut self) {
+        if let Some(file) = self.file.take() {
+            file.keep();
+        }
+    }
+}
+
 /// The common part. Its rule: no `RefCell` borrow is alive while JavaScript runs.
 pub struct Core {
     /// The environment it belongs to.
     pub env: Rc<Environment>,
     me: Weak<dyn Watched>,
-    /// For [`Environment::forget`].
-    id: usize,
-    wrapper: RefCell<Option<Wrapper>>,
+    /// The number by which JavaScript and [`Environment::socket`] know it.
+    pub id: i32,
+    /// The loading of lib/ that it belongs to.
+    pub loading: usize,
     context: RefCell<Option<Rc<AsyncContext>>>,
     open: RefCell<Option<Open>>,
     keeps_alive: Cell<bool>,
@@ -120,13 +128,13 @@ pub struct Core {
 }
 
 impl Core {
-    /// Without a descriptor yet.
-    pub fn new<T: Watched>(env: &Rc<Environment>, me: &Weak<T>) -> Core {
+    /// Without a descriptor yet. Its async context starts with [`Core::start`].
+    pub fn new<T: Watched>(env: &Rc<Environment>, id: i32, loading: usize, me: &Weak<T>) -> Core {
         Core {
             env: env.clone(),
             me: me.clone(),
-            id: env.remember(me.clone()),
-            wrapper: RefCell::new(None),
+            id,
+            loading,
             context: RefCell::new(None),
             open: RefCell::new(None),
             keeps_alive: Cell::new(true),
@@ -135,38 +143,25 @@ impl Core {
         }
     }
 
-    /// The number by which [`Environment::resource`] finds it.
-    pub fn number(&self) -> usize {
-        self.id
-    }
-
-    /// The JavaScript object exists.
-    pub fn attach(&self, call: &Call, wrapper: Wrapper) {
-        let context = AsyncContext::new(call.js, "AFUNIXSOCKET");
-        *self.wrapper.borrow_mut() = Some(wrapper);
+    /// Starts the async context. Hooks of async_hooks run.
+    pub fn start(&self) {
+        let context = AsyncContext::new(self.env.js, "AFUNIXSOCKET");
         *self.context.borrow_mut() = context.map(Rc::new);
     }
 
-    /// The JavaScript object is gone.
-    pub fn detach(&self) {
-        self.close();
-        self.wrapper.borrow_mut().take();
-    }
-
-    /// Releases everything but the JavaScript object.
+    /// Releases everything.
     pub fn close(&self) {
         // Taken out first and dropped after the borrow.
         drop(self.retry.take());
         drop(self.open.take());
         drop(self.context.take());
-        if let Some(wrapper) = self.wrapper.borrow().as_ref() {
-            wrapper.hold(false);
-        }
     }
 
-    /// Closes the descriptor alone: something that had to follow it failed.
-    pub fn close_descriptor(&self) {
-        drop(self.open.take());
+    /// Gives the descriptor up: nothing is closed but the poll, and the file stays.
+    pub fn release(&self) -> Result<OwnedFd> {
+        let mut open = self.open.take().ok_or(Errno::BADF)?;
+        open.keep_file();
+        Ok(open.fd)
     }
 
     /// Takes a new descriptor.
@@ -213,10 +208,15 @@ impl Core {
     }
 
     /// Binds; see [`socket_file::bind`].
-    pub fn bind(&self, to: &UnixAddr, mode: Option<u32>) -> Result<()> {
-        let file = self.with_fd(|fd| socket_file::bind(fd, to, mode))?;
+    pub fn bind(&self, binding: &Binding) -> Result<()> {
+        let file = self.with_fd(|fd| socket_file::bind(fd, &binding.to, binding.mode))?;
+        // The file's owner is not changed yet.
+        let _ = (binding.uid, binding.gid);
         if let Some(open) = self.open.borrow_mut().as_mut() {
             open.file = file;
+            if !binding.unlink {
+                open.keep_file();
+            }
         }
         Ok(())
     }
@@ -249,13 +249,6 @@ impl Core {
             open.poll = Some(poll);
         }
         armed
-    }
-
-    /// While held, the collector leaves the JavaScript object alone.
-    pub fn hold(&self, held: bool) {
-        if let Some(wrapper) = self.wrapper.borrow().as_ref() {
-            wrapper.hold(held);
-        }
     }
 
     /// Whether what is open keeps the process alive.
@@ -306,24 +299,18 @@ impl Core {
         }
     }
 
-    /// What a call into JavaScript needs: None once closed or collected.
+    /// What a call into JavaScript needs: None once closed.
     pub fn callee(&self) -> Option<Callee> {
         let context = self.context.borrow().clone()?;
-        let object = self.wrapper.borrow().as_ref()?.get()?;
-        Some(Callee { context, object, hooks: self.env.hooks()? })
+        Some(Callee { context, hooks: self.env.hooks(self.loading)? })
     }
 
     /// Tells JavaScript.
     pub fn tell(&self, event: Event, value: i32) {
-        let Some(Callee { context, object, hooks }) = self.callee() else { return };
+        let Some(Callee { context, hooks }) = self.callee() else { return };
         let js = self.env.js;
-        context.call(object, hooks.event.get(), &[js.int(event as i32), js.int(value)]);
-    }
-}
-
-impl Drop for Core {
-    fn drop(&mut self) {
-        self.env.forget(self.id);
+        let args = [js.int(self.id), js.int(event as i32), js.int(value)];
+        context.call(hooks.event.get(), &args);
     }
 }
 
@@ -331,8 +318,6 @@ impl Drop for Core {
 pub struct Callee {
     /// Kept alive beyond a close() during the call.
     pub context: Rc<AsyncContext>,
-    /// The handle's object.
-    pub object: Value,
     /// The functions to call.
     pub hooks: Rc<Hooks>,
 }

@@ -6,12 +6,13 @@ use std::collections::VecDeque;
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::{Rc, Weak};
 
+use crate::engine::endpoint::{Endpoint, Options};
 use crate::engine::env::Environment;
-use crate::engine::handle::{Callee, Core, Event, Kind, Watched};
+use crate::engine::handle::{Binding, Callee, Core, Event, Kind, Watched};
+use crate::engine::sockets::Socket;
 use crate::node::uv::READABLE;
 use crate::sys::errno::{Errno, Result};
 use crate::sys::socket;
-use crate::sys::unix_addr::UnixAddr;
 
 /// Connections accepted before JavaScript hears of them.
 const BATCH: usize = 16;
@@ -27,43 +28,74 @@ pub struct Listener {
     is_short: Cell<bool>,
     /// Accepted, and not taken by JavaScript yet.
     accepted: RefCell<VecDeque<OwnedFd>>,
+    options: Cell<Option<Options>>,
 }
 
 impl Listener {
-    /// A listener without a descriptor yet.
-    pub fn new(env: &Rc<Environment>, kind: Kind) -> Rc<Listener> {
-        Rc::new_cyclic(|me: &Weak<Listener>| Listener {
-            core: Core::new(env, me),
-            kind,
-            accepting: Cell::new(false),
-            is_short: Cell::new(false),
-            accepted: RefCell::new(VecDeque::new()),
+    /// A socket that does not listen yet: its number.
+    pub fn create(env: &Rc<Environment>, loading: usize, kind: Kind) -> Result<i32> {
+        let fd = socket::create(kind.socket_type())?;
+        Listener::enter(env, loading, kind, |listener| {
+            listener.core.install(fd);
+            Ok(())
         })
     }
 
-    /// Makes a socket and listens at `to`. Nothing is open after an Err.
-    pub fn listen(&self, to: &UnixAddr, backlog: i32, mode: Option<u32>) -> Result<()> {
-        let kind = self.kind.socket_type();
-        self.core.install(socket::create(kind)?);
-        let listening = self
-            .core
-            .bind(to, mode)
-            .and_then(|()| self.core.with_fd(|fd| socket::listen(fd, backlog)));
-        match listening {
-            // Also if it is to accept nothing yet.
-            Ok(()) => self.core.hold(true),
-            Err(_) => self.core.close_descriptor(),
-        }
-        listening
+    /// Takes over a listening socket; EINVAL if it does not listen. On Err it is the caller's.
+    pub fn adopt(env: &Rc<Environment>, loading: usize, kind: Kind, fd: RawFd) -> Result<i32> {
+        Listener::enter(env, loading, kind, |listener| {
+            listener.core.adopt(fd, kind.socket_type(), |fd| {
+                if socket::is_listening(fd) { Ok(()) } else { Err(Errno::INVAL) }
+            })
+        })
     }
 
-    /// Takes over a listening socket; EINVAL if it does not listen. On Err it is the caller's.
-    pub fn adopt(&self, fd: RawFd) -> Result<()> {
-        self.core.adopt(fd, self.kind.socket_type(), |fd| {
-            if socket::is_listening(fd) { Ok(()) } else { Err(Errno::INVAL) }
+    fn enter(
+        env: &Rc<Environment>,
+        loading: usize,
+        kind: Kind,
+        open: impl FnOnce(&Listener) -> Result<()>,
+    ) -> Result<i32> {
+        let mut made = None;
+        let id = env.enter(|id| {
+            let listener = Rc::new_cyclic(|me: &Weak<Listener>| Listener {
+                core: Core::new(env, id, loading, me),
+                kind,
+                accepting: Cell::new(false),
+                is_short: Cell::new(false),
+                accepted: RefCell::new(VecDeque::new()),
+                options: Cell::new(None),
+            });
+            Socket::Listener(made.insert(listener).clone())
         })?;
-        self.core.hold(true);
+        let listener = made.ok_or(Errno::NOMEM)?;
+        if let Err(errno) = open(&listener) {
+            let _ = env.close(id);
+            return Err(errno);
+        }
+        listener.core.start();
+        Ok(id)
+    }
+
+    /// What connections get when they are taken.
+    pub fn configure(&self, options: Options) -> Result<()> {
+        if options.credentials {
+            self.core.with_fd(socket::pass_credentials)?;
+        }
+        self.options.set(Some(options));
         Ok(())
+    }
+
+    /// Binds, and listens.
+    pub fn listen(&self, binding: &Binding, backlog: i32) -> Result<()> {
+        self.core.bind(binding)?;
+        self.core.with_fd(|fd| socket::listen(fd, backlog))
+    }
+
+    /// Makes a socket of the next accepted connection: its number. EAGAIN if there is none.
+    pub fn accept(&self) -> Result<i32> {
+        let fd = self.accepted.borrow_mut().pop_front().ok_or(Errno::AGAIN)?;
+        Endpoint::open(&self.core.env, self.core.loading, self.kind, fd, self.options.get())
     }
 
     /// Starts or stops accepting.
@@ -77,11 +109,6 @@ impl Listener {
             }
         }
         self.rearm()
-    }
-
-    /// The next accepted descriptor.
-    pub fn take(&self) -> Option<OwnedFd> {
-        self.accepted.borrow_mut().pop_front()
     }
 
     fn rearm(&self) -> Result<()> {
@@ -141,9 +168,10 @@ impl Listener {
             if left == 0 || !self.accepting.get() {
                 return;
             }
-            let Some(Callee { context, object, hooks }) = self.core.callee() else { return };
-            let connections = hooks.connections.get();
-            context.call(object, connections, &[self.core.env.js.int(left as i32)]);
+            let Some(Callee { context, hooks }) = self.core.callee() else { return };
+            let js = self.core.env.js;
+            let args = [js.int(self.core.id), js.int(left as i32)];
+            context.call(hooks.connections.get(), &args);
             if self.accepted.borrow().len() >= left {
                 return;
             }

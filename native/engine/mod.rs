@@ -7,3 +7,4 @@ pub mod handle;
 pub mod listener;
 pub mod receive;
 pub mod send;
+pub mod sockets;

@@ -1,19 +1,20 @@
-//! Owns: native functions and classes as JavaScript calls them: arguments, receivers, wrapped
-//! objects and how long they live.
+//! Owns: native functions as JavaScript calls them, and their arguments.
 //!
-//! `#[napi]` methods cost about 245 ns a call and refuse re-entry; a raw method about 54.
+//! `#[napi]` functions cost about 245 ns a call and refuse re-entry; a raw one about 54.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
 use std::ffi::{CStr, c_void};
 use std::ptr;
 use std::rc::Rc;
 
 use napi::sys;
 
-use crate::node::js::{Js, Value};
+use crate::node::js::{Js, Reference, Value};
 use crate::node::view::{Bytes, Room};
 use crate::sys::errno::{Errno, Result};
+
+/// What a [`function`] does: gets the call and the context.
+pub type Method<C> = fn(&Call, &Rc<C>) -> Value;
 
 /// A plain function over `context`, which the caller keeps alive while JavaScript can run.
 pub fn function<C: 'static>(js: Js, name: &CStr, context: &Rc<C>, call: Method<C>) -> Value {
@@ -125,15 +126,13 @@ unsafe fn shared<T>(pointer: *const T) -> Rc<T> {
     }
 }
 
-/// The most arguments a native method takes.
-const MAX_ARGS: usize = 6;
+/// The most arguments a native function takes.
+const MAX_ARGS: usize = 7;
 
 /// One call from JavaScript.
 pub struct Call {
     /// The environment.
     pub js: Js,
-    /// The receiver.
-    pub this: Value,
     args: [Value; MAX_ARGS],
     /// How many arguments there were.
     passed: usize,
@@ -187,200 +186,31 @@ impl Call {
         self.js.as_int_vec(self.args[index]).ok_or(Errno::INVAL)
     }
 
-    /// The native object behind argument `index`, or EINVAL.
-    pub fn object<T: Class>(&self, index: usize) -> Result<Rc<T>> {
-        let (js, value) = (self.js, self.args[index]);
-        let tag = type_tag::<T>();
-        // SAFETY: values of this scope; fails with a status if it is no object.
-        let ours =
-            js.out(|env, out| unsafe { sys::napi_check_object_type_tag(env, value, &tag, out) });
-        if ours != Some(true) {
-            return Err(Errno::INVAL);
-        }
-        // SAFETY: as above.
-        let native = js.out(|env, out| unsafe { sys::napi_unwrap(env, value, out) });
-        // SAFETY: the tag says that it was wrapped in call_constructor::<T>.
-        native.map(|native| unsafe { shared(native.cast::<T>()) }).ok_or(Errno::INVAL)
+    /// A reference to argument `index`; None if it was not passed or is undefined.
+    pub fn reference(&self, index: usize) -> Option<Reference> {
+        let value = self.args[index];
+        if self.js.is_undefined(value) { None } else { Reference::new(self.js, value) }
     }
 
-    /// What methods return: a count or id, or the errno negated.
+    /// What most functions return: a count or id, or the errno negated.
     pub fn status(&self, result: Result<i32>) -> Value {
         self.js.int(result.unwrap_or_else(Errno::to_js))
     }
 }
 
-/// Reads arguments, receiver and the function's data. Anything unreadable is undefined.
+/// Reads arguments and the function's data. Anything unreadable is undefined.
 unsafe fn read_call(env: sys::napi_env, info: sys::napi_callback_info) -> (Call, *mut c_void) {
     let mut call = Call {
         // SAFETY: Node-API calls us with a live environment, on its thread.
         js: unsafe { Js::from_raw(env) },
-        this: ptr::null_mut(),
         args: [ptr::null_mut(); MAX_ARGS],
         passed: MAX_ARGS,
     };
     let mut data = ptr::null_mut();
     // SAFETY: `info` is this call's; Node-API fills absent arguments with undefined.
     unsafe {
-        let args = call.args.as_mut_ptr();
-        sys::napi_get_cb_info(env, info, &mut call.passed, args, &mut call.this, &mut data);
+        let (args, no_this) = (call.args.as_mut_ptr(), ptr::null_mut());
+        sys::napi_get_cb_info(env, info, &mut call.passed, args, no_this, &mut data);
     }
     (call, data)
-}
-
-/// A native method: gets the call and the object behind `this`.
-pub type Method<T> = fn(&Call, &Rc<T>) -> Value;
-
-/// A Rust type that JavaScript sees as a class. Instances hold one `Rc` of it.
-pub trait Class: Sized + 'static {
-    /// What the constructor needs of its environment.
-    type Context: 'static;
-    /// Tells its objects from those of our other classes.
-    const TAG: u64;
-    /// The class's name in JavaScript.
-    const NAME: &'static CStr;
-    /// Its methods.
-    const METHODS: &'static [(&'static CStr, Method<Self>)];
-    /// `new Class(…)`. Must not run JavaScript.
-    fn construct(call: &Call, context: &Rc<Self::Context>) -> Rc<Self>;
-    /// The wrapper exists now: `strong` decides how long JavaScript cannot collect it.
-    fn attach(self: &Rc<Self>, call: &Call, wrapper: Wrapper);
-    /// JavaScript dropped the object, or the environment is gone: no JavaScript may run.
-    fn detach(self: &Rc<Self>);
-}
-
-/// Marks objects that were made here, so that another addon's are not taken for them.
-fn type_tag<T: Class>() -> sys::napi_type_tag {
-    sys::napi_type_tag { lower: 0x6166_756e_6978_0001, upper: T::TAG }
-}
-
-/// The JavaScript object of a native one. Weak, unless [`Wrapper::hold`] says otherwise.
-pub struct Wrapper {
-    js: Js,
-    raw: sys::napi_ref,
-    held: Cell<bool>,
-}
-
-impl Wrapper {
-    /// While held, the collector leaves the object alone.
-    pub fn hold(&self, held: bool) {
-        if self.held.replace(held) == held {
-            return;
-        }
-        let mut count = 0;
-        // SAFETY: the reference lives until detach; the count goes between 0 and 1 only.
-        unsafe {
-            if held {
-                sys::napi_reference_ref(self.js.raw(), self.raw, &mut count);
-            } else {
-                sys::napi_reference_unref(self.js.raw(), self.raw, &mut count);
-            }
-        }
-    }
-
-    /// The object, if it was not collected.
-    pub fn get(&self) -> Option<Value> {
-        let value = self
-            .js
-            // SAFETY: the reference lives until detach.
-            .out(|env, out| unsafe { sys::napi_get_reference_value(env, self.raw, out) })?;
-        (!value.is_null()).then_some(value)
-    }
-}
-
-impl Drop for Wrapper {
-    fn drop(&mut self) {
-        // SAFETY: the wrapper is dropped in detach, which the finalizer calls: the one place
-        // where Node-API allows deleting the reference that napi_wrap returned.
-        unsafe { sys::napi_delete_reference(self.js.raw(), self.raw) };
-    }
-}
-
-/// Defines `T` in this environment. `context` is shared by its constructor calls; the caller keeps
-/// it alive for as long as JavaScript can run.
-pub fn define_class<T: Class>(js: Js, context: &Rc<T::Context>) -> Value {
-    let methods: Vec<sys::napi_property_descriptor> = T::METHODS
-        .iter()
-        .map(|(name, method)| sys::napi_property_descriptor {
-            utf8name: name.as_ptr(),
-            name: ptr::null_mut(),
-            method: Some(call_method::<T>),
-            getter: None,
-            setter: None,
-            value: ptr::null_mut(),
-            attributes: sys::PropertyAttributes::writable | sys::PropertyAttributes::configurable,
-            data: *method as *mut c_void,
-        })
-        .collect();
-    let (name, len) = (T::NAME.as_ptr(), T::NAME.count_bytes() as isize);
-    let data = Rc::as_ptr(context).cast_mut().cast();
-    // SAFETY: every descriptor is complete, and its data is the function pointer that
-    // call_method::<T> expects; Node-API copies names.
-    js.make(|env, out| unsafe {
-        sys::napi_define_class(
-            env,
-            name,
-            len,
-            Some(call_constructor::<T>),
-            data,
-            methods.len(),
-            methods.as_ptr(),
-            out,
-        )
-    })
-}
-
-unsafe extern "C" fn call_constructor<T: Class>(
-    env: sys::napi_env,
-    info: sys::napi_callback_info,
-) -> Value {
-    // SAFETY: called by Node-API with this call's info.
-    let (call, data) = unsafe { read_call(env, info) };
-    // SAFETY: `data` is the context given to define_class, kept alive by its owner.
-    let context = unsafe { shared(data.cast::<T::Context>()) };
-    let object = T::construct(&call, &context);
-    let native = Rc::into_raw(object.clone()).cast_mut().cast();
-    // SAFETY: the object is new and not wrapped; finalize::<T> takes back the count leaked above.
-    let raw = call.js.out(|env, out| unsafe {
-        sys::napi_wrap(env, call.this, native, Some(finalize::<T>), ptr::null_mut(), out)
-    });
-    let tag = type_tag::<T>();
-    // SAFETY: a new object of ours.
-    unsafe { sys::napi_type_tag_object(env, call.this, &tag) };
-    match raw {
-        Some(raw) => object.attach(&call, Wrapper { js: call.js, raw, held: Cell::new(false) }),
-        // SAFETY: nobody else took the count.
-        None => drop(unsafe { Rc::from_raw(native.cast::<T>()) }),
-    }
-    call.this
-}
-
-unsafe extern "C" fn finalize<T: Class>(
-    _env: sys::napi_env,
-    native: *mut c_void,
-    _hint: *mut c_void,
-) {
-    // SAFETY: the count leaked in call_constructor, taken back once.
-    let object = unsafe { Rc::from_raw(native.cast::<T>()) };
-    object.detach();
-}
-
-unsafe extern "C" fn call_method<T: Class>(
-    env: sys::napi_env,
-    info: sys::napi_callback_info,
-) -> Value {
-    // SAFETY: called by Node-API with this call's info.
-    let (call, data) = unsafe { read_call(env, info) };
-    let this = call.this;
-    // SAFETY: V8 checks the receiver against the class's signature before it calls us.
-    let native = call.js.out(|env, out| unsafe { sys::napi_unwrap(env, this, out) });
-    let Some(native) = native else {
-        call.js.throw(c"ERR_INVALID_THIS", c"this is not a live socket handle");
-        return ptr::null_mut();
-    };
-    // SAFETY: the pointer came from Rc::into_raw in call_constructor and its count is still held;
-    // ours keeps the object alive whatever the method does.
-    let object = unsafe { shared(native.cast::<T>()) };
-    // SAFETY: the descriptor's data is this function pointer, see define_class.
-    let method = unsafe { std::mem::transmute::<*mut c_void, Method<T>>(data) };
-    method(&call, &object)
 }

@@ -96,6 +96,13 @@ impl Js {
         self.make(|env, out| unsafe { sys::napi_get_undefined(env, out) })
     }
 
+    /// Whether the value is `undefined`.
+    pub fn is_undefined(self, value: Value) -> bool {
+        // SAFETY: a value of this scope.
+        let kind = self.out(|env, out| unsafe { sys::napi_typeof(env, value, out) });
+        kind == Some(sys::ValueType::napi_undefined)
+    }
+
     /// A number.
     pub fn int(self, value: i32) -> Value {
         // SAFETY: a live environment.
@@ -308,12 +315,6 @@ impl Js {
         result
     }
 
-    /// Throws an Error with a `code`.
-    pub fn throw(self, code: &CStr, message: &CStr) {
-        // SAFETY: NUL-terminated strings.
-        unsafe { sys::napi_throw_error(self.0, code.as_ptr(), message.as_ptr()) };
-    }
-
     /// Takes the pending exception, if any.
     fn clear_exception(self) -> Option<Value> {
         // SAFETY: a live environment.
@@ -393,7 +394,8 @@ impl AsyncContext {
 
     /// Calls `function` as a turn of the event loop does: in this context, with microtasks and
     /// ticks run after it. An exception becomes `uncaughtException`; false if there was one.
-    pub fn call(&self, receiver: Value, function: Value, args: &[Value]) -> bool {
+    /// Its receiver is the function itself: Node-API needs an object.
+    pub fn call(&self, function: Value, args: &[Value]) -> bool {
         let js = self.js;
         let mut result = ptr::null_mut();
         // SAFETY: values of this scope; the context lives as long as `self`.
@@ -401,7 +403,7 @@ impl AsyncContext {
             sys::napi_make_callback(
                 js.0,
                 self.raw,
-                receiver,
+                function,
                 function,
                 args.len(),
                 args.as_ptr(),

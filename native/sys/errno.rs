@@ -37,6 +37,7 @@ named! {
     AGAIN = libc::EAGAIN,
     ALREADY = libc::EALREADY,
     BADF = libc::EBADF,
+    BUSY = libc::EBUSY,
     CONNABORTED = libc::ECONNABORTED,
     CONNREFUSED = libc::ECONNREFUSED,
     EXIST = libc::EEXIST,

@@ -28,6 +28,14 @@ pub struct SocketFile {
     id: Identity,
 }
 
+impl SocketFile {
+    /// Forgets the file, which stays.
+    pub fn keep(mut self) {
+        drop(std::mem::take(&mut self.path));
+        std::mem::forget(self);
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // The socket is still open here (its owner drops this first), so its inode number cannot

@@ -102,12 +102,7 @@ describe('a file of lib/', () => {
 
   test('uses everything that native code exports', () => {
     const text = [...SOURCES, ...list('scripts', '.js')].map(read).join('\n');
-    const { Endpoint, Listener } = binding;
-    for (const owner of [binding, Endpoint.prototype, Listener.prototype]) {
-      for (const name of Object.getOwnPropertyNames(owner)) {
-        assert.match(text, new RegExp(`\\b${name}\\b`));
-      }
-    }
+    for (const name of Object.keys(binding)) assert.match(text, new RegExp(`\\b${name}\\b`));
   });
 });
 

@@ -126,7 +126,7 @@ describe('life', onLinux(), () => {
     await assertNoLeak(before);
   });
 
-  test('what is dropped is collected', async () => {
+  test('what is dropped stays open until it is closed, and is collected then', async () => {
     const { WeakRef } = globalThis;
     const refs = [];
     const before = countFds();
@@ -137,10 +137,15 @@ describe('life', onLinux(), () => {
         refs.push(new WeakRef(one), new WeakRef(two));
       }
     })();
+    await delay(1);
+    globalThis.gc();
+    assert.equal(countFds(), before + 100);
+    assert.ok(refs.every((ref) => ref.deref() !== undefined));
+    for (const ref of refs) ref.deref().destroy();
     await until(() => {
       globalThis.gc();
-      return countFds() <= before;
+      return refs.filter((ref) => ref.deref() !== undefined).length < 10;
     }, 'the collector');
-    assert.ok(refs.filter((ref) => ref.deref() !== undefined).length < 10);
+    assert.equal(countFds(), before);
   });
 });

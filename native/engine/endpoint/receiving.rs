@@ -17,6 +17,8 @@ const MESSAGE_BUDGET: usize = 128;
 const BYTES_A_MESSAGE: usize = 16 << 10;
 /// The same for chunks of a stream.
 const CHUNK_BUDGET: usize = 32;
+/// What is taken at once on demand: 4 MiB.
+const RECEIVE_NOW: usize = 2 * MESSAGE_BUDGET;
 /// Bytes of a stream asked for at once, as libuv does. Larger chunks (128, 256 KiB) are now much
 /// faster and now much slower: sender and receiver then tend to wait for each other.
 const CHUNK: usize = 64 << 10;
@@ -125,6 +127,27 @@ impl Endpoint {
         self.rearm()
     }
 
+    /// Takes what the kernel has now, as far as JavaScript reads, without a word about the end or
+    /// an error. False inside of the pump.
+    pub fn receive_now(&self) -> bool {
+        if self.pumping.replace(true) {
+            return false;
+        }
+        let mut left = RECEIVE_NOW;
+        while left > 0 && self.reading.get() {
+            let received = match self.kind {
+                Kind::Stream => self.receive_chunk(),
+                Kind::Datagram | Kind::Seqpacket => self.receive_messages(RECEIVE_BATCH),
+            };
+            match received {
+                Ok(taken) if !taken.ended => left = left.saturating_sub(taken.cost),
+                _ => break,
+            }
+        }
+        self.pumping.set(false);
+        true
+    }
+
     /// One batch of messages.
     fn receive_messages(&self, limit: usize) -> Result<Taken> {
         let mut batch = self.core.env.take_batch()?;
@@ -184,10 +207,10 @@ impl Endpoint {
     /// Hands `count` items of a batch to JavaScript.
     fn call_for(&self, batch: &Batch, count: usize, buffers: Value) {
         if count > 0
-            && let Some(Callee { context, object, hooks }) = self.core.callee()
+            && let Some(Callee { context, hooks }) = self.core.callee()
         {
             let messages = hooks.messages.get();
-            call_for_items(&context, object, messages, batch.words(), count, buffers);
+            call_for_items(&context, messages, self.core.id, batch.words(), count, buffers);
         }
     }
 

@@ -8,7 +8,7 @@ use super::Endpoint;
 use crate::engine::batch::call_for_items;
 use crate::engine::handle::{Callee, Kind};
 use crate::engine::send::message_queue::{Flushed, Lane, Offer, PEER, Watch};
-use crate::engine::send::stream_queue::{Errand, Flow, Flowed, Piece};
+use crate::engine::send::stream_queue::{Flow, Flowed, Piece};
 use crate::node::uv::{Poll, WRITABLE};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::socket;
@@ -52,7 +52,7 @@ impl Endpoint {
     }
 
     /// Tells JavaScript, once, when there is room to send to the peer, or the peer is gone.
-    pub fn tell_room(&self) -> Result<()> {
+    pub fn notify_writable(&self) -> Result<()> {
         self.with_fd(|_| Ok(()))?;
         self.wants_room.set(true);
         self.rearm()
@@ -209,11 +209,11 @@ impl Endpoint {
         self.start_write(|flow, fd| flow.send_copy(fd, bytes))
     }
 
-    /// The same for several pieces and the descriptors kept for them. On Err some bytes may have
+    /// The same for several pieces, and for each a number of the queued descriptors. On Err some bytes may have
     /// been sent.
-    pub fn write_many(&self, pieces: &[Piece], errands: &[Errand]) -> Result<bool> {
+    pub fn write_many(&self, pieces: &[Piece], counts: &[usize]) -> Result<bool> {
         let js = self.core.env.js;
-        self.start_write(|flow, fd| flow.send_many(js, fd, pieces, errands))
+        self.start_write(|flow, fd| flow.send_many(js, fd, pieces, counts))
     }
 
     fn start_write(
@@ -241,15 +241,15 @@ impl Endpoint {
         }
     }
 
-    /// Keeps descriptors whose bytes come later; see [`Flow::keep`].
-    pub fn keep_fds(&self, fds: &[RawFd]) -> Result<u32> {
-        self.with_fd(|_| self.flow.borrow_mut().get_or_insert_default().keep(fds))
+    /// Queues duplicates of descriptors whose bytes come later; see [`Flow::queue_fds`].
+    pub fn queue_fds(&self, fds: &[RawFd]) -> Result<()> {
+        self.with_fd(|_| self.flow.borrow_mut().get_or_insert_default().queue_fds(fds))
     }
 
-    /// Closes kept ones that will not be sent.
-    pub fn drop_kept(&self, token: u32) {
+    /// Closes queued ones, which will not be sent.
+    pub fn drop_queued_fds(&self) {
         if let Some(flow) = self.flow.borrow_mut().as_mut() {
-            flow.drop_kept(token);
+            flow.drop_queued_fds();
         }
     }
 
@@ -279,7 +279,7 @@ impl Endpoint {
         if settled.is_empty() {
             return;
         }
-        let Some(Callee { context, object, hooks }) = self.core.callee() else { return };
+        let Some(Callee { context, hooks }) = self.core.callee() else { return };
         // In one call: between two, what the callbacks of the first left to the next tick would
         // overtake the rest.
         let count = settled.len();
@@ -289,7 +289,7 @@ impl Endpoint {
             ledger.set(index, *ticket, outcome.map_or_else(Errno::to_js, |()| 0));
         }
         let (settled, nothing) = (hooks.settled.get(), env.js.undefined());
-        call_for_items(&context, object, settled, ledger.words(), count, nothing);
+        call_for_items(&context, settled, self.core.id, ledger.words(), count, nothing);
         env.return_ledger(ledger);
     }
 }

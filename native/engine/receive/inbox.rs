@@ -15,6 +15,9 @@ use crate::sys::unix_addr::UnixAddr;
 /// Guesses that were wrong last time are tried again at every so manieth wake-up.
 const PROBE_EVERY: u32 = 16;
 
+/// Descriptors that may wait to be taken, unless it is said otherwise.
+pub const DEFAULT_MAX_PENDING: usize = 1024;
+
 /// The receiving side of a socket. An idle one has no memory of its own here.
 #[derive(Default)]
 pub struct Inbox {
@@ -34,10 +37,9 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// `fds`: they are received, up to a number that lib/sockets/options.js knows too, until it is said
-    /// otherwise.
+    /// `fds`: they are received, until it is said otherwise.
     pub fn new(fds: bool) -> Inbox {
-        Inbox { fds, max_pending: 1024, ..Inbox::default() }
+        Inbox { fds, max_pending: DEFAULT_MAX_PENDING, ..Inbox::default() }
     }
 
     /// Whether control messages are asked for.
@@ -114,6 +116,12 @@ impl Inbox {
             token,
             credentials: credentials.filter(|_| self.credentials),
         }
+    }
+
+    /// All descriptors that wait.
+    pub fn take_all_fds(&mut self) -> Vec<OwnedFd> {
+        let pending = std::mem::take(&mut self.pending).by_token.into_values().flatten();
+        self.queue.drain(..).chain(pending).collect()
     }
 
     /// A stream's next descriptors, which are the caller's from here on.

@@ -6,8 +6,7 @@
 //! one message: as other implementations of D-Bus do, too.
 #![allow(unsafe_code)]
 
-use std::collections::{HashMap, VecDeque};
-use std::iter::from_fn;
+use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use crate::engine::send::payload::Payload;
@@ -28,16 +27,6 @@ pub struct Piece {
     pub buffer: Value,
     /// Its bytes.
     pub bytes: Bytes,
-}
-
-/// So many of the descriptors kept under a token go with a piece.
-pub struct Errand {
-    /// Which piece.
-    pub piece: usize,
-    /// See [`Flow::keep`].
-    pub token: u32,
-    /// How many.
-    pub count: usize,
 }
 
 /// How an attempt to send what waits ended.
@@ -73,8 +62,8 @@ impl Part {
 #[derive(Default)]
 pub struct Flow {
     parts: VecDeque<Part>,
-    kept: HashMap<u32, VecDeque<OwnedFd>>,
-    last_token: u32,
+    /// First in, first out.
+    queued_fds: VecDeque<OwnedFd>,
 }
 
 impl Flow {
@@ -83,18 +72,21 @@ impl Flow {
         !self.parts.is_empty()
     }
 
-    /// Duplicates descriptors whose bytes come later: the caller may close his own. Returns their
-    /// token, which is never 0. EBADF, EMFILE: nothing is kept.
-    pub fn keep(&mut self, fds: &[RawFd]) -> Result<u32> {
-        let fds = duplicate(fds)?;
-        self.last_token = self.last_token % (i32::MAX as u32) + 1;
-        self.kept.insert(self.last_token, fds.into());
-        Ok(self.last_token)
+    /// Bytes that wait.
+    pub fn len(&self) -> usize {
+        self.parts.iter().map(|part| part.payload.len() - part.sent).sum()
     }
 
-    /// Closes what is kept under a token.
-    pub fn drop_kept(&mut self, token: u32) {
-        self.kept.remove(&token);
+    /// Queues duplicates of descriptors whose bytes come later: the caller may close its own. EBADF,
+    /// EMFILE: nothing is kept.
+    pub fn queue_fds(&mut self, fds: &[RawFd]) -> Result<()> {
+        self.queued_fds.extend(duplicate(fds)?);
+        Ok(())
+    }
+
+    /// Closes what is queued.
+    pub fn drop_queued_fds(&mut self) {
+        self.queued_fds.clear();
     }
 
     /// Sends one piece, with up to [`MAX_FDS`] descriptors, as far as the kernel takes it. None if
@@ -146,8 +138,8 @@ impl Flow {
         Ok(Some(errno))
     }
 
-    /// Sends several pieces; errands are in the order of their pieces. None if all of them went;
-    /// otherwise the rest waits.
+    /// Sends several pieces, `counts[i]` of the queued descriptors with piece `i`. None if all of
+    /// them went; otherwise the rest waits.
     ///
     /// On Err nothing waits.
     pub fn send_many(
@@ -155,10 +147,10 @@ impl Flow {
         js: Js,
         fd: BorrowedFd<'_>,
         pieces: &[Piece],
-        errands: &[Errand],
+        counts: &[usize],
     ) -> Result<Option<Errno>> {
         let (mut sent, mut blocked) = (0, None);
-        if errands.is_empty() {
+        if counts.iter().all(|count| *count == 0) {
             // Most often all of it goes at once, and nothing need be kept.
             let parts: Vec<_> = pieces
                 .iter()
@@ -174,12 +166,11 @@ impl Flow {
                 Err(errno) => return Err(errno),
             }
         }
-        let mut errands = errands.iter().peekable();
         for (index, Piece { buffer, bytes }) in pieces.iter().enumerate() {
             let gone = sent.min(bytes.len());
             sent -= gone;
-            let mine = from_fn(|| errands.next_if(|errand| errand.piece == index));
-            let fds = self.collect(mine);
+            let count = counts.get(index).copied().unwrap_or(0).min(self.queued_fds.len());
+            let fds = self.queued_fds.drain(..count).collect();
             if gone < bytes.len() {
                 let rest = bytes.part(gone, bytes.len() - gone).ok_or(Errno::FAULT)?;
                 let piece = Piece { buffer: *buffer, bytes: rest };
@@ -221,18 +212,6 @@ impl Flow {
         let payload = Payload::keep(js, piece.buffer, offset, piece.bytes)?;
         self.parts.push_back(Part { payload, sent: 0, fds });
         Ok(())
-    }
-
-    fn collect<'a>(&mut self, errands: impl Iterator<Item = &'a Errand>) -> VecDeque<OwnedFd> {
-        let mut fds = VecDeque::new();
-        for Errand { token, count, .. } in errands {
-            let Some(kept) = self.kept.get_mut(token) else { continue };
-            fds.extend(kept.drain(..*count.min(&kept.len())));
-            if kept.is_empty() {
-                self.kept.remove(token);
-            }
-        }
-        fds
     }
 
     /// One call: how many bytes went. 0 only for want of budget.
