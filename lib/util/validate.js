@@ -32,9 +32,26 @@ function pathBytes(path, name = 'path') {
   return bytes;
 }
 
+const SLASH = 0x2f;
+
+/** The same for a name that is used later, too: a relative one becomes absolute, and means the same after chdir(). */
+function addressBytes(path, name) {
+  const bytes = pathBytes(path, name);
+  if (bytes[0] === 0 || bytes[0] === SLASH) return bytes;
+  try {
+    return Buffer.concat([Buffer.from(`${process.cwd()}/`), bytes]);
+  } catch {
+    // The current folder has been removed: the kernel says what that means for the name.
+    return bytes;
+  }
+}
+
 /** A message: a view is taken as it is, a string becomes UTF-8. */
 function messageBytes(message, name = 'message', encoding = 'utf8') {
-  if (isUint8Array(message)) return message;
+  if (isUint8Array(message)) {
+    if (message.byteLength > 0 || hasMemory(message)) return message;
+    throw invalidValue(name, message, 'must not be a detached buffer');
+  }
   if (ArrayBuffer.isView(message)) {
     if (hasMemory(message)) return message;
     throw invalidValue(name, message, 'must not be a detached buffer');
@@ -115,11 +132,14 @@ function isOptions(value) {
   return Object.prototype.toString.call(value) === '[object Object]';
 }
 
-/** An object or nothing: nothing becomes an empty one. */
+/**
+ * An object or nothing: a copy of what it has itself, so that nothing that somebody put on Object.prototype
+ * becomes an option.
+ */
 function optionsObject(options, name = 'options') {
-  if (options === undefined) return {};
+  if (options === undefined) return { __proto__: null };
   if (!isOptions(options)) throw invalidType(name, 'of type object', options);
-  return options;
+  return { __proto__: null, ...options };
 }
 
 /** A boolean or nothing. */
@@ -153,6 +173,7 @@ function onAbort(signal, react) {
 
 module.exports = {
   MAX_INT,
+  addressBytes,
   duration,
   hasMemory,
   integer,
