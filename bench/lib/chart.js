@@ -39,16 +39,17 @@ function cpuOf(bench, implementations, name) {
   const [user, system] = ['user', 'system'].map(
     (part) => summarize({ key: `${role}.${part}` }, implementations).of[name]?.median,
   );
-  return user === undefined ? '' : `${user.toFixed(1)} + ${system.toFixed(1)}`;
+  const digits = Math.min(bench.costDigits ?? 1, 1);
+  return user === undefined ? '' : `${user.toFixed(digits)} + ${system.toFixed(digits)}`;
 }
 
 /**
- * The bars of one case: `{ name, against, bars: [{ name, ratio, cpu }] }`, or null if it has none. Where less is
- * better, a bar is as long as the share turned round.
+ * The bars of one case: `{ name, against, bars: [{ name, ratio, cpu }] }`, or null if it has none. Where an operation
+ * is measured by its cost, a bar is as long as the share turned round; what is no operation has no bars.
  */
 function barsOf(bench, { implementations }) {
   const metric = bench.metrics.find(({ better }) => better);
-  if (!metric) return null;
+  if (!metric || (metric.better === 'less' && !bench.costs)) return null;
   const { bases, of } = summarize(metric, implementations);
   const base = (bases.find(({ name }) => name === LIMIT) ?? bases.find(({ isBest }) => isBest))
     ?.name;
@@ -114,7 +115,7 @@ function draw(cases, results) {
     `<rect width="${WIDTH}" height="${height}" class="page"/>`,
     text(16, 26, 'Share of what a plain C loop does', 'title'),
     text(16, 46, 'longer is better; medians, each ratio within one round', 'quiet'),
-    text(WIDTH - 16, TOP - 14, 'CPU an operation, µs: user + system', 'quiet', 'end'),
+    text(WIDTH - 16, 26, 'CPU an operation, µs: user + system', 'quiet', 'end'),
     ...grid,
     ...lines,
     `<line x1="${at(1)}" x2="${at(1)}" y1="${TOP - 8}" y2="${bottom}" class="limit"/>`,
