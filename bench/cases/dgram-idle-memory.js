@@ -27,7 +27,7 @@ module.exports = {
   name: 'dgram-idle-memory',
   about: 'Resident memory for each of 10,000 open bound sockets that nothing happens on.',
   kind: 'dgram',
-  implementations: ['afunix', 'node-unix-socket', 'unix-dgram'],
+  implementations: ['afunix', 'bare', 'node-unix-socket', 'unix-dgram'],
   nodeFlags: ['--expose-gc'],
   metrics: [
     {

@@ -38,7 +38,7 @@ module.exports = {
   about:
     'Resident memory of a server for each of 10,000 connections that nothing happens on; the client is a C program.',
   kind: 'seqpacket',
-  implementations: ['afunix', 'node-unix-socket'],
+  implementations: ['afunix', 'bare', 'node-unix-socket'],
   nodeFlags: ['--expose-gc'],
   metrics: [
     {

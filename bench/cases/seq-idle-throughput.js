@@ -14,7 +14,7 @@ module.exports = {
   about:
     'seq-oneway alone, then with 10,000 connections to the same server that nothing happens on. The C server reads with epoll.',
   kind,
-  implementations: ['afunix', 'node-unix-socket'],
+  implementations: ['afunix', 'bare', 'node-unix-socket'],
   metrics: [
     { key: 'alone', label: 'messages/s, alone', better: 'more' },
     { key: 'beside', label: 'messages/s, beside 10,000 idle', better: 'more' },

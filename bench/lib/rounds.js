@@ -1,6 +1,6 @@
 'use strict';
 
-/** Owns the order of trials: rounds of one trial for each implementation, in rotating order. */
+/** Owns the order of trials: rounds of one trial for each implementation, in changing order. */
 
 const path = require('node:path');
 const { BEFORE, LIMIT, OURS } = require('./names');
@@ -29,6 +29,12 @@ function namesOf(bench, { against, only }) {
   const all = bench.limit === false ? bench.implementations : [LIMIT, ...bench.implementations];
   const names = only ? all.filter((name) => only.includes(name)) : all;
   return names.flatMap((name) => (name === OURS && against ? [OURS, BEFORE] : [name]));
+}
+
+/** Another one first in each round, and in every second round the other way round: nobody always follows the same. */
+function orderOf(names, round) {
+  const order = names.map((_, i) => names[(i + round) % names.length]);
+  return round % 2 ? order.reverse() : order;
 }
 
 /**
@@ -65,8 +71,7 @@ async function runCase(bench, options) {
     name === LIMIT ? limit : [process.execPath, ...(bench.nodeFlags ?? []), ROLE, name];
 
   for (let round = 0; round < rounds; round++) {
-    for (let i = 0; i < names.length; i++) {
-      const name = names[(i + round) % names.length];
+    for (const name of orderOf(names, round)) {
       const measures = await runTrial(bench, { name, kinds: kindsOf[name], commandOf, duration });
       results[name].rounds.push(measures);
       onTrial(round, name, measures);
