@@ -55,17 +55,22 @@ static int fresh_count, is_accepting;
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
+/* An exception is Node's to handle: it ends the process, or a listener takes it. */
 static void call(enum hook which, size_t count, const int *values, napi_value last) {
   napi_value function, global, arguments[4], result;
   napi_get_reference_value(env, hooks[which], &function);
   napi_get_global(env, &global);
   for (size_t i = 0; i < count; i++) napi_create_int32(env, values[i], &arguments[i]);
   if (last) arguments[count++] = last;
-  napi_make_callback(env, context, global, function, count, arguments, &result);
+  if (napi_make_callback(env, context, global, function, count, arguments, &result) == napi_ok)
+    return;
+  napi_value error;
+  napi_get_and_clear_last_exception(env, &error);
+  napi_fatal_exception(env, error);
 }
 
-/* Calls a hook from the loop. An exception goes to Node, which ends the process. */
-static void call_from_loop(enum hook which, size_t count, const int *values) {
+/* Calls a hook with a scope of its own. */
+static void call_scoped(enum hook which, size_t count, const int *values) {
   napi_handle_scope scope;
   napi_open_handle_scope(env, &scope);
   call(which, count, values, NULL);
@@ -95,7 +100,7 @@ static void receive(int fd, int32_t *ended) {
   ssize_t size = recv(fd, slab + slab_used, MAX_RECEIVE, MSG_DONTWAIT);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (size <= 0) *ended = fd;
-  else call_from_loop(ON_MESSAGE, 3, (int[]){fd, taken(size), size});
+  else call_scoped(ON_MESSAGE, 3, (int[]){fd, taken(size), size});
 }
 
 /* The sender's path is a string only where it is not that of the message before. */
@@ -131,7 +136,7 @@ static void accept_all(int listener) {
   }
   if (count == 0) return;
   is_accepting = 1;
-  call_from_loop(ON_CONNECTIONS, 1, &count);
+  call_scoped(ON_CONNECTIONS, 1, &count);
   is_accepting = 0;
   int ended = 0, wanted = fresh_count;
   fresh_count = 0;
@@ -142,7 +147,7 @@ static void accept_all(int listener) {
     if (end >= 0) numbers[ended++] = end;
     else if (poll->is_wanted) arm(poll, UV_READABLE);
   }
-  if (ended) call_from_loop(ON_ENDS, 1, &ended);
+  if (ended) call_scoped(ON_ENDS, 1, &ended);
 }
 
 static void on_event(uv_poll_t *handle, int status, int events) {
@@ -150,7 +155,7 @@ static void on_event(uv_poll_t *handle, int status, int events) {
   if (status < 0) events = UV_READABLE;
   if (events & UV_WRITABLE) {
     arm(poll, poll->events & ~UV_WRITABLE);
-    call_from_loop(ON_WRITABLE, 1, &poll->fd);
+    call_scoped(ON_WRITABLE, 1, &poll->fd);
   }
   if (!(events & UV_READABLE) || !poll->events) return;
   if (poll->kind == LISTENER) return accept_all(poll->fd);
@@ -160,7 +165,7 @@ static void on_event(uv_poll_t *handle, int status, int events) {
   if (end < 0) return;
   arm(poll, 0);
   numbers[0] = end;
-  call_from_loop(ON_ENDS, 1, (int[]){1});
+  call_scoped(ON_ENDS, 1, (int[]){1});
 }
 
 /* The poll of a descriptor that has just been opened: a kept one, or a new one. */
