@@ -6,15 +6,16 @@ const { EventEmitter } = require('events');
 const { constants } = require('os');
 const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
-const { NO_FDS, closeFd, descriptorOf, descriptorsOf, messageParts } = require('../native/fds');
+const { NO_FDS, descriptorOf, descriptorsOf, messageParts } = require('../native/fds');
 const sockets = require('../native/sockets');
 const { publishBind, publishClose } = require('../util/diagnostics');
-const { codedError, invalidValue, systemError } = require('../util/errors');
+const { codedError, systemError } = require('../util/errors');
 const check = require('../util/validate');
-const { Destinations, PEER } = require('./destinations');
+const { PEER } = require('./destinations');
+const { closeAll, kSetReading, messagesOf } = require('./dgram-iterator');
+const { DgramPlan, DgramState } = require('./dgram-state');
 const members = require('./members');
 const { MessageWriter, kSendError } = require('./message-writer');
-const { SocketPlan } = require('./options');
 const { makePair } = require('./pair');
 
 const { closeId, demand, detachId, flag, kError, kEnd, kId, kMessage, kSenderName, kSettled } =
@@ -22,8 +23,6 @@ const { closeId, demand, detachId, flag, kError, kEnd, kId, kMessage, kSenderNam
 const { kState, kWriter, setBufferSize } = members;
 const { SOCK_DGRAM } = binding;
 
-/** Messages an iterator holds before it stops the socket from reading more. */
-const ITERATOR_HIGH_WATER_MARK = 64;
 const { EAGAIN, EBUSY, ECONNREFUSED, ECONNRESET, EDESTADDRREQ, ENOBUFS, ENOTCONN } =
   constants.errno;
 
@@ -31,37 +30,6 @@ const { EAGAIN, EBUSY, ECONNREFUSED, ECONNRESET, EDESTADDRREQ, ENOBUFS, ENOTCONN
 const BAD_MESSAGE = flag.TRUNCATED | sockets.FDS_MISSING;
 
 const NO_MESSAGE_INFO = Object.freeze({ fds: NO_FDS, credentials: undefined });
-
-/** The options of a DgramSocket. */
-class DgramPlan extends SocketPlan {
-  constructor(options) {
-    super(options, false);
-    this.type = SOCK_DGRAM;
-    this.pathsAsBuffers = pathsAsBuffers(options.pathEncoding);
-    this.failsWhenFull = failsWhenFull(options.whenFull);
-    /** For one end of a pair: its id. */
-    this.id = 0;
-  }
-}
-
-/** What a DgramSocket knows. */
-class DgramState {
-  constructor(plan) {
-    this.plan = plan;
-    this.isBound = false;
-    this.isConnected = false;
-    /** The peer's name, to find its successor; null where there is none to find. */
-    this.peer = null;
-    this.isPeerGone = false;
-    this.isEnding = false;
-    this.closeEmitted = false;
-    this.referenced = true;
-    this.dropped = 0;
-    this.destinations = new Destinations();
-    this.senderPath = plan.pathsAsBuffers ? Buffer.alloc(0) : '';
-    this.stopListening = null;
-  }
-}
 
 /**
  * A Unix datagram socket. Messages arrive whole and one at a time; nothing is ever cut.
@@ -124,9 +92,9 @@ class DgramSocket extends EventEmitter {
     const unlink = check.optionalBoolean(unlinkOnClose, 'options.unlinkOnClose', true);
     const name = path === undefined || path === null ? new Uint8Array() : check.pathBytes(path);
     const numbers = [
-      optionalNumber(mode, 'options.mode', 0o7777),
-      optionalNumber(uid, 'options.uid', check.MAX_INT),
-      optionalNumber(gid, 'options.gid', check.MAX_INT),
+      check.optionalNumber(mode, 'options.mode', 0o7777),
+      check.optionalNumber(uid, 'options.uid', check.MAX_INT),
+      check.optionalNumber(gid, 'options.gid', check.MAX_INT),
     ];
     const id = running(this);
     if (this[kState].isBound) {
@@ -402,17 +370,14 @@ class DgramSocket extends EventEmitter {
    * off leaves the socket open.
    */
   [Symbol.asyncIterator]() {
-    const reader = { stopped: false, wake: () => {}, stop: () => {} };
-    const messages = messagesOf(this, reader);
-    abandonedIterators.register(messages, reader);
-    const end = messages.return;
-    // A generator's own return() would wait until the next message has come.
-    messages.return = (value) => {
-      reader.stopped = true;
-      reader.wake();
-      return end.call(messages, value);
-    };
-    return messages;
+    return messagesOf(this);
+  }
+
+  /** Receives, where the socket can, or not. */
+  [kSetReading](on) {
+    const { isBound, isConnected, isEnding } = this[kState];
+    if (this[kId] === 0 || isEnding || !(isBound || isConnected)) return;
+    binding.setReading(this[kId], on);
   }
 }
 
@@ -513,23 +478,6 @@ function findSuccessor(socket) {
   return 0;
 }
 
-function pathsAsBuffers(encoding) {
-  if (encoding === undefined || encoding === 'utf8') return false;
-  if (encoding === 'buffer') return true;
-  throw invalidValue('options.pathEncoding', encoding, "must be 'utf8' or 'buffer'");
-}
-
-function failsWhenFull(whenFull) {
-  if (whenFull === undefined || whenFull === 'wait') return false;
-  if (whenFull === 'fail') return true;
-  throw invalidValue('options.whenFull', whenFull, "must be 'wait' or 'fail'");
-}
-
-/** A number or nothing, which native code knows as -1. */
-function optionalNumber(value, name, max) {
-  return value === undefined ? -1 : check.integer(value, name, 0, max);
-}
-
 /** sendTo(message, destPath[, { fds }][, callback]) */
 function sendToShort(socket, message, destPath, options, callback) {
   if (typeof options === 'function') [options, callback] = [undefined, options];
@@ -551,61 +499,8 @@ function receiveError(flags, path) {
   return sockets.descriptorError(flags);
 }
 
-function closeAll(fds) {
-  for (const fd of fds) closeFd(fd);
-}
-
 function emitIfOpen(socket, event) {
   if (socket[kId] > 0) socket.emit(event);
-}
-
-/** Receives, where the socket can, or not. */
-function setReading(socket, on) {
-  const { isBound, isConnected, isEnding } = socket[kState];
-  if (socket[kId] === 0 || isEnding || !(isBound || isConnected)) return;
-  binding.setReading(socket[kId], on);
-}
-
-/** An iterator that was dropped in the middle is one that was broken off. */
-const abandonedIterators = new FinalizationRegistry((reader) => reader.stop());
-
-async function* messagesOf(socket, reader) {
-  const waiting = [];
-  let failure = null;
-  const onData = (data, path, { fds, credentials }) => {
-    waiting.push({ data, path, fds, credentials });
-    if (waiting.length === ITERATOR_HIGH_WATER_MARK) setReading(socket, 0);
-    reader.wake();
-  };
-  const onError = (error) => {
-    failure ??= error;
-    reader.wake();
-  };
-  const onClose = () => reader.wake();
-  reader.stop = () => {
-    socket.off('data', onData).off('error', onError).off('close', onClose);
-    for (const { fds } of waiting.splice(0)) closeAll(fds);
-    setReading(socket, 1);
-  };
-  socket.on('data', onData).on('error', onError).on('close', onClose);
-  try {
-    while (!reader.stopped) {
-      if (waiting.length > 0) {
-        yield waiting.shift();
-        if (waiting.length === 0) setReading(socket, 1);
-      } else if (failure !== null) {
-        throw failure;
-      } else if (socket[kId] === 0) {
-        return;
-      } else {
-        await new Promise((resolve) => {
-          reader.wake = resolve;
-        });
-      }
-    }
-  } finally {
-    reader.stop();
-  }
 }
 
 module.exports = { DgramSocket };

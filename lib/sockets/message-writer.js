@@ -90,7 +90,7 @@ class MessageWriter {
       this.fds += count;
     } else if (result < 0) {
       const error = this.makeError(result, path, length);
-      this.failAfterOthers(destination, request, error);
+      this.failAfterOthers(destination, request ?? this.onError(), error);
     } else if (request !== undefined) {
       this.finish(request, undefined);
     }
@@ -159,7 +159,12 @@ class MessageWriter {
 
   /** The outcome of something that was not even tried; `callback` is the user's, or undefined. */
   reject(callback, error) {
-    this.finish(callback === undefined ? undefined : new Callback(callback), error);
+    this.finish(callback === undefined ? this.onError() : new Callback(callback), error);
+  }
+
+  /** In place of the callback that a failed send does not have: the owner, in the context of now. */
+  onError() {
+    return new Callback((error) => this.owner[kSendError](error));
   }
 
   /**

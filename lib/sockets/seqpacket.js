@@ -9,16 +9,19 @@ const { messageParts } = require('../native/fds');
 const { fdsToken, flag, kId, kSettled } = require('../native/sockets');
 const { codedError, systemError } = require('../util/errors');
 const check = require('../util/validate');
-const connected = require('./connected');
+const { ConnectedSocket, deliver } = require('./connected');
+const connecting = require('./connecting');
+const life = require('./life');
 const { PEER } = require('./destinations');
+const { listen } = require('./listen');
 const { kState, kWriter, setBufferSize, shareMessageMembers } = require('./members');
 const { MessageWriter, kSendError } = require('./message-writer');
 const { ConnectedPlan } = require('./options');
 const { makePair } = require('./pair');
-const { SocketServer, listen } = require('./server');
+const { SocketServer } = require('./server');
 
-const { ConnectedSocket, kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = connected;
-const { kPrepare, kReceived, kReset } = connected;
+const { kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = life;
+const { kPrepare, kReceived, kReset } = life;
 const { SOCK_SEQPACKET } = binding;
 
 /** Messages that may wait for the reader before the kernel holds the sender back. */
@@ -61,7 +64,7 @@ class SeqpacketSocket extends ConnectedSocket {
     this[kWriter] = null;
     this[kReadBufferSize] = DEFAULT_READ_BUFFER;
     this[kReset]();
-    connected.startFromPlan(this, plan, given?.fd);
+    connecting.startFromPlan(this, plan, given?.fd);
   }
 
   /**
@@ -87,7 +90,7 @@ class SeqpacketSocket extends ConnectedSocket {
   connect(path, callback) {
     if (check.isOptions(path)) ({ path } = check.optionsObject(path));
     check.optionalCallback(callback);
-    connected.connect(this, path);
+    connecting.connect(this, path);
     if (this[kId] > 0) binding.setCorked(this[kId], 1);
     if (callback) this.once('connect', callback);
     return this;
@@ -125,7 +128,7 @@ class SeqpacketSocket extends ConnectedSocket {
     }
     check.optionalCallback(callback);
     if (this.writableEnded && this.readableEnded && !this.allowHalfOpen) {
-      return connected.writeAfterEnd(this, callback);
+      return life.writeAfterEnd(this, callback);
     }
     // What a Writable does then is right: an error with its code, to the callback and 'error'.
     if (this.writableEnded || this.destroyed) return super.write(EMPTY, callback);
@@ -136,7 +139,7 @@ class SeqpacketSocket extends ConnectedSocket {
       return true;
     }
     state.bytesWritten += size;
-    connected.refreshTimer(state);
+    life.refreshTimer(state);
     const result = writer.send(PEER, view, start, size, fds, undefined, callback);
     if (result < 0) endAfter(this, result);
     return writer.hasRoom();
@@ -182,7 +185,7 @@ class SeqpacketSocket extends ConnectedSocket {
 
   destroy(error, callback) {
     super.destroy(error, callback);
-    this[kWriter].close(() => connected.destroyedError(error));
+    this[kWriter].close(() => life.destroyedError(error));
     return this;
   }
 
@@ -196,7 +199,7 @@ class SeqpacketSocket extends ConnectedSocket {
 
   [kSendError](error) {
     // A fatal one destroys the socket, which is the event.
-    if (connected.isFatal(error.errno) && this[kState].sendFailure !== null) return;
+    if (life.isFatal(error.errno) && this[kState].sendFailure !== null) return;
     if (error.code !== 'EMSGSIZE' || this.listenerCount('error') > 0) this.emit('error', error);
     // That message's error, and not the process's end.
     else process.emitWarning(error.message, { code: error.code, type: 'AfunixWarning' });
@@ -204,11 +207,11 @@ class SeqpacketSocket extends ConnectedSocket {
 
   [kDeliver](data, flags, words, at) {
     if (this[kState].plan.receiveFds) defineFds(data, this, flags, words, at);
-    connected.deliver(this, data);
+    deliver(this, data);
   }
 
   [kSettled](outcomes) {
-    connected.refreshTimer(this[kState]);
+    life.refreshTimer(this[kState]);
     this[kWriter].settle(outcomes);
     for (let index = 1; index < outcomes.length; index += 2) {
       if (outcomes[index] < 0) endAfter(this, outcomes[index]);
@@ -265,11 +268,11 @@ class SeqpacketSocket extends ConnectedSocket {
 
 shareMessageMembers(SeqpacketSocket);
 
-/** A send failed: if the connection ended with it, the socket is destroyed, after the callbacks. */
+/** A send failed: if the connection ended with it, so does the socket, after the callbacks. */
 function endAfter(socket, errno) {
-  if (!connected.isFatal(errno) || socket[kState].sendFailure !== null) return;
-  const error = connected.noteSendFailure(socket, systemError(errno, 'sendmsg'));
-  process.nextTick(() => socket.destroy(error));
+  if (!life.isFatal(errno) || socket[kState].sendFailure !== null) return;
+  const error = life.noteSendFailure(socket, systemError(errno, 'sendmsg'));
+  process.nextTick(life.destroyAfterLastWords, socket, error);
 }
 
 /**

@@ -1,24 +1,20 @@
 // Owns: what both servers have in common: listening, accepting, closing, counting connections.
 'use strict';
 
-const { Buffer } = require('buffer');
 const { EventEmitter } = require('events');
 const { setImmediate } = require('timers');
 const { EAGAIN } = require('os').constants.errno;
 const binding = require('../native/binding');
-const { descriptorOf } = require('../native/fds');
 const sockets = require('../native/sockets');
-const { publishClose, publishConnection, publishListen } = require('../util/diagnostics');
-const { codedError, invalidValue, systemError } = require('../util/errors');
+const { publishClose, publishConnection } = require('../util/diagnostics');
+const { codedError, systemError } = require('../util/errors');
 const check = require('../util/validate');
-const { kMakeError } = require('./connected');
+const { kMakeError } = require('./life');
+const { Connections, kAcceptIfWanted } = require('./connections');
 const { kConnectionClosed, kState, shareDescriptorMembers } = require('./members');
 
-const { closeId, demand, detachId, kAccepts, kConnection, kError, kId, kShortage, loading, own } =
-  sockets;
+const { closeId, demand, detachId, kAccepts, kConnection, kError, kId, kShortage } = sockets;
 
-/** As in net: the kernel's own limit (net.core.somaxconn) may be lower. */
-const DEFAULT_BACKLOG = 511;
 const kCaptureRejection = Symbol.for('nodejs.rejection');
 
 /** What a server knows. */
@@ -36,6 +32,8 @@ class ServerState {
     this.accepted = 0;
     this.referenced = true;
     this.paused = false;
+    /** Loops over connections that are busy with one: they listen, and want no more now. */
+    this.idleLoops = 0;
     /** Native code accepts. */
     this.accepting = false;
     this.stopListening = null;
@@ -86,15 +84,19 @@ class SocketServer extends EventEmitter {
   /** Whether it wants connections now: not before somebody takes them. */
   get [kAccepts]() {
     if (this[kId] === 0 || this[kState].paused) return false;
-    if (this.listenerCount('connection') > 0) return true;
+    if (this.listenerCount('connection') > this[kState].idleLoops) return true;
     setAccepting(this, false);
     return false;
+  }
+
+  [kAcceptIfWanted]() {
+    if (this[kId] > 0 && this[kAccepts]) setAccepting(this, true);
   }
 
   /** As of any emitter; the first listener for `'connection'` starts to accept. */
   on(event, listener) {
     super.on(event, listener);
-    if (event === 'connection') acceptIfWanted(this);
+    if (event === 'connection') this[kAcceptIfWanted]();
     return this;
   }
 
@@ -106,13 +108,13 @@ class SocketServer extends EventEmitter {
   /** The same as on(), before other listeners. */
   prependListener(event, listener) {
     super.prependListener(event, listener);
-    if (event === 'connection') acceptIfWanted(this);
+    if (event === 'connection') this[kAcceptIfWanted]();
     return this;
   }
 
-  /** The name the server listens at, or listened at last; null if it never did. */
+  /** The name the server listens at; null while it does not. */
   address() {
-    return this[kState].path;
+    return this[kId] > 0 ? this[kState].path : null;
   }
 
   /**
@@ -136,7 +138,7 @@ class SocketServer extends EventEmitter {
   /** Accepts again. */
   resume() {
     this[kState].paused = false;
-    acceptIfWanted(this);
+    this[kAcceptIfWanted]();
     return this;
   }
 
@@ -258,61 +260,6 @@ class SocketServer extends EventEmitter {
 
 shareDescriptorMembers(SocketServer);
 
-/** Connections one by one: what nobody asks for stays in the backlog. */
-class Connections {
-  constructor(server) {
-    this.server = server;
-    this.isOver = false;
-    /** What next() waits for. */
-    this.waiting = [];
-    this.listener = (socket) => {
-      this.settle({ value: socket, done: false });
-    };
-    this.onClose = () => this.end();
-  }
-
-  next() {
-    if (this.isOver || (!this.server.listening && this.server[kState].connections === 0)) {
-      return Promise.resolve({ value: undefined, done: true });
-    }
-    return new Promise((resolve) => {
-      this.waiting.push(resolve);
-      if (this.waiting.length > 1) return;
-      this.server.once('close', this.onClose);
-      this.server.on('connection', this.listener);
-    });
-  }
-
-  return(value) {
-    this.isOver = true;
-    this.end();
-    return Promise.resolve({ value, done: true });
-  }
-
-  settle(result) {
-    this.waiting.shift()(result);
-    if (this.waiting.length === 0) this.stop();
-  }
-
-  end() {
-    this.isOver = true;
-    const { waiting } = this;
-    this.waiting = [];
-    for (const resolve of waiting) resolve({ value: undefined, done: true });
-    this.stop();
-  }
-
-  stop() {
-    this.server.off('connection', this.listener);
-    this.server.off('close', this.onClose);
-    void this.server[kAccepts];
-  }
-
-  [Symbol.asyncIterator]() {
-    return this;
-  }
-}
-
 /** Why a new connection may not stay; undefined if it may, null if there is nobody to report that to. */
 function refusal(server, id) {
   const { allow, connections } = server[kState];
@@ -335,11 +282,6 @@ function setAccepting(server, accepting) {
   const status = binding.setAccepting(server[kId], +accepting);
   if (accepting) demand(status, 'epoll_ctl');
   state.accepting = accepting;
-}
-
-function acceptIfWanted(server) {
-  // Not from the constructor of EventEmitter.
-  if (server[kId] > 0 && server[kAccepts]) setAccepting(server, true);
 }
 
 function notRunning() {
@@ -386,129 +328,6 @@ function forgetListening(server) {
   state.stopListening = null;
 }
 
-/** What listen() was given, checked. */
-class ListenPlan {
-  constructor(server, options) {
-    const { path, fd, backlog, mode, uid, gid, unlinkOnClose, signal, host, port } = options;
-    if (path === undefined && fd === undefined && (host !== undefined || port !== undefined)) {
-      const message = 'Unix sockets only: give a path; host and port are for node:net';
-      throw codedError(TypeError, 'ERR_INVALID_ARG_VALUE', message);
-    }
-    this.path = path;
-    this.fd = fd;
-    // Without a name the kernel chooses one.
-    this.name =
-      fd !== undefined || path === undefined || path === null
-        ? new Uint8Array()
-        : check.pathBytes(path);
-    this.backlog = check.integer(backlog ?? DEFAULT_BACKLOG, 'backlog', 0, check.MAX_INT);
-    this.mode = optionalNumber(mode, 'options.mode', 0o7777);
-    this.uid = optionalNumber(uid, 'options.uid', check.MAX_INT);
-    this.gid = optionalNumber(gid, 'options.gid', check.MAX_INT);
-    this.mode = withAccess(this, options);
-    this.unlink = +check.optionalBoolean(unlinkOnClose, 'options.unlinkOnClose', true);
-    this.signals = [server[kState].signal, check.optionalSignal(signal)].filter(Boolean);
-  }
-}
-
-/** A number or nothing, which native code knows as -1. */
-function optionalNumber(value, name, max) {
-  return value === undefined ? -1 : check.integer(value, name, 0, max);
-}
-
-/** The mode with net's `readableAll` and `writableAll`. */
-function withAccess({ name, mode }, { readableAll, writableAll }) {
-  const readable = check.optionalBoolean(readableAll, 'options.readableAll', false);
-  const writable = check.optionalBoolean(writableAll, 'options.writableAll', false);
-  if (!readable && !writable) return mode;
-  if (name.length === 0 || name[0] === 0) {
-    const option = readable ? 'readableAll' : 'writableAll';
-    throw invalidValue(
-      `options.${option}`,
-      true,
-      'needs a path: abstract names have no permissions',
-    );
-  }
-  const base = mode < 0 ? 0o777 & ~process.umask() : mode;
-  return base | (readable ? 0o444 : 0) | (writable ? 0o222 : 0);
-}
-
-/**
- * Makes a server listen, or throws: ERR_SERVER_ALREADY_LISTEN, EADDRINUSE (a living server has the name, or
- * the file is no dead socket) and other errors of bind(2) and listen(2); for `fd` EBADF, ENOTSOCK,
- * EINVAL (it does not listen), EPROTOTYPE.
- */
-function listen(server, path, backlog, callback) {
-  if (typeof path === 'function') [path, callback] = [undefined, path];
-  if (typeof backlog === 'function') [backlog, callback] = [undefined, backlog];
-  if (typeof path === 'number') path = { port: path };
-  const options = check.isOptions(path)
-    ? { __proto__: null, backlog, ...path }
-    : { __proto__: null, path, backlog };
-  check.optionalCallback(callback);
-  const plan = new ListenPlan(server, options);
-  const state = server[kState];
-  if (server[kId] > 0) {
-    const message = 'Listen method has been called more than once without closing.';
-    throw codedError(Error, 'ERR_SERVER_ALREADY_LISTEN', message);
-  }
-  // As in net: an aborted one listens to nothing, and is closed.
-  if (plan.signals.some(({ aborted }) => aborted)) {
-    emitCloseIfEmpty(server);
-    return;
-  }
-  const id = open(server, plan);
-  server[kId] = id;
-  own(id, server);
-  if (!state.referenced) binding.setRef(id, 0);
-  const name = binding.localAddress(id);
-  // As it was given: a long path is bound under another.
-  state.path = plan.name.length > 0 ? Buffer.from(plan.name).toString() : name.toString();
-  try {
-    acceptIfWanted(server);
-  } catch (error) {
-    server[kId] = 0;
-    closeId(id);
-    throw error;
-  }
-  const stops = plan.signals.map((signal) => check.onAbort(signal, () => server.close()));
-  state.stopListening = stops.length === 0 ? null : () => stops.forEach((stop) => stop?.());
-  publishListen(server, state.path);
-  if (callback) server.once('listening', callback);
-  process.nextTick(() => {
-    // As in net, also where it was closed and listens again.
-    if (server[kId] > 0) server.emit('listening');
-  });
-}
-
-/** A listening socket; its id. */
-function open(server, { path, fd, name, backlog, mode, uid, gid, unlink }) {
-  const { plan } = server[kState];
-  if (fd !== undefined) {
-    const number = descriptorOf(fd, 'options.fd');
-    const adopted = binding.adoptListener(loading, plan.type, number);
-    const id = demandAs(server, adopted, 'adopt');
-    if (!plan.isUsual) plan.configure(id);
-    return id;
-  }
-  const id = demandAs(server, binding.createListener(loading, plan.type), 'socket', path);
-  try {
-    // Before anybody can connect: what is sent first has credentials too.
-    if (!plan.isUsual) plan.configure(id);
-    demandAs(server, binding.listen(id, name, backlog, mode, uid, gid, unlink), 'listen', path);
-    return id;
-  } catch (error) {
-    closeId(id);
-    throw error;
-  }
-}
-
-/** demand() with the errors of the server's class. */
-function demandAs(server, result, syscall, path) {
-  if (typeof result === 'number' && result < 0) throw server[kMakeError](result, syscall, path);
-  return result;
-}
-
 function emitCloseIfEmpty(server) {
   if (server[kId] > 0 || server[kState].connections > 0) return;
   process.nextTick(emitClose, server);
@@ -518,4 +337,4 @@ function emitClose(server) {
   server.emit('close');
 }
 
-module.exports = { SocketServer, listen };
+module.exports = { SocketServer, emitCloseIfEmpty };

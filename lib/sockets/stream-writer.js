@@ -3,6 +3,7 @@
 'use strict';
 
 const { Buffer } = require('buffer');
+const { Duplex } = require('stream');
 const { ENOTCONN, EBADF } = require('os').constants.errno;
 const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
@@ -11,10 +12,11 @@ const { FastBuffer, kId } = require('../native/sockets');
 const { inContext, runAlone } = require('../util/callback');
 const { codedError, invalidType, show, streamError } = require('../util/errors');
 const check = require('../util/validate');
-const connected = require('./connected');
+const life = require('./life');
 const { kState } = require('./members');
 
 const { MAX_STRING } = binding.layout;
+const { write } = Duplex.prototype;
 const EMPTY = Buffer.alloc(0);
 /** The most bytes that a UTF-16 unit becomes, in encodings that native code knows. */
 const BYTES_EACH = { __proto__: null, utf8: 3, 'utf-8': 3, latin1: 1, binary: 1, ascii: 1 };
@@ -73,7 +75,7 @@ class StreamWriter {
       this.callback === null &&
       socket.writableLength === 0 &&
       socket.writableCorked === 0 &&
-      socket[kState].phase === connected.OPEN
+      socket[kState].phase === life.OPEN
     );
   }
 
@@ -84,7 +86,7 @@ class StreamWriter {
    */
   attempt(data, fds) {
     const id = this.socket[kId];
-    connected.refreshTimer(this.socket[kState]);
+    life.refreshTimer(this.socket[kState]);
     if (fds === undefined) return binding.write(id, data);
     const result = binding.write(id, data, fds);
     if (result === -EBADF) throw streamError(result, 'write');
@@ -97,7 +99,7 @@ class StreamWriter {
     if (bytesEach === undefined || text.length * bytesEach > MAX_STRING || text.length === 0) {
       return this.attempt(Buffer.from(text, encoding));
     }
-    connected.refreshTimer(this.socket[kState]);
+    life.refreshTimer(this.socket[kState]);
     const result = binding.writeString(this.socket[kId], text, bytesEach === 1 ? 1 : 0);
     return result > 0 ? 0 : result || 1;
   }
@@ -135,7 +137,7 @@ class StreamWriter {
       this.callback = callback;
       state.lastQueued = socket.writableLength;
     } else if (socket[kId] > 0) {
-      callback(connected.noteSendFailure(socket, streamError(result, 'write')));
+      callback(life.noteSendFailure(socket, streamError(result, 'write')));
     } else {
       callback(codedError(Error, 'ERR_SOCKET_CLOSED', 'Socket is closed'));
     }
@@ -158,7 +160,7 @@ class StreamWriter {
       counts.push(count);
     }
     if (buffers.length === 0) return this.attempt(EMPTY);
-    connected.refreshTimer(this.socket[kState]);
+    life.refreshTimer(this.socket[kState]);
     return total === 0
       ? binding.writeMany(this.socket[kId], buffers)
       : binding.writeMany(this.socket[kId], buffers, counts);
@@ -167,11 +169,11 @@ class StreamWriter {
   /** Native code has sent what waited, or cannot. */
   settle(status) {
     const { callback, socket } = this;
-    connected.refreshTimer(socket[kState]);
+    life.refreshTimer(socket[kState]);
     if (callback === null) return;
     this.callback = null;
     if (status === 0) callback();
-    else callback(connected.noteSendFailure(socket, streamError(status, 'write')));
+    else callback(life.noteSendFailure(socket, streamError(status, 'write')));
   }
 
   /** The connection is made: what was written before goes now. */
@@ -180,6 +182,38 @@ class StreamWriter {
     if (deferred === null) return;
     this.deferred = this.callback = null;
     this.start(deferred, callback);
+  }
+
+  /** Sends or queues bytes, perhaps none, with the descriptors that wait for bytes and these. */
+  writeWithFds(data, encoding, fds, callback) {
+    const { socket } = this;
+    const bytes = typeof data === 'string' ? Buffer.from(data, encoding) : data;
+    const wrapped = this.wrap(callback);
+    if (bytes.length > 0 && fds?.length <= MAX_FDS && this.groups.length === 0 && this.isIdle()) {
+      const result = this.attempt(bytes, fds);
+      socket[kState].bytesWritten += bytes.length;
+      if (result === 0) {
+        if (callback) process.nextTick(callback, null);
+        return true;
+      }
+      const settled = result > 0 ? this.count(fds.length, wrapped) : wrapped;
+      return this.passOn(result, () => write.call(socket, bytes, settled)) && this.hasRoom();
+    }
+    if (fds !== undefined && !this.queueFds(fds, wrapped)) return true;
+    if (bytes.length === 0) return true;
+    socket[kState].bytesWritten += bytes.length;
+    // With descriptors it is those that are called back for: they may go with later bytes.
+    const [chunk, settled] = this.carry(bytes, fds === undefined ? wrapped : undefined);
+    return write.call(socket, chunk, settled) && this.hasRoom();
+  }
+
+  /** Whether few enough descriptors wait. */
+  hasRoom() {
+    const { socket } = this;
+    if (this.fds < socket[kState].plan.maxWaitingFds) return true;
+    // Writable emits 'drain' once nothing waits.
+    socket._writableState.needDrain = true;
+    return false;
   }
 
   /**
@@ -262,7 +296,7 @@ class StreamWriter {
     const { callback } = this;
     this.callback = this.final = null;
     this.marks = [];
-    this.cancelled = connected.destroyedError(error);
+    this.cancelled = life.destroyedError(error);
     // As in net: it is the destroying that is the stream's error, if that has one.
     callback?.();
     this.failGroups(() => this.cancelled);

@@ -1,26 +1,27 @@
-// Owns: UServer and USocket, SOCK_STREAM Unix sockets that pass descriptors.
+// Owns: USocket, a SOCK_STREAM Unix socket that passes descriptors.
 'use strict';
 
-const { Buffer } = require('buffer');
+const { executionAsyncId } = require('async_hooks');
 const { ENOTCONN } = require('os').constants.errno;
 const { setImmediate } = require('timers');
 const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
-const { MAX_FDS, descriptorsOf } = require('../native/fds');
+const { descriptorsOf } = require('../native/fds');
 const { fdsToken, flag, kId, kSettled, lengthAt } = require('../native/sockets');
 const { runAlone } = require('../util/callback');
-const { codedError, serverError, streamError } = require('../util/errors');
+const { codedError, streamError } = require('../util/errors');
 const check = require('../util/validate');
-const connected = require('./connected');
+const { ConnectedSocket, deliver } = require('./connected');
+const connecting = require('./connecting');
+const life = require('./life');
 const { kState } = require('./members');
 const { ConnectedPlan, refuseObjectMode } = require('./options');
 const { makePair } = require('./pair');
-const { SocketServer, listen } = require('./server');
 const { StreamReader, checkOnread } = require('./stream-reader');
 const { StreamWriter, bytesIn, checkEncoding, partsOf } = require('./stream-writer');
 
-const { ConnectedSocket, kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = connected;
-const { kPrepare, kReceived, kReset } = connected;
+const { kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = life;
+const { kPrepare, kReceived, kReset } = life;
 const { SOCK_STREAM } = binding;
 
 const DEFAULT_MARK = 64 * 1024;
@@ -69,7 +70,7 @@ class USocket extends ConnectedSocket {
     this[kStreamWriter] = null;
     if (plan.timeout) this.setTimeout(plan.timeout);
     check.optionalCallback(callback);
-    connected.startFromPlan(this, plan, given?.fd);
+    connecting.startFromPlan(this, plan, given?.fd);
     if (given === undefined) return;
     if (given.fd !== undefined) {
       this[kState].connectCallback = callback;
@@ -104,9 +105,9 @@ class USocket extends ConnectedSocket {
     check.optionalCallback(callback);
     const { path, fd, host, port } = connectOptions(options);
     if (fd !== undefined) {
-      connected.renew(this);
+      connecting.renew(this);
       try {
-        connected.adoptDescriptor(this, fd);
+        connecting.adoptDescriptor(this, fd);
       } catch (error) {
         // As usocket does: what the system refuses is an event.
         if (error.syscall === undefined && error.code !== 'ERR_OUT_OF_RANGE') throw error;
@@ -118,7 +119,7 @@ class USocket extends ConnectedSocket {
       return this;
     }
     if (path === undefined || path === null) throw missingPath(host, port);
-    connected.connect(this, path);
+    connecting.connect(this, path);
     this[kState].connectCallback = callback;
     return this;
   }
@@ -158,7 +159,7 @@ class USocket extends ConnectedSocket {
       ({ data, fds, callback } = partsOf(message, encoding, callback));
     }
     if (this.writableEnded && this.readableEnded && !this.allowHalfOpen) {
-      return connected.writeAfterEnd(this, callback);
+      return life.writeAfterEnd(this, callback);
     }
     const isOver = this.writableEnded || this.destroyed || this._writableState.errored;
     // Also after a failed write, before the socket is destroyed: the peer must not see a gap. What
@@ -166,7 +167,7 @@ class USocket extends ConnectedSocket {
     if (isOver || this[kId] === 0) return super.write(data, encoding, callback);
     const writer = writerOf(this);
     if (fds !== undefined || (writer.groups.length > 0 && data.length > 0)) {
-      return writeWithFds(this, writer, data, encoding, fds, callback);
+      return writer.writeWithFds(data, encoding, fds, callback);
     }
     this[kState].bytesWritten += bytesIn(data, encoding);
     if (!writer.isIdle()) return super.write(data, encoding, writer.wrap(callback));
@@ -305,8 +306,8 @@ class USocket extends ConnectedSocket {
     } finally {
       // Not where a listener closed the socket; but an exception of a listener costs no bytes.
       if (this[kId] > 0) {
-        if ((flags & flag.INTO) === 0) connected.deliver(this, data);
-        else if (!this[kReader].deliver(lengthAt(words, at))) connected.stopReading(this);
+        if ((flags & flag.INTO) === 0) deliver(this, data);
+        else if (!this[kReader].deliver(lengthAt(words, at))) life.stopReading(this);
       }
     }
   }
@@ -370,7 +371,7 @@ class USocket extends ConnectedSocket {
 
   /** As in Readable; with `onread`, receives no more until resume(). */
   pause() {
-    if (this[kReader]?.onread && this[kState].reading) connected.stopReading(this);
+    if (this[kReader]?.onread && this[kState].reading) life.stopReading(this);
     return super.pause();
   }
 
@@ -382,7 +383,7 @@ class USocket extends ConnectedSocket {
 
   /** As net.Socket has it, for libraries that look: null on a closed socket. */
   get _handle() {
-    return this[kId] > 0 ? { fd: this.fd, reading: this[kState].reading } : null;
+    return this[kId] > 0 ? new HandleView(this) : null;
   }
 
   /** The name of the peer; undefined if it has none, as in net, and while there is no peer. */
@@ -416,52 +417,20 @@ class USocket extends ConnectedSocket {
   }
 }
 
-/** What dbus libraries ask for; those that negotiate set it. */
-USocket.prototype.supportsUnixFd = true;
-
-/**
- * A server of stream sockets, as net.Server is.
- *
- * Events: `'listening'`, `'connection'(socket, path)`, `'drop'({ peer, reason })`, `'warning'`, `'error'`,
- * `'close'`.
- */
-class UServer extends SocketServer {
-  /**
-   * @param {object} [options] - as for USocket, given to each connection; `signal` closes the
-   *   server
-   * @param {(peer: { pid, uid, gid }) => boolean} [options.allow] - asked before `'connection'`:
-   *   anything but true closes the connection at once
-   * @param {(socket: USocket) => void} [connectionListener]
-   */
-  constructor(options, connectionListener) {
-    super(USocket, USocketPlan, options, connectionListener);
+/** What libraries look for in a net.Socket's handle. */
+class HandleView {
+  constructor(socket) {
+    this.fd = socket.fd;
+    this.reading = socket[kState].reading;
   }
 
-  /**
-   * Starts to listen; `'listening'` follows in the next tick. What the system refuses is an
-   * `'error'` event: EADDRINUSE, EACCES …
-   *
-   * @param {string | Buffer | URL | object} [path] - or `{ path, fd, backlog, mode, uid, gid, … }`, see
-   *   server.d.ts; no path: the kernel chooses an abstract name
-   * @param {number} [backlog=511]
-   * @param {() => void} [callback] - on `'listening'`
-   * @returns {this}
-   * @throws {Error} ERR_SERVER_ALREADY_LISTEN
-   */
-  listen(path, backlog, callback) {
-    try {
-      listen(this, path, backlog, callback);
-    } catch (error) {
-      if (error.syscall === undefined) throw error;
-      process.nextTick(() => this.emit('error', error));
-    }
-    return this;
-  }
-
-  [kMakeError](errno, syscall, path) {
-    return serverError(errno, syscall, path);
+  getAsyncId() {
+    return executionAsyncId();
   }
 }
+
+/** What dbus libraries ask for; those that negotiate set it. */
+USocket.prototype.supportsUnixFd = true;
 
 /** What users give in place of options. */
 function optionsOf(options) {
@@ -516,7 +485,7 @@ function fdsRead(socket) {
 
 function resumeInto(socket) {
   const { phase, reading, ended } = socket[kState];
-  if (phase === connected.OPEN && !reading && !ended) connected.startReading(socket);
+  if (phase === life.OPEN && !reading && !ended) life.startReading(socket);
 }
 
 /** The end, shutdown(2). As in net its outcome is known in a later turn. */
@@ -527,41 +496,4 @@ function finish(socket, callback) {
   setImmediate(callback, error);
 }
 
-/** Sends or queues bytes, perhaps none, with the descriptors that wait for bytes and these. */
-function writeWithFds(socket, writer, data, encoding, fds, callback) {
-  const bytes = typeof data === 'string' ? Buffer.from(data, encoding) : data;
-  const wrapped = writer.wrap(callback);
-  const isFirst = writer.groups.length === 0 && writer.isIdle();
-  if (isFirst && bytes.length > 0 && fds.length <= MAX_FDS) {
-    const result = writer.attempt(bytes, fds);
-    socket[kState].bytesWritten += bytes.length;
-    if (result === 0) {
-      if (callback) process.nextTick(callback, null);
-      return true;
-    }
-    const settled = result > 0 ? writer.count(fds.length, wrapped) : wrapped;
-    return (
-      writer.passOn(result, () => writableWrite.call(socket, bytes, settled)) && hasRoom(socket)
-    );
-  }
-  if (fds !== undefined && !writer.queueFds(fds, bytes.length === 0 ? wrapped : undefined)) {
-    if (bytes.length > 0 && callback) process.nextTick(wrapped, socket.errored);
-    return true;
-  }
-  if (bytes.length === 0) return true;
-  socket[kState].bytesWritten += bytes.length;
-  const [chunk, settled] = writer.carry(bytes, wrapped);
-  return writableWrite.call(socket, chunk, settled) && hasRoom(socket);
-}
-
-/** Whether few enough descriptors wait. */
-function hasRoom(socket) {
-  if (socket[kStreamWriter].fds < socket[kState].plan.maxWaitingFds) return true;
-  // Writable emits 'drain' once nothing waits.
-  socket._writableState.needDrain = true;
-  return false;
-}
-
-const { write: writableWrite } = ConnectedSocket.prototype;
-
-module.exports = { UServer, USocket, kStreamWriter };
+module.exports = { USocket, USocketPlan };

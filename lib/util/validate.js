@@ -86,6 +86,11 @@ function integer(value, name, min = 0, max = Number.MAX_SAFE_INTEGER) {
   return value;
 }
 
+/** An integer from 0 to `max`, or nothing, which native code knows as -1. */
+function optionalNumber(value, name, max) {
+  return value === undefined ? -1 : integer(value, name, 0, max);
+}
+
 /** A number of milliseconds for a timer; one beyond what timers can do is the longest, as in net. */
 function duration(value, name) {
   if (typeof value !== 'number') throw invalidType(name, 'of type number', value);
@@ -182,6 +187,7 @@ module.exports = {
   onAbort,
   optionalBoolean,
   optionalCallback,
+  optionalNumber,
   optionalSignal,
   optionsObject,
   partLength,
