@@ -323,7 +323,7 @@ class USocket extends ConnectedSocket {
    */
   read(size, fdCount) {
     const reader = this[kReader];
-    if (reader !== null && reader.onread !== null) resumeInto(this);
+    if (reader !== null && reader.onread !== null) resumeReading(this);
     if (fdCount === undefined) return super.read(size);
     if (fdCount !== null) check.integer(fdCount, 'fdCount');
     if (this[kId] === 0) reader?.forget();
@@ -377,7 +377,7 @@ class USocket extends ConnectedSocket {
 
   /** As in Readable. */
   resume() {
-    if (this[kReader]?.onread) resumeInto(this);
+    if (this[kReader]?.onread) resumeReading(this);
     return super.resume();
   }
 
@@ -417,11 +417,26 @@ class USocket extends ConnectedSocket {
   }
 }
 
-/** What libraries look for in a net.Socket's handle. */
+/** What libraries look for, and http calls, in a net.Socket's handle. */
 class HandleView {
   constructor(socket) {
-    this.fd = socket.fd;
-    this.reading = socket[kState].reading;
+    this.socket = socket;
+  }
+
+  get fd() {
+    return this.socket.fd;
+  }
+
+  get reading() {
+    return this.socket[kState].reading;
+  }
+
+  readStart() {
+    resumeReading(this.socket);
+  }
+
+  readStop() {
+    if (this.reading) life.stopReading(this.socket);
   }
 
   getAsyncId() {
@@ -483,7 +498,7 @@ function fdsRead(socket) {
   return reader.countBefore(socket[kState].bytesRead - socket.readableLength);
 }
 
-function resumeInto(socket) {
+function resumeReading(socket) {
   const { phase, reading, ended } = socket[kState];
   if (phase === life.OPEN && !reading && !ended) life.startReading(socket);
 }

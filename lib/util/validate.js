@@ -156,7 +156,8 @@ function optionalBoolean(value, name, otherwise) {
 
 /** An AbortSignal or nothing. */
 function optionalSignal(signal, name = 'options.signal') {
-  if (signal !== undefined && (typeof signal !== 'object' || !('aborted' in Object(signal)))) {
+  if (signal === undefined) return undefined;
+  if (typeof signal !== 'object' || typeof signal?.addEventListener !== 'function') {
     throw invalidType(name, 'an instance of AbortSignal', signal);
   }
   return signal;
