@@ -171,6 +171,12 @@ function startReading(socket) {
   if (status < 0) socket.destroy(socket[kMakeError](status, 'epoll_ctl'));
 }
 
+/** Takes up reading where that is possible. */
+function resumeReading(socket) {
+  const { phase, reading, ended } = socket[kState];
+  if (phase === OPEN && !reading && !ended) startReading(socket);
+}
+
 function stopReading(socket) {
   socket[kState].reading = false;
   if (socket[kId] > 0) binding.setReading(socket[kId], 0);
@@ -233,6 +239,7 @@ module.exports = {
   noteSendFailure,
   receiveRest,
   refreshTimer,
+  resumeReading,
   startReading,
   stopReading,
   wantsData,

@@ -1,7 +1,6 @@
 // Owns: USocket, a SOCK_STREAM Unix socket that passes descriptors.
 'use strict';
 
-const { executionAsyncId } = require('async_hooks');
 const { ENOTCONN } = require('os').constants.errno;
 const { setImmediate } = require('timers');
 const { isUint8Array } = require('util').types;
@@ -13,6 +12,7 @@ const { codedError, streamError } = require('../util/errors');
 const check = require('../util/validate');
 const { ConnectedSocket, deliver } = require('./connected');
 const connecting = require('./connecting');
+const { HandleView } = require('./handle-view');
 const life = require('./life');
 const { kState } = require('./members');
 const { ConnectedPlan, refuseObjectMode } = require('./options');
@@ -323,7 +323,7 @@ class USocket extends ConnectedSocket {
    */
   read(size, fdCount) {
     const reader = this[kReader];
-    if (reader !== null && reader.onread !== null) resumeReading(this);
+    if (reader !== null && reader.onread !== null) life.resumeReading(this);
     if (fdCount === undefined) return super.read(size);
     if (fdCount !== null) check.integer(fdCount, 'fdCount');
     if (this[kId] === 0) reader?.forget();
@@ -377,7 +377,7 @@ class USocket extends ConnectedSocket {
 
   /** As in Readable. */
   resume() {
-    if (this[kReader]?.onread) resumeReading(this);
+    if (this[kReader]?.onread) life.resumeReading(this);
     return super.resume();
   }
 
@@ -414,33 +414,6 @@ class USocket extends ConnectedSocket {
    */
   resetAndDestroy() {
     return this.destroy();
-  }
-}
-
-/** What libraries look for, and http calls, in a net.Socket's handle. */
-class HandleView {
-  constructor(socket) {
-    this.socket = socket;
-  }
-
-  get fd() {
-    return this.socket.fd;
-  }
-
-  get reading() {
-    return this.socket[kState].reading;
-  }
-
-  readStart() {
-    resumeReading(this.socket);
-  }
-
-  readStop() {
-    if (this.reading) life.stopReading(this.socket);
-  }
-
-  getAsyncId() {
-    return executionAsyncId();
   }
 }
 
@@ -496,11 +469,6 @@ function fdsRead(socket) {
   // Characters are not bytes.
   if (socket.readableEncoding !== null) return reader.fds;
   return reader.countBefore(socket[kState].bytesRead - socket.readableLength);
-}
-
-function resumeReading(socket) {
-  const { phase, reading, ended } = socket[kState];
-  if (phase === life.OPEN && !reading && !ended) life.startReading(socket);
 }
 
 /** The end, shutdown(2). As in net its outcome is known in a later turn. */
