@@ -2,11 +2,11 @@
 'use strict';
 
 const { constants } = require('os');
-const { setImmediate } = require('timers');
 const binding = require('../native/binding');
 const { descriptorOf } = require('../native/fds');
 const { demand, detachId, kId, loading, own } = require('../native/sockets');
 const { publishConnect } = require('../util/diagnostics');
+const { setImmediate } = require('../util/host');
 const check = require('../util/validate');
 const { waitForBacklog } = require('./backlog');
 const life = require('./life');

@@ -3,10 +3,10 @@
 
 const { Duplex } = require('stream');
 const { constants } = require('os');
-const { setTimeout } = require('timers');
 const binding = require('../native/binding');
 const { kId } = require('../native/sockets');
 const { codedError } = require('../util/errors');
+const { nextTick, setTimeout } = require('../util/host');
 const { kState } = require('./members');
 
 const { ECONNRESET, ENOTCONN, EPIPE } = constants.errno;
@@ -76,7 +76,7 @@ function finishClosing(socket, error, ...hadError) {
     socket[kCancelWrites](error);
   } finally {
     // Behind what these left to the next tick.
-    process.nextTick(emitClose, socket, hadError);
+    nextTick(emitClose, socket, hadError);
   }
 }
 
@@ -200,7 +200,7 @@ function isFatal(errno) {
 /** As in net: it was the peer's end that ended this side. */
 function writeAfterEnd(socket, callback) {
   const error = codedError(Error, 'EPIPE', 'This socket has been ended by the other party');
-  if (callback) process.nextTick(callback, error);
+  if (callback) nextTick(callback, error);
   socket.destroy(error);
   return false;
 }

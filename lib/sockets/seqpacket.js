@@ -2,12 +2,12 @@
 'use strict';
 
 const { ENOTCONN } = require('os').constants.errno;
-const { setImmediate } = require('timers');
 const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
 const { messageParts } = require('../native/fds');
 const { fdsToken, flag, kId, kSettled } = require('../native/sockets');
 const { codedError, systemError } = require('../util/errors');
+const { nextTick, setImmediate } = require('../util/host');
 const check = require('../util/validate');
 const { ConnectedSocket, deliver } = require('./connected');
 const connecting = require('./connecting');
@@ -272,7 +272,7 @@ shareMessageMembers(SeqpacketSocket);
 function endAfter(socket, errno) {
   if (!life.isFatal(errno) || socket[kState].sendFailure !== null) return;
   const error = life.noteSendFailure(socket, systemError(errno, 'sendmsg'));
-  process.nextTick(life.destroyAfterLastWords, socket, error);
+  nextTick(life.destroyAfterLastWords, socket, error);
 }
 
 /**

@@ -2,6 +2,7 @@
 'use strict';
 
 const { serverError } = require('../util/errors');
+const { nextTick } = require('../util/host');
 const { kMakeError } = require('./connected');
 const { listen } = require('./listen');
 const { kState } = require('./members');
@@ -42,7 +43,7 @@ class UServer extends SocketServer {
       listen(this, path, backlog, callback);
     } catch (error) {
       if (error.syscall === undefined) throw error;
-      process.nextTick(() => this.emit('error', error));
+      nextTick(() => this.emit('error', error));
     }
     return this;
   }

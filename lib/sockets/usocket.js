@@ -2,13 +2,13 @@
 'use strict';
 
 const { ENOTCONN } = require('os').constants.errno;
-const { setImmediate } = require('timers');
 const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
 const { descriptorsOf } = require('../native/fds');
 const { fdsToken, flag, kId, kSettled, lengthAt } = require('../native/sockets');
 const { runAlone } = require('../util/callback');
 const { codedError, streamError } = require('../util/errors');
+const { nextTick, setImmediate } = require('../util/host');
 const check = require('../util/validate');
 const { ConnectedSocket, deliver } = require('./connected');
 const connecting = require('./connecting');
@@ -111,7 +111,7 @@ class USocket extends ConnectedSocket {
       } catch (error) {
         // As usocket does: what the system refuses is an event.
         if (error.syscall === undefined && error.code !== 'ERR_OUT_OF_RANGE') throw error;
-        process.nextTick(() => this.destroy(error));
+        nextTick(() => this.destroy(error));
         return this;
       }
       this[kState].connectCallback = callback;
@@ -178,7 +178,7 @@ class USocket extends ConnectedSocket {
       return writer.passOn(result, () => super.write(data, encoding, wrapped));
     }
     // All of it is sent: Writable need not know.
-    if (callback) process.nextTick(callback, null);
+    if (callback) nextTick(callback, null);
     return true;
   }
 
@@ -226,7 +226,7 @@ class USocket extends ConnectedSocket {
     // Before the callbacks of what is queued behind it.
     const writer = this[kStreamWriter];
     if (!this.destroyed && writer?.callback) {
-      process.nextTick(cancelWriter, writer, error);
+      nextTick(cancelWriter, writer, error);
     }
     return super.destroy(error, callback);
   }
@@ -359,7 +359,7 @@ class USocket extends ConnectedSocket {
   on(event, listener) {
     super.on(event, listener);
     if (event === 'fds' && this[kReader]?.fds > 0) {
-      process.nextTick(emitFds, this[kReader]);
+      nextTick(emitFds, this[kReader]);
     }
     return this;
   }
