@@ -1,0 +1,102 @@
+'use strict';
+
+// Owns messages of a DgramSocket that lost their way, because their peer has no name and the socket has left it:
+// they are ECANCELED, and after that nothing of them is left, neither in the event loop nor in memory.
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const { assertIdle } = require('../helpers/idle-cpu.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
+const { runScript } = require('../helpers/node.js');
+const { onLinux } = require('../helpers/programs.js');
+const { openPair, Outcomes } = require('../helpers/sockets.js');
+const { temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
+
+describe('messages that lost their way', onLinux(), () => {
+  test('are ECANCELED, in order, and count no more', async (t) => {
+    const [one] = openPair(t);
+    const outcomes = new Outcomes();
+    let made = 0;
+    // The other end reads nothing within this turn.
+    for (; one.writableLength < 100; made++) one.send('0123456789', outcomes.callback());
+    one.disconnect();
+    assert.equal(one.writableLength, 0);
+    const codes = await outcomes.settled(made);
+    const sent = made - 10;
+    assert.deepEqual(
+      codes,
+      Array.from({ length: made }, (_, number) => [number, number < sent ? undefined : 'ECANCELED']),
+    );
+    await assertIdle('a socket whose messages were lost');
+  });
+
+  test('let the process end', async (t) => {
+    const result = await runScript(t, ({ DgramSocket }) => {
+      const [one, two] = DgramSocket.pair();
+      const codes = [];
+      while (one.writableLength < 100) one.send('0123456789', (error) => codes.push(error?.code));
+      // The other end is open, and waits for nothing.
+      two.unref();
+      one.disconnect();
+      // It receives nothing now, so what keeps the process could only be what waited.
+      process.once('beforeExit', () => {
+        const lost = codes.filter((code) => code === 'ECANCELED').length;
+        console.log(JSON.stringify([lost, one.writableLength, one.fd >= 0]));
+      });
+    });
+    assert.deepEqual(result, [10, 0, true]);
+  });
+
+  test('do not hold up later ones, to anybody', async (t) => {
+    const result = await runScript(
+      t,
+      ({ DgramSocket }, path) => {
+        const [one, two] = DgramSocket.pair();
+        two.unref();
+        let lost = 0;
+        while (one.writableLength < 100) {
+          one.send('0123456789', (error) => (lost += error?.code === 'ECANCELED'));
+        }
+        const other = new DgramSocket().bind(path);
+        one.connect(path);
+        one.disconnect();
+        let received = 0;
+        other.on('data', () => ++received === 50 && other.close());
+        for (let number = 0; number < 50; number++) one.sendTo('x', path);
+        process.once('beforeExit', () => console.log(JSON.stringify([lost, received, one.fd >= 0])));
+      },
+      [temporaryPath(t)],
+    );
+    assert.deepEqual(result, [10, 50, true]);
+  });
+
+  test('do not keep a forgotten socket from the collector', async (t) => {
+    const result = await runScript(
+      t,
+      async ({ DgramSocket }) => {
+        const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
+        const references = [];
+        const one = () => {
+          const [socket, peer] = DgramSocket.pair();
+          while (socket.writableLength < 100) socket.send('0123456789', () => {});
+          socket.disconnect();
+          references.push(new WeakRef(socket));
+          peer.close();
+        };
+        for (let count = 0; count < 20; count++) one();
+        const alive = () => references.filter((reference) => reference.deref()).length;
+        for (let turns = 0; turns < 300 && alive() > 2; turns++) {
+          await turn();
+          global.gc();
+        }
+        console.log(alive());
+      },
+      [],
+      { flags: ['--expose-gc', '--max-semi-space-size=1'] },
+    );
+    // The last may still be on a stack or in a feedback cell.
+    assert.ok(result <= 2, `${result} of 20 are kept`);
+  });
+});
