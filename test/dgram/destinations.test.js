@@ -57,7 +57,10 @@ describe('a destination', onLinux(), () => {
     name.write(second.path);
     sent.push(sendTo(sender, 'other', name));
     const texts = (await first.messages.take(50)).map(({ data }) => String(data));
-    assert.deepEqual(texts, Array.from({ length: 50 }, (_, number) => `${number}`));
+    assert.deepEqual(
+      texts,
+      Array.from({ length: 50 }, (_, number) => `${number}`),
+    );
     assert.equal(String((await second.messages.next()).data), 'other');
     await Promise.all(sent);
   });

@@ -30,7 +30,7 @@ describe('a loop over messages with descriptors', onLinux(), () => {
   for (const [how, leave] of Object.entries({
     'return()': (iterator) => iterator.return(),
     'throw()': (iterator) => iterator.throw(new Error('mine')).catch(() => {}),
-    'break': async (iterator) => {
+    break: async (iterator) => {
       for await (const { fds } of { [Symbol.asyncIterator]: () => iterator }) {
         fds.forEach(closeFd);
         break;

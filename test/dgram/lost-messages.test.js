@@ -27,7 +27,10 @@ describe('messages that lost their way', onLinux(), () => {
     const sent = made - 10;
     assert.deepEqual(
       codes,
-      Array.from({ length: made }, (_, number) => [number, number < sent ? undefined : 'ECANCELED']),
+      Array.from({ length: made }, (_, number) => [
+        number,
+        number < sent ? undefined : 'ECANCELED',
+      ]),
     );
     await assertIdle('a socket whose messages were lost');
   });
@@ -65,7 +68,9 @@ describe('messages that lost their way', onLinux(), () => {
         let received = 0;
         other.on('data', () => ++received === 50 && other.close());
         for (let number = 0; number < 50; number++) one.sendTo('x', path);
-        process.once('beforeExit', () => console.log(JSON.stringify([lost, received, one.fd >= 0])));
+        process.once('beforeExit', () =>
+          console.log(JSON.stringify([lost, received, one.fd >= 0])),
+        );
       },
       [temporaryPath(t)],
     );

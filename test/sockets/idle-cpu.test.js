@@ -135,11 +135,7 @@ const CONNECTED = {
   },
   async 'that is paused, with more to read than it may buffer'({ one, peer }) {
     one.on('data', () => {}).pause();
-    let sent = 0;
-    do {
-      sent = stuff(peer);
-      await quiet(20);
-    } while (sent > 0);
+    while (stuff(peer) > 0) await quiet(20);
   },
   async 'that went on after a pause'({ one, peer }) {
     one.on('data', () => {}).pause();

@@ -64,13 +64,17 @@ for (const [name, open] of Object.entries(OPEN)) {
   });
 }
 
-test('a signal that serves one server after the other gathers no listeners', onLinux(), async () => {
-  const { signal } = new AbortController();
-  for (let round = 0; round < 20; round++) {
-    const server = new lib.UServer({ signal }).listen(abstractName());
-    const closed = nextEvent(server, 'close');
-    server.close();
-    await closed;
-    assert.equal(countListeners(signal), 0);
-  }
-});
+test(
+  'a signal that serves one server after the other gathers no listeners',
+  onLinux(),
+  async () => {
+    const { signal } = new AbortController();
+    for (let round = 0; round < 20; round++) {
+      const server = new lib.UServer({ signal }).listen(abstractName());
+      const closed = nextEvent(server, 'close');
+      server.close();
+      await closed;
+      assert.equal(countListeners(signal), 0);
+    }
+  },
+);

@@ -141,7 +141,10 @@ describe('SIGPIPE is not raised', onLinux(), () => {
       const sources = Object.entries(SENDS).map(([name, body]) => [name, `${body}`]);
       const program = startScript(t, sendInProcess, [posixPath, sources, treatment]);
       const { signal, code, stdout, stderr } = await program.ended();
-      const lines = stdout.trimEnd().split('\n').map((line) => JSON.parse(line));
+      const lines = stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line));
       assert.equal(signal, null, `ended by ${signal} in ${lines.at(-1).name}`);
       assert.equal(code, 0, stderr);
       assert.equal(lines.length, 2 * sources.length);
