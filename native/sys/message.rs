@@ -42,9 +42,9 @@ struct Header {
 /// Where messages arrive: shared by all sockets of an environment, lent to one batch at a time.
 pub struct Receiver {
     region: Region,
+    /// What they point at is set for each call: a pointer into a Box ends when the Box is moved.
     headers: Box<[Header]>,
-    /// Only pointed at by `headers`.
-    _vectors: Box<[libc::iovec]>,
+    vectors: Box<[libc::iovec]>,
     names: Box<[UnixAddr]>,
     /// `RECEIVE_CAPACITY` bytes a slot, made when the first socket asks for control messages.
     control: Vec<usize>,
@@ -73,22 +73,14 @@ impl Receiver {
     /// Maps the region. ENOMEM where not even one slot fits in the address space.
     pub fn new() -> Result<Box<Receiver>> {
         let region = Region::new(RECEIVE_BATCH)?;
-        let mut vectors: Box<[libc::iovec]> = (0..region.slots())
+        let vectors = (0..region.slots())
             .map(|slot| libc::iovec { iov_base: region.slot(slot).cast(), iov_len: MAX_MESSAGE })
             .collect();
         let names = vec![UnixAddr::unnamed(); region.slots()].into_boxed_slice();
-        let headers = vectors
-            .iter_mut()
-            .map(|vector| {
-                // SAFETY: plain integers and pointers, for which zero is valid.
-                let mut header: Header = unsafe { zeroed() };
-                header.msg_hdr.msg_iov = vector;
-                header.msg_hdr.msg_iovlen = 1;
-                header
-            })
-            .collect();
+        // SAFETY: plain integers and pointers, for which zero is valid.
+        let headers = (0..region.slots()).map(|_| unsafe { zeroed() }).collect();
         let control = Vec::new();
-        Ok(Box::new(Receiver { region, headers, _vectors: vectors, names, control, received: 0 }))
+        Ok(Box::new(Receiver { region, headers, vectors, names, control, received: 0 }))
     }
 
     /// Receives up to `limit` messages, at least one: `recvmmsg(2)`.
@@ -108,6 +100,8 @@ impl Receiver {
             self.control = vec![0; RECEIVE_WORDS * self.headers.len()];
         }
         for (slot, header) in self.headers[..limit].iter_mut().enumerate() {
+            header.msg_hdr.msg_iov = &raw mut self.vectors[slot];
+            header.msg_hdr.msg_iovlen = 1;
             let name = self.names[slot].as_mut_ptr().cast();
             header.msg_hdr.msg_name = if names { name } else { ptr::null_mut() };
             header.msg_hdr.msg_namelen = if names { UnixAddr::capacity() } else { 0 };
@@ -152,14 +146,14 @@ impl Receiver {
         let header = &mut self.headers[index];
         let asked = !header.msg_hdr.msg_control.is_null();
         let beside = if asked {
-            let start = header.msg_hdr.msg_control.cast_const().cast::<u8>();
             // Not a usize on every system.
             #[allow(clippy::unnecessary_cast)]
             let len = (header.msg_hdr.msg_controllen as usize).min(RECEIVE_CAPACITY);
             // Not a second time.
             header.msg_hdr.msg_control = ptr::null_mut();
+            let start = self.control[index * RECEIVE_WORDS..].as_ptr().cast();
             // SAFETY: the kernel wrote `len` bytes of control messages there.
-            unsafe { Received::decode(std::slice::from_raw_parts(start, len)) }
+            unsafe { Received::decode(ptr::slice_from_raw_parts(start, len)) }
         } else {
             Received::default()
         };
