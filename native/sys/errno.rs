@@ -49,11 +49,14 @@ named! {
     NAMETOOLONG = libc::ENAMETOOLONG,
     NFILE = libc::ENFILE,
     NOBUFS = libc::ENOBUFS,
+    NODATA = libc::ENODATA,
     NOENT = libc::ENOENT,
     NOMEM = libc::ENOMEM,
+    NOPROTOOPT = libc::ENOPROTOOPT,
     NOSYS = libc::ENOSYS,
     NOTCONN = libc::ENOTCONN,
     PROTOTYPE = libc::EPROTOTYPE,
+    RANGE = libc::ERANGE,
     TOOMANYREFS = libc::ETOOMANYREFS,
 }
 

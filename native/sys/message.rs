@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
 
 use crate::sys::ancillary::{RECEIVE_CAPACITY, RECEIVE_WORDS, Received, Rights};
+use crate::sys::descriptor::close_passed;
 use crate::sys::errno::{Result, syscall};
 use crate::sys::receive_memory::{KEEP, MAX_MESSAGE, Region};
 use crate::sys::unix_addr::UnixAddr;
@@ -191,7 +192,7 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         // Descriptors of messages that nobody looked at.
         for index in 0..self.received {
-            drop(self.message(index));
+            close_passed(self.message(index).beside.fds);
         }
     }
 }
@@ -313,7 +314,7 @@ unsafe fn header_for(message: &Outgoing<'_>, vector: &mut libc::iovec) -> libc::
 mod tests {
     use super::*;
     use crate::sys::errno::Errno;
-    use crate::sys::socket;
+    use crate::sys::{socket, stream};
     use socket2::Type;
     use std::os::fd::AsFd;
 
@@ -395,5 +396,46 @@ mod tests {
         };
         assert!(sent > 0 && end == Errno::AGAIN);
         assert_eq!(send_now(left.as_fd(), b"x"), Err(Errno::AGAIN));
+    }
+
+    /// Whether SIGPIPE waits for this thread, which has blocked it.
+    fn is_signalled() -> bool {
+        // SAFETY: a set of signals is plain data, which the calls fill.
+        unsafe {
+            let mut waiting = zeroed();
+            assert_eq!(libc::sigpending(&mut waiting), 0);
+            libc::sigismember(&waiting, libc::SIGPIPE) == 1
+        }
+    }
+
+    #[test]
+    fn sending_to_who_has_gone_raises_no_signal() {
+        // SAFETY: as above; the mask is this thread's.
+        unsafe {
+            let mut pipe = zeroed();
+            libc::sigemptyset(&mut pipe);
+            libc::sigaddset(&mut pipe, libc::SIGPIPE);
+            assert_eq!(libc::pthread_sigmask(libc::SIG_BLOCK, &pipe, ptr::null_mut()), 0);
+        }
+        let bytes = [7; 8];
+        let rights = Rights::new(&[1]).unwrap();
+        let with_rights = Outgoing { rights: Some(&rights), ..outgoing(&bytes) };
+        let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: 8 };
+        for kind in [Type::STREAM, Type::SEQPACKET] {
+            let (left, _) = socket::pair(kind).unwrap();
+            let fd = left.as_fd();
+            // SAFETY: live slices.
+            let sent = unsafe {
+                [
+                    send(fd, &outgoing(&bytes)).err(),
+                    send(fd, &with_rights).err(),
+                    send_many(fd, &[outgoing(&bytes)]).err(),
+                    stream::send(fd, bytes.as_ptr(), 8).err(),
+                    stream::send_parts(fd, &[part], Some(&rights)).err(),
+                ]
+            };
+            assert!(sent.iter().all(Option::is_some), "{sent:?}");
+            assert!(!is_signalled());
+        }
     }
 }
