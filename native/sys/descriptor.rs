@@ -38,11 +38,7 @@ pub fn borrow<'a>(fd: RawFd) -> Result<BorrowedFd<'a>> {
 
 /// What `fd` is; EBADF where it is not open.
 pub fn describe(fd: BorrowedFd<'_>) -> Result<Description> {
-    let mut stat = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: room for one stat.
-    unsafe { syscall!(fstat(fd.as_raw_fd(), stat.as_mut_ptr())) }?;
-    // SAFETY: fstat succeeded, so it is filled.
-    let mode = unsafe { stat.assume_init() }.st_mode;
+    let mode = stat(fd)?.st_mode;
     // SAFETY: a plain call on an open descriptor.
     let flags = unsafe { syscall!(fcntl(fd.as_raw_fd(), libc::F_GETFL)) }?;
     let kind = match mode & libc::S_IFMT {
@@ -63,6 +59,15 @@ pub fn describe(fd: BorrowedFd<'_>) -> Result<Description> {
         access: flags & libc::O_ACCMODE,
         is_ipv6: matches!(kind, "tcp" | "udp") && domain(fd) == Some(Domain::IPV6),
     })
+}
+
+/// `fstat(2)`
+pub fn stat(fd: BorrowedFd<'_>) -> Result<libc::stat> {
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: room for one stat.
+    unsafe { syscall!(fstat(fd.as_raw_fd(), stat.as_mut_ptr())) }?;
+    // SAFETY: fstat succeeded, so it is filled.
+    Ok(unsafe { stat.assume_init() })
 }
 
 fn is_terminal(fd: BorrowedFd<'_>) -> bool {

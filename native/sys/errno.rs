@@ -55,6 +55,8 @@ named! {
     NOPROTOOPT = libc::ENOPROTOOPT,
     NOSYS = libc::ENOSYS,
     NOTCONN = libc::ENOTCONN,
+    NOTDIR = libc::ENOTDIR,
+    PERM = libc::EPERM,
     PROTOTYPE = libc::EPROTOTYPE,
     RANGE = libc::ERANGE,
     TOOMANYREFS = libc::ETOOMANYREFS,

@@ -5,6 +5,7 @@ pub mod blocking;
 pub mod descriptor;
 pub mod errno;
 pub mod message;
+pub mod name;
 // Asked for by what is above as it comes to need it.
 #[allow(dead_code)]
 pub mod peer;

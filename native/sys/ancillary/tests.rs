@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::*;
+use crate::testing::own_thread::with_own_descriptors;
 use crate::testing::random::Random;
 use std::os::fd::{AsRawFd, IntoRawFd};
 
@@ -12,23 +13,6 @@ fn bytes(rights: &Rights) -> Vec<u8> {
 
 fn open() -> RawFd {
     std::fs::File::open("/dev/null").unwrap().into_raw_fd()
-}
-
-/// With a number that tests which run beside this one are not given once it is free.
-fn open_high() -> RawFd {
-    let low = open();
-    // Miri runs tests one after the other, and gives the lowest number whatever is asked for.
-    if cfg!(miri) {
-        return low;
-    }
-    // SAFETY: both calls are harmless on a descriptor of ours.
-    let high = unsafe {
-        let high = libc::fcntl(low, libc::F_DUPFD_CLOEXEC, 600);
-        libc::close(low);
-        high
-    };
-    assert!(high >= 600);
-    high
 }
 
 fn is_open(fd: RawFd) -> bool {
@@ -51,30 +35,34 @@ fn messages_are_laid_out_as_the_c_library_says() {
 
 #[test]
 fn what_is_encoded_is_decoded_and_owned() {
-    let sent: Vec<RawFd> = (0..MAX_FDS).map(|_| open_high()).collect();
-    let encoded = bytes(&Rights::new(&sent).unwrap());
-    assert!(encoded.len() <= RECEIVE_CAPACITY);
-    // SAFETY: the descriptors are ours and nobody else closes them.
-    let received = unsafe { Received::decode(&raw const encoded[..]) };
-    assert_eq!(received.fds.iter().map(|fd| fd.as_raw_fd()).collect::<Vec<_>>(), sent);
-    let (first, last) = (sent[0], sent[MAX_FDS - 1]);
-    assert!(is_open(first) && is_open(last));
-    drop(received);
-    assert!(!is_open(first) && !is_open(last));
+    with_own_descriptors(|| {
+        let sent: Vec<RawFd> = (0..MAX_FDS).map(|_| open()).collect();
+        let encoded = bytes(&Rights::new(&sent).unwrap());
+        assert!(encoded.len() <= RECEIVE_CAPACITY);
+        // SAFETY: the descriptors are ours and nobody else closes them.
+        let received = unsafe { Received::decode(&raw const encoded[..]) };
+        assert_eq!(received.fds.iter().map(|fd| fd.as_raw_fd()).collect::<Vec<_>>(), sent);
+        let (first, last) = (sent[0], sent[MAX_FDS - 1]);
+        assert!(is_open(first) && is_open(last));
+        drop(received);
+        assert!(!is_open(first) && !is_open(last));
+    });
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 fn credentials_go_beside_descriptors() {
-    let fd = open();
-    let sender = Credentials { pid: 7, uid: 8, gid: u32::MAX };
-    for (fds, claimed) in [(vec![], Some(sender)), (vec![fd], Some(sender)), (vec![], None)] {
-        let encoded = bytes(&Rights::with_credentials(&fds, claimed).unwrap());
-        // SAFETY: the descriptor is ours, and is decoded once.
-        let received = unsafe { Received::decode(&raw const encoded[..]) };
-        assert_eq!((received.fds.len(), received.credentials), (fds.len(), claimed));
-    }
-    assert!(!is_open(fd));
+    with_own_descriptors(|| {
+        let fd = open();
+        let sender = Credentials { pid: 7, uid: 8, gid: u32::MAX };
+        for (fds, claimed) in [(vec![], Some(sender)), (vec![fd], Some(sender)), (vec![], None)] {
+            let encoded = bytes(&Rights::with_credentials(&fds, claimed).unwrap());
+            // SAFETY: the descriptor is ours, and is decoded once.
+            let received = unsafe { Received::decode(&raw const encoded[..]) };
+            assert_eq!((received.fds.len(), received.credentials), (fds.len(), claimed));
+        }
+        assert!(!is_open(fd));
+    });
 }
 
 #[test]
@@ -84,66 +72,67 @@ fn more_than_the_kernel_takes_is_refused() {
 
 #[test]
 fn broken_lengths_end_the_walk() {
-    let fd = open();
-    let whole = bytes(&Rights::new(&[fd]).unwrap());
-    for cut in 0..HEADER + size_of::<RawFd>() {
-        // SAFETY: too short to hold the descriptor, so none is taken over.
-        assert!(unsafe { Received::decode(&whole[..cut]) }.fds.is_empty());
-    }
-    for lie in [0usize, 1, HEADER - 1, whole.len() + 1, usize::MAX] {
-        let mut lying = whole.clone();
-        lying[..size_of::<usize>()].copy_from_slice(&lie.to_ne_bytes());
-        // SAFETY: the length is wrong, so nothing is taken over.
-        assert!(unsafe { Received::decode(&raw const lying[..]) }.fds.is_empty());
-    }
-    assert!(is_open(fd));
+    with_own_descriptors(|| {
+        let fd = open();
+        let whole = bytes(&Rights::new(&[fd]).unwrap());
+        for cut in 0..HEADER + size_of::<RawFd>() {
+            // SAFETY: too short to hold the descriptor, so none is taken over.
+            assert!(unsafe { Received::decode(&whole[..cut]) }.fds.is_empty());
+        }
+        for lie in [0usize, 1, HEADER - 1, whole.len() + 1, usize::MAX] {
+            let mut lying = whole.clone();
+            lying[..size_of::<usize>()].copy_from_slice(&lie.to_ne_bytes());
+            // SAFETY: the length is wrong, so nothing is taken over.
+            assert!(unsafe { Received::decode(&raw const lying[..]) }.fds.is_empty());
+        }
+        assert!(is_open(fd));
+    });
 }
 
 #[test]
 fn duplicates_are_all_or_nothing() {
-    let fd = open();
-    assert_eq!(duplicate(&[fd, -1]).err(), Some(Errno::BADF));
-    assert_eq!(duplicate(&[fd, 1 << 29]).err(), Some(Errno::BADF));
-    let copy = duplicate(&[fd]).unwrap();
-    assert_ne!(copy[0].as_raw_fd(), fd);
+    with_own_descriptors(|| {
+        let fd = open();
+        assert_eq!(duplicate(&[fd, -1]).err(), Some(Errno::BADF));
+        assert_eq!(duplicate(&[fd, 1 << 29]).err(), Some(Errno::BADF));
+        let copy = duplicate(&[fd]).unwrap();
+        assert_ne!(copy[0].as_raw_fd(), fd);
+    });
 }
 
 /// The first duplicate would get the lowest free number: that of the one that is closed.
 #[test]
-#[cfg(all(target_os = "linux", not(miri)))]
 fn a_closed_descriptor_is_not_replaced_by_the_first_duplicate() {
-    let duplicated = std::thread::spawn(|| {
-        // A table of its own: other tests take and give back numbers, too.
-        // SAFETY: this thread ends with the closure, and uses no descriptor it does not make.
-        let _ = unsafe { libc::unshare(libc::CLONE_FILES) };
+    with_own_descriptors(|| {
         let (open, closed) = (open(), open());
         // SAFETY: a descriptor of ours. It leaves the lowest free number.
         unsafe { libc::close(closed) };
-        duplicate(&[open, closed]).err()
+        assert_eq!(duplicate(&[open, closed]).err(), Some(Errno::BADF));
     });
-    assert_eq!(duplicated.join().unwrap(), Some(Errno::BADF));
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 fn whatever_carries_a_descriptor_is_owned() {
-    let fds = [open_high(), open_high(), open_high(), open_high()];
-    let mut control = Vec::new();
-    let number = |fd: RawFd| fd.to_ne_bytes();
-    push_message(&mut control, (libc::SOL_SOCKET, libc::SCM_RIGHTS), &number(fds[0]));
-    push_message(&mut control, (libc::SOL_SOCKET, SCM_PIDFD), &number(fds[1]));
-    push_message(&mut control, (libc::SOL_SOCKET, SCM_SECURITY), b"a:label\0");
-    push_message(&mut control, (libc::SOL_SOCKET, libc::SCM_RIGHTS), &number(fds[2]));
-    push_message(&mut control, (libc::SOL_SOCKET, 64), &[0; 16]);
-    push_message(&mut control, (libc::SOL_SOCKET, SCM_PIDFD), &number(fds[3]));
-    // SAFETY: the descriptors are ours and nobody else closes them.
-    let received = unsafe { Received::decode(&raw const control[..]) };
-    let numbers: Vec<_> = received.fds.iter().map(AsRawFd::as_raw_fd).collect();
-    assert_eq!(numbers, [fds[0], fds[2]]);
-    assert!(received.has_timestamp && !is_open(fds[1]));
-    assert_eq!(received.pidfd.as_ref().map(AsRawFd::as_raw_fd), Some(fds[3]));
-    drop(received);
-    assert!(fds.iter().all(|fd| !is_open(*fd)));
+    with_own_descriptors(|| {
+        let fds = [open(), open(), open(), open()];
+        let mut control = Vec::new();
+        let number = |fd: RawFd| fd.to_ne_bytes();
+        push_message(&mut control, (libc::SOL_SOCKET, libc::SCM_RIGHTS), &number(fds[0]));
+        push_message(&mut control, (libc::SOL_SOCKET, SCM_PIDFD), &number(fds[1]));
+        push_message(&mut control, (libc::SOL_SOCKET, SCM_SECURITY), b"a:label\0");
+        push_message(&mut control, (libc::SOL_SOCKET, libc::SCM_RIGHTS), &number(fds[2]));
+        push_message(&mut control, (libc::SOL_SOCKET, 64), &[0; 16]);
+        push_message(&mut control, (libc::SOL_SOCKET, SCM_PIDFD), &number(fds[3]));
+        // SAFETY: the descriptors are ours and nobody else closes them.
+        let received = unsafe { Received::decode(&raw const control[..]) };
+        let numbers: Vec<_> = received.fds.iter().map(AsRawFd::as_raw_fd).collect();
+        assert_eq!(numbers, [fds[0], fds[2]]);
+        assert!(received.has_timestamp && !is_open(fds[1]));
+        assert_eq!(received.pidfd.as_ref().map(AsRawFd::as_raw_fd), Some(fds[3]));
+        drop(received);
+        assert!(fds.iter().all(|fd| !is_open(*fd)));
+    });
 }
 
 #[test]
@@ -179,24 +168,26 @@ fn a_sender_of_whom_the_kernel_knows_nothing_is_absent() {
 /// Miri sees if it is: the kernel does not write padding into memory that is fresh.
 #[test]
 fn padding_that_was_never_written_is_not_read() {
-    let fd = open();
-    let written = bytes(&Rights::new(&[fd]).unwrap());
-    let mut room = vec![std::mem::MaybeUninit::<u8>::uninit(); 2 * written.len()];
-    for start in [0, written.len()] {
-        let len = HEADER + size_of::<RawFd>();
-        for (slot, byte) in room[start..][..len].iter_mut().zip(&written) {
-            slot.write(*byte);
+    with_own_descriptors(|| {
+        let fd = open();
+        let written = bytes(&Rights::new(&[fd]).unwrap());
+        let mut room = vec![std::mem::MaybeUninit::<u8>::uninit(); 2 * written.len()];
+        for start in [0, written.len()] {
+            let len = HEADER + size_of::<RawFd>();
+            for (slot, byte) in room[start..][..len].iter_mut().zip(&written) {
+                slot.write(*byte);
+            }
+            // The second is no descriptor.
+            if start > 0 {
+                let kind = std::mem::offset_of!(libc::cmsghdr, cmsg_type);
+                room[start + kind].write(77);
+            }
         }
-        // The second is no descriptor.
-        if start > 0 {
-            let kind = std::mem::offset_of!(libc::cmsghdr, cmsg_type);
-            room[start + kind].write(77);
-        }
-    }
-    let control = std::ptr::slice_from_raw_parts(room.as_ptr().cast(), room.len());
-    // SAFETY: written but for the padding, and decoded once.
-    assert_eq!(unsafe { Received::decode(control) }.fds.len(), 1);
-    assert!(!is_open(fd));
+        let control = std::ptr::slice_from_raw_parts(room.as_ptr().cast(), room.len());
+        // SAFETY: written but for the padding, and decoded once.
+        assert_eq!(unsafe { Received::decode(control) }.fds.len(), 1);
+        assert!(!is_open(fd));
+    });
 }
 
 /// Lets go of descriptors that were made up.
