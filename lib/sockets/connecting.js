@@ -28,7 +28,9 @@ function open(socket) {
 /** The same where nobody was told to wait for it: reading starts as net's does. */
 function start(socket) {
   open(socket);
-  if (wantsData(socket)) startReading(socket);
+  if (!wantsData(socket)) return;
+  socket[kState].reading = true;
+  demand(binding.setReading(socket[kId], 1), 'epoll_ctl');
 }
 
 /** Makes a socket from its plan: of a connection that was accepted, or of an `fd` that was given. */
