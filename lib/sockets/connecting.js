@@ -25,10 +25,19 @@ function open(socket) {
   socket[kPrepare](socket[kId]);
 }
 
-/** The same where nobody was told to wait for it: reading starts as net's does. */
+/**
+ * The same where nobody was told to wait for it: reading starts as net's does.
+ *
+ * @throws {Error} of epoll_ctl(2): nobody could listen for an `'error'` yet
+ */
 function start(socket) {
   open(socket);
-  if (wantsData(socket)) startReading(socket);
+  if (!wantsData(socket)) return;
+  const status = binding.setReading(socket[kId], 1);
+  if (status < 0) throw socket[kMakeError](status, 'epoll_ctl');
+  const state = socket[kState];
+  state.wantsData = false;
+  state.reading = true;
 }
 
 /** Makes a socket from its plan: of a connection that was accepted, or of an `fd` that was given. */

@@ -2,7 +2,7 @@
 'use strict';
 
 const { serverError } = require('../util/errors');
-const { kMakeError } = require('./connected');
+const { kMakeError } = require('./life');
 const { listen } = require('./listen');
 const { kState } = require('./members');
 const { SocketServer } = require('./server');
