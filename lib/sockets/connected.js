@@ -105,6 +105,7 @@ class ConnectedSocket extends Duplex {
     const state = this[kState];
     state.reading = false;
     state.ended = true;
+    life.finishNow(state);
     if (state.sendFailure !== null) return;
     this.push(null);
     // Nothing is buffered: 'end' must not wait for a reader.

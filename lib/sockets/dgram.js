@@ -48,14 +48,14 @@ class DgramSocket extends EventEmitter {
     super();
     // node-unix-socket ignores what it does not know.
     const given = options instanceof DgramPlan || !check.isOptions(options) ? {} : options;
-    const { fd, ...others } = check.optionsObject(given);
-    const plan = options instanceof DgramPlan ? options : new DgramPlan(others);
+    const checked = check.optionsObject(given);
+    const plan = options instanceof DgramPlan ? options : new DgramPlan(checked);
     this[kId] = 0;
     this[kState] = new DgramState(plan);
     this[kWriter] = new MessageWriter(this, plan.writableHighWaterMark, plan.maxWaitingFds);
     // Until a sender has a name, the unnamed one is the sender.
     this[kSenderName] = null;
-    open(this, plan, fd);
+    open(this, plan, checked.fd);
     if (plan.signal) this[kState].stopListening = check.onAbort(plan.signal, () => this.close());
   }
 
@@ -202,6 +202,7 @@ class DgramSocket extends EventEmitter {
       throw codedError(TypeError, 'ERR_INVALID_ARG_TYPE', text);
     }
     if (path !== undefined && typeof path !== 'function') {
+      check.optionalCallback(callback);
       return sendToShort(this, message, path, callback);
     }
     if (typeof path === 'function') callback = path;

@@ -3,7 +3,7 @@
 
 const { serverError } = require('../util/errors');
 const { nextTick } = require('../util/host');
-const { kMakeError } = require('./connected');
+const { kMakeError } = require('./life');
 const { listen } = require('./listen');
 const { kState } = require('./members');
 const { SocketServer } = require('./server');
