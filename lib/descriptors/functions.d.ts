@@ -6,7 +6,8 @@ import type { Server as NetServer, Socket as NetSocket } from 'node:net';
 import type { Descriptor, MessageData } from '../sockets/common.js';
 import type { DgramSocket } from '../sockets/dgram.js';
 import type { SeqpacketServer, SeqpacketSocket } from '../sockets/seqpacket.js';
-import type { UServer, USocket } from '../sockets/usocket.js';
+import type { UServer } from '../sockets/userver.js';
+import type { USocket } from '../sockets/usocket.js';
 import pairOfSockets = require('./socketpair.js');
 
 /**
@@ -85,7 +86,10 @@ export type FdType =
  */
 export declare function fdType(fd: Descriptor): FdType;
 
-/** What {@link fromFd} makes. */
+/**
+ * What {@link fromFd} makes. A property tells them apart: `'sendTo' in made` is a DgramSocket,
+ * `'listening' in made` a server, `'writeWithFds' in made` a USocket; `instanceof` does, too.
+ */
 export type FromFd =
   | USocket
   | UServer

@@ -1,17 +1,21 @@
 // Owns the types of functions about descriptors.
 
-import { createServer } from 'node:net';
+import type { Socket as UdpSocket } from 'node:dgram';
+import type { EventEmitter } from 'node:events';
+import type { ReadStream, WriteStream } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
 import {
   createReuseportFd,
   drainServer,
   fdType,
+  fromFd,
   listenFds,
   memfd,
   socketpair,
   DgramSocket,
   SeqpacketServer,
 } from 'afunix';
-import type { FdType, ListenFd } from 'afunix';
+import type { FdType, FromFd, ListenFd, SeqpacketSocket, UServer, USocket } from 'afunix';
 import pair = require('afunix/socketpair');
 import { exactly } from './expect.js';
 
@@ -60,6 +64,17 @@ createReuseportFd(80, '::', { ipv6Only: true });
 createServer().listen({ fd: createReuseportFd(8080, '127.0.0.1', { type: 'tcp' }) });
 // @ts-expect-error TCP or UDP
 createReuseportFd(80, '::', { type: 'unix' });
+
+const made = fromFd(3);
+exactly<FromFd>()(made);
+if ('sendTo' in made) exactly<DgramSocket>()(made);
+else if ('writeWithFds' in made) exactly<USocket>()(made);
+else if ('getInternalReadBufferSize' in made) exactly<SeqpacketSocket>()(made);
+else if ('listening' in made) exactly<UServer | SeqpacketServer | Server>()(made);
+else exactly<Socket | UdpSocket | ReadStream | WriteStream>()(made);
+exactly<Socket>()(fromFd<Socket>(3));
+// @ts-expect-error it makes none of these
+fromFd<EventEmitter>(3);
 
 exactly<Promise<void>>()(drainServer(createServer()));
 void drainServer(createServer(), { grace: 100 });
