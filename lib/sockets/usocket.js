@@ -48,6 +48,8 @@ class USocketPlan extends ConnectedPlan {
     this.timeout = options.timeout;
     /** Whether 'connected' is an event, as usocket has it. */
     this.emitsConnected = true;
+    /** From this length on every write takes Writable's way, whose result is what net's is. */
+    this.indirectLength = Infinity;
   }
 }
 
@@ -172,7 +174,9 @@ class USocket extends ConnectedSocket {
       return writer.writeWithFds(data, encoding, fds, callback);
     }
     this[kState].bytesWritten += bytesIn(data, encoding);
-    if (!writer.isIdle()) return super.write(data, encoding, writer.wrap(callback));
+    if (!writer.isIdle() || data.length >= this[kState].plan.indirectLength) {
+      return super.write(data, encoding, writer.wrap(callback));
+    }
     const result =
       typeof data === 'string' ? writer.attemptString(data, encoding) : writer.attempt(data);
     if (result !== 0) {
