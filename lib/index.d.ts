@@ -15,6 +15,7 @@ export type {
 export * from './compat/unix-dgram.js';
 export * from './sockets/dgram.js';
 export * from './descriptors/functions.js';
+export * from './net/serve.js';
 export * from './sockets/seqpacket.js';
 export type { ListenOptions, ServerOptions } from './sockets/server.js';
 export * from './sockets/usocket.js';
