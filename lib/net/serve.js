@@ -66,7 +66,7 @@ class Front {
   }
 
   /** Begins to listen. */
-  start(path, options, callback) {
+  start(options, callback) {
     const { web } = this;
     const { signal, ...rest } = options;
     const kept = KEPT.filter((name) => web[name] !== undefined).map((name) => [name, web[name]]);
@@ -92,7 +92,7 @@ class Front {
     this.listener = listener;
     this.open.add(listener);
     // As in net: what is aborted already listens to nothing, and is closed.
-    if (!signal?.aborted) listener.listen(path === undefined ? rest : { ...rest, path });
+    if (!signal?.aborted) listener.listen(rest);
     if (callback) web.once('listening', callback);
     const stop = signal === undefined ? null : check.onAbort(signal, () => web.close());
     if (stop !== null) listener.once('close', stop);
@@ -175,6 +175,12 @@ function webServerOf(server) {
   throw invalidType('server', 'an http, https or http2 server or a function', server);
 }
 
+/** What serve() is given in place of options; a number would be a port. */
+function optionsOf(path) {
+  if (check.isOptions(path)) return check.optionsObject(path);
+  return { __proto__: null, [typeof path === 'number' ? 'port' : 'path']: path };
+}
+
 /**
  * Puts an http, https or http2 server on a Unix path, as if it listened there itself.
  *
@@ -192,13 +198,12 @@ function webServerOf(server) {
 function serve(server, path, callback) {
   const web = webServerOf(server);
   check.optionalCallback(callback);
-  const isOptions = check.isOptions(path);
-  const options = isOptions ? check.optionsObject(path) : { __proto__: null };
+  const options = optionsOf(path);
   check.optionalSignal(options.signal);
   if (web.listening || fronts.get(web)?.listener) throw alreadyListens();
   const front = fronts.get(web) ?? new Front(web);
   try {
-    front.start(isOptions ? undefined : path, options, callback);
+    front.start(options, callback);
   } catch (error) {
     // An argument that does not suit.
     front.forget(front.listener);
