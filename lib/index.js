@@ -8,6 +8,7 @@ const { DgramSocket } = require('./sockets/dgram');
 const { closeFd } = require('./native/fds');
 const { fromFd } = require('./descriptors/from-fd');
 const { memfd } = require('./descriptors/memfd');
+const { serve } = require('./net/serve');
 const { createReuseportFd, drainServer } = require('./descriptors/reuseport');
 const { SeqpacketServer, SeqpacketSocket } = require('./sockets/seqpacket');
 const socketpair = require('./descriptors/socketpair');
@@ -28,5 +29,6 @@ module.exports = {
   fromFd,
   listenFds,
   memfd,
+  serve,
   socketpair,
 };

@@ -15,6 +15,7 @@ export const {
   fromFd,
   listenFds,
   memfd,
+  serve,
   socketpair,
 } = afunix;
 export default afunix;
