@@ -11,10 +11,13 @@ export const {
   createReuseportFd,
   createSocket,
   drainServer,
+  dup,
   fdType,
+  fileHandle,
   fromFd,
   listenFds,
   memfd,
+  sdNotify,
   socketpair,
 } = afunix;
 export default afunix;

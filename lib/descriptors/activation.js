@@ -3,6 +3,7 @@
 
 const binding = require('../native/binding');
 const { codedError, invalidType } = require('../util/errors');
+const { memberOf } = require('../util/options');
 const check = require('../util/validate');
 
 /** Where they start, SD_LISTEN_FDS_START. */
@@ -27,7 +28,7 @@ const NO_NAME = 'unknown';
 function listenFds(names = undefined, options = undefined) {
   if (check.isOptions(names) && options === undefined) [names, options] = [undefined, names];
   const wanted = names === undefined ? undefined : nameList(names);
-  const { unset } = check.optionsObject(options);
+  const unset = memberOf(check.optionsObject(options), 'unset');
   const mustUnset = check.optionalBoolean(unset, 'options.unset', false);
   try {
     const found = handedOver();
@@ -58,14 +59,12 @@ function handedOver() {
   if (LISTEN_FDNAMES !== undefined && names.length !== count) {
     throw malformed('LISTEN_FDNAMES', LISTEN_FDNAMES, `has not ${count} names, as LISTEN_FDS says`);
   }
-  const found = [];
   for (let fd = FIRST; fd < FIRST + count; fd++) {
     if (binding.setCloexec(fd) !== 0) {
       throw malformed('LISTEN_FDS', LISTEN_FDS, `promises descriptor ${fd}, which is not open`);
     }
-    found.push({ fd, name: names[fd - FIRST] ?? NO_NAME });
   }
-  return found;
+  return Array.from({ length: count }, (_, at) => ({ fd: FIRST + at, name: names[at] ?? NO_NAME }));
 }
 
 function decimal(variable, text) {

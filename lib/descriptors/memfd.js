@@ -4,6 +4,7 @@
 const { Buffer } = require('buffer');
 const binding = require('../native/binding');
 const { invalidValue } = require('../util/errors');
+const { membersOf } = require('../util/options');
 const check = require('../util/validate');
 const { succeeded } = require('../native/results');
 
@@ -27,8 +28,8 @@ const MAX_NAME = 249;
  */
 function memfd(data = '', options = undefined) {
   const bytes = check.messageBytes(data, 'data');
-  const { name = 'afunix', seal } = check.optionsObject(options);
-  const nameBytes = fileName(name);
+  const { name, seal } = membersOf(check.optionsObject(options), ['name', 'seal']);
+  const nameBytes = fileName(name === undefined ? 'afunix' : name);
   const sealed = check.optionalBoolean(seal, 'options.seal', false);
   return succeeded(binding.memfd(nameBytes, bytes, +sealed));
 }
