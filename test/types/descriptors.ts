@@ -17,6 +17,7 @@ import {
   SeqpacketServer,
 } from 'afunix';
 import type { FdType, ListenFd } from 'afunix';
+import descriptors = require('afunix/descriptors');
 import pair = require('afunix/socketpair');
 import { exactly } from './expect.js';
 
@@ -85,3 +86,6 @@ exactly<boolean>()(sdNotify('READY=1'));
 sdNotify('FDSTORE=1', { fds: [createServer(), 3], timeout: 100 });
 // @ts-expect-error a state is a string
 sdNotify({ READY: 1 });
+
+exactly<typeof socketpair>()(descriptors.socketpair);
+exactly<number>()(descriptors.memfd('x'));
