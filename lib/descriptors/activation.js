@@ -3,7 +3,6 @@
 
 const binding = require('../native/binding');
 const { codedError, invalidType } = require('../util/errors');
-const { memberOf } = require('../util/options');
 const check = require('../util/validate');
 
 /** Where they start, SD_LISTEN_FDS_START. */
@@ -28,7 +27,7 @@ const NO_NAME = 'unknown';
 function listenFds(names = undefined, options = undefined) {
   if (check.isOptions(names) && options === undefined) [names, options] = [undefined, names];
   const wanted = names === undefined ? undefined : nameList(names);
-  const unset = memberOf(check.optionsObject(options), 'unset');
+  const { unset } = check.optionsObject(options);
   const mustUnset = check.optionalBoolean(unset, 'options.unset', false);
   try {
     const found = handedOver();

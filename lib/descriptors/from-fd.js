@@ -38,7 +38,7 @@ const EEXIST = -constants.errno.EEXIST;
  * | `'tty'`            |                   | `tty.ReadStream`, or `tty.WriteStream`            |
  * | file, device       |                   | `fs.ReadStream`; `fs.WriteStream` if write-only   |
  *
- * A server listens already: add a `'connection'` listener in the same turn.
+ * A net.Server accepts at once: add a `'connection'` listener in the same turn.
  *
  * @param {number | { fd: number } | FileHandle} fd - as `listenFds()` returns them, too
  * @param {object} [options] - for the object's constructor
@@ -48,7 +48,7 @@ const EEXIST = -constants.errno.EEXIST;
 function fromFd(fd, options) {
   const number = descriptorOf(fd);
   // Before anything has the descriptor: net looks at it afterwards.
-  const rest = { __proto__: null, ...check.optionsObject(options) };
+  const rest = check.optionsObject(options);
   check.optionalSignal(rest.signal);
   const { type, ...found } = describeFd(number);
   const make = makers[type];

@@ -135,7 +135,7 @@ export type FromFd =
 
 /**
  * The object that fits a descriptor, usually one that another process passed; it owns the
- * descriptor from here on. Servers listen already: add a `'connection'` listener in the same turn.
+ * descriptor from here on. A net.Server accepts at once: add a `'connection'` listener in the same turn.
  *
  * The type parameter is what you know it to be: `fromFd<net.Socket>(fd)`.
  *

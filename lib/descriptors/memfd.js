@@ -4,7 +4,6 @@
 const { Buffer } = require('buffer');
 const binding = require('../native/binding');
 const { invalidValue } = require('../util/errors');
-const { membersOf } = require('../util/options');
 const check = require('../util/validate');
 const { succeeded } = require('../native/results');
 
@@ -28,8 +27,8 @@ const MAX_NAME = 249;
  */
 function memfd(data = '', options = undefined) {
   const bytes = check.messageBytes(data, 'data');
-  const { name, seal } = membersOf(check.optionsObject(options), ['name', 'seal']);
-  const nameBytes = fileName(name === undefined ? 'afunix' : name);
+  const { name = 'afunix', seal } = check.optionsObject(options);
+  const nameBytes = fileName(name);
   const sealed = check.optionalBoolean(seal, 'options.seal', false);
   return succeeded(binding.memfd(nameBytes, bytes, +sealed));
 }

@@ -4,7 +4,6 @@
 const { descriptorsOf } = require('../native/fds');
 const posix = require('../posix');
 const { codedError, invalidValue } = require('../util/errors');
-const { membersOf } = require('../util/options');
 const check = require('../util/validate');
 
 /** Waits until the manager has worked off what came before: has to be alone in its message. */
@@ -35,9 +34,8 @@ function sdNotify(state, options = undefined) {
   if (state === '' || state.includes('\0')) {
     throw invalidValue('state', state, 'must not be empty, nor have null bytes');
   }
-  const given = membersOf(check.optionsObject(options), ['fds', 'timeout']);
-  const fds = descriptorsOf(given.fds, 'options.fds');
-  const { timeout = DEFAULT_TIMEOUT } = given;
+  const { fds: holders, timeout = DEFAULT_TIMEOUT } = check.optionsObject(options);
+  const fds = descriptorsOf(holders, 'options.fds');
   check.integer(timeout, 'options.timeout', 1, check.MAX_INT);
   const address = managerAddress();
   if (address === undefined) return false;

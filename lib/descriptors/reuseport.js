@@ -8,7 +8,6 @@ const { performance } = require('perf_hooks');
 const { setImmediate, setTimeout } = require('timers');
 const binding = require('../native/binding');
 const { codedError, invalidType, invalidValue, show } = require('../util/errors');
-const { membersOf } = require('../util/options');
 const check = require('../util/validate');
 const { succeeded } = require('../native/results');
 const { descriptorOf } = require('../native/fds');
@@ -37,8 +36,7 @@ const LOOK_EVERY = 10; // milliseconds
 function createReuseportFd(port = 0, host = '0.0.0.0', options = undefined) {
   const number = portNumber(port);
   check.string(host, 'host');
-  const given = membersOf(check.optionsObject(options), ['type', 'ipv6Only']);
-  const { type = 'tcp', ipv6Only } = given;
+  const { type = 'tcp', ipv6Only } = check.optionsObject(options);
   if (type !== 'tcp' && type !== 'udp') {
     throw invalidValue('options.type', type, "must be 'tcp' or 'udp'");
   }
@@ -83,7 +81,7 @@ function drainServer(server, options = undefined) {
   if (!(server instanceof net.Server)) {
     throw invalidType('server', 'an instance of net.Server', server);
   }
-  const { grace = DEFAULT_GRACE } = membersOf(check.optionsObject(options), ['grace']);
+  const { grace = DEFAULT_GRACE } = check.optionsObject(options);
   check.integer(grace, 'options.grace', 0, MAX_GRACE);
   return drain(server, descriptorOf(server, 'server'), grace);
 }

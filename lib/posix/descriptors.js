@@ -3,7 +3,6 @@
 
 const binding = require('../native/binding');
 const { invalidType, invalidValue } = require('../util/errors');
-const { memberOf } = require('../util/options');
 const { MAX_INT, integer, optionalBoolean, optionsObject } = require('../util/validate');
 const { demand, int, native } = require('./checks');
 const { checkObject } = require('./sockaddr');
@@ -79,7 +78,7 @@ function fcntl(fd, cmd, arg = known.get(cmd)) {
  * @returns {[number, number]} the end to read from, the end to write to
  */
 function pipe(options = undefined) {
-  const nonblocking = memberOf(optionsObject(options), 'nonblocking');
+  const { nonblocking } = optionsObject(options);
   const made = native.pipe(+optionalBoolean(nonblocking, 'options.nonblocking', false));
   return typeof made === 'number' ? demand(made, 'pipe') : made;
 }

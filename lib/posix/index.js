@@ -5,10 +5,10 @@
 
 const { Buffer } = require('buffer');
 const binding = require('../native/binding');
-const { systemError } = require('../util/errors');
+const { invalidType, systemError } = require('../util/errors');
 const { descriptorsOf } = require('../native/fds');
 const { membersOf } = require('../util/options');
-const { MAX_INT, integer, optionsObject } = require('../util/validate');
+const { MAX_INT, integer, isOptions } = require('../util/validate');
 const { MIN_INT, demand, demandAt, int, isInt, native } = require('./checks');
 const { close, dup, fcntl, pipe, poll } = require('./descriptors');
 const { checkLength, lengthOf, measured, memoryOf, vectorsOf } = require('./memory');
@@ -31,7 +31,7 @@ const { slot } = addresses;
 /** For options that are numbers. */
 const word = new Int32Array(1);
 const wordBytes = new Uint8Array(word.buffer);
-/** What sendmsg() takes. */
+/** What messages have. */
 const PARTS = ['iov', 'fds', 'credentials', 'address'];
 /** What credentials have. */
 const IDS = ['pid', 'uid', 'gid'];
@@ -239,8 +239,7 @@ function recvfrom(sockfd, buf, len = lengthOf(buf), flags = 0, src_addr = undefi
 function sendmsg(sockfd, message, flags = 0) {
   int(sockfd, 'sockfd');
   int(flags, 'flags');
-  const given = optionsObject(checkObject(message, 'message'), 'message');
-  const { iov, fds, credentials, address } = membersOf(given, PARTS);
+  const { iov, fds, credentials, address } = partsOf(message);
   const memories = vectorsOf(iov, 'message.iov');
   const descriptors = descriptorsOf(fds, 'message.fds');
   const claimed = credentialsOf(credentials);
@@ -269,8 +268,7 @@ function sendmsg(sockfd, message, flags = 0) {
 function recvmsg(sockfd, message, flags = 0) {
   int(sockfd, 'sockfd');
   int(flags, 'flags');
-  const given = optionsObject(checkObject(message, 'message'), 'message');
-  const { iov } = membersOf(given, ['iov']);
+  const { iov } = partsOf(message);
   const received = native.recvmsg(sockfd, vectorsOf(iov, 'message.iov'), flags, slot);
   if (typeof received === 'number') throw systemError(received, 'recvmsg');
   const sender = received[3];
@@ -383,6 +381,12 @@ function slowly(name, status, sockfd, buf, len, flags) {
   int(flags, 'flags');
   const bytes = size === 0 ? NOTHING : memory;
   return native[name](sockfd, bytes, Math.min(len, MAX_TRANSFER), flags, slot);
+}
+
+/** The members of a message, its own or of its class. */
+function partsOf(message) {
+  if (!isOptions(message)) throw invalidType('message', 'of type object', message);
+  return membersOf(message, PARTS);
 }
 
 /** Credentials as native code takes them. */

@@ -334,8 +334,8 @@ describe('fromFd() takes over', () => {
     const failure = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
     let socket;
     Object.defineProperties(Object.prototype, {
-      fd: { value: right, configurable: true },
-      path: { value: '/nonexistent', configurable: true },
+      fd: { value: right, configurable: true, writable: true },
+      path: { value: '/nonexistent', configurable: true, writable: true },
     });
     try {
       for (const holder of [{}, [], () => {}, '3']) assert.throws(() => fromFd(holder), failure);
