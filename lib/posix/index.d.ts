@@ -112,6 +112,8 @@ export interface SentMessage {
 export interface MessageRoom {
   /** Filled one after the other. Default: no room. */
   iov?: Memory | readonly Memory[] | undefined;
+  /** Wants the sender's pidfd, if SO_PASSPIDFD is on. Default false: it is closed. */
+  pidfd?: boolean | undefined;
 }
 
 /** What {@link recvmsg} received. */
@@ -122,6 +124,8 @@ export interface ReceivedMessage {
   fds: number[];
   /** The sender, if SO_PASSCRED is on. */
   credentials: Credentials | undefined;
+  /** The sender's process, if SO_PASSPIDFD is on and it was asked for: a descriptor that is yours to {@link close}. */
+  pidfd: number | undefined;
   /** MSG_TRUNC: the message was cut. MSG_CTRUNC: something beside it was lost. MSG_EOR … */
   flags: number;
   /** The sender's, if there is one to tell. */
@@ -425,6 +429,8 @@ export const TCP_CONGESTION: number;
 export const TCP_USER_TIMEOUT: number;
 export const UDP_CORK: number;
 export const POLLRDHUP: number;
+export const SO_PASSPIDFD: number;
+export const SO_PEERPIDFD: number;
 export const AF_NETLINK: number;
 export const AF_VSOCK: number;
 export const F_ADD_SEALS: number;

@@ -8,7 +8,7 @@ const binding = require('../native/binding');
 const { invalidType, systemError } = require('../util/errors');
 const { descriptorsOf } = require('../native/fds');
 const { membersOf } = require('../util/options');
-const { MAX_INT, integer, isOptions } = require('../util/validate');
+const { MAX_INT, integer, isOptions, optionalBoolean } = require('../util/validate');
 const { MIN_INT, demand, demandAt, int, isInt, native } = require('./checks');
 const { close, dup, fcntl, pipe, poll } = require('./descriptors');
 const { checkLength, lengthOf, measured, memoryOf, vectorsOf } = require('./memory');
@@ -32,7 +32,7 @@ const { slot } = addresses;
 const word = new Int32Array(1);
 const wordBytes = new Uint8Array(word.buffer);
 /** What messages have. */
-const PARTS = ['iov', 'fds', 'credentials', 'address'];
+const PARTS = ['iov', 'fds', 'credentials', 'address', 'pidfd'];
 /** What credentials have. */
 const IDS = ['pid', 'uid', 'gid'];
 /** Stands for an empty buffer: native code takes one of those for a detached one. */
@@ -254,28 +254,33 @@ function sendmsg(sockfd, message, flags = 0) {
 
 /**
  * Receives into several buffers, with all that comes beside the bytes, recvmsg(2). Received
- * descriptors are open and close-on-exec, and it is up to you to close() them.
+ * descriptors are open and close-on-exec, and it is up to you to close() them; the pidfd too.
  *
  * @param {number} sockfd
  * @param {object} message
  * @param {buffer | buffer[]} [message.iov] - filled one after the other; default: no room
+ * @param {boolean} [message.pidfd] - wants the sender's pidfd, if SO_PASSPIDFD is on; default: it is closed
  * @param {number} [flags] - default: 0
  * @throws {Error} as recv()
- * @returns {{ size: number, fds: number[], credentials: object | undefined, flags: number,
- *   address: object | undefined }} `credentials` if SO_PASSCRED is on. `flags`: MSG_TRUNC, the message
+ * @returns {{ size: number, fds: number[], credentials: object | undefined,
+ *   pidfd: number | undefined, flags: number, address: object | undefined }} `credentials` if SO_PASSCRED is
+ *   on, `pidfd` if SO_PASSPIDFD is. `flags`: MSG_TRUNC, the message
  *   was cut; MSG_CTRUNC, descriptors or other things beside it were lost; MSG_EOR …
  */
 function recvmsg(sockfd, message, flags = 0) {
   int(sockfd, 'sockfd');
   int(flags, 'flags');
-  const { iov } = partsOf(message);
-  const received = native.recvmsg(sockfd, vectorsOf(iov, 'message.iov'), flags, slot);
+  const { iov, pidfd } = partsOf(message);
+  const wantsPidfd = +optionalBoolean(pidfd, 'message.pidfd', false);
+  const vectors = vectorsOf(iov, 'message.iov');
+  const received = native.recvmsg(sockfd, vectors, flags, slot, wantsPidfd);
   if (typeof received === 'number') throw systemError(received, 'recvmsg');
   const sender = received[3];
   return {
     size: received[0],
     fds: received[2],
     credentials: sender && { pid: sender[0], uid: sender[1], gid: sender[2] },
+    pidfd: received[4],
     // Linux repeats our own flag there.
     flags: received[1] & ~(constants.MSG_CMSG_CLOEXEC ?? 0),
     address: addresses.read(),

@@ -393,9 +393,12 @@ fn send_message(call: &Call) -> Result<i32> {
     sent.map(|sent| sent as i32)
 }
 
-/// `recvmsg(fd, memories, flags, slot)`: `[size, flags, fds, credentials]`, or an errno.
+/// `recvmsg(fd, memories, flags, slot, pidfd)`: `[size, flags, fds, credentials, pidfd]`, or an errno. A
+/// pidfd that was not asked for is closed: a stranger may have set the option before it passed the
+/// socket.
 fn receive_message(call: &Call) -> Result<Value> {
     let (fd, flags) = (call.int(0)?, call.int(2)? | CLOEXEC_FDS);
+    let wants_pidfd = call.int(4)? != 0;
     let mut vectors = vectors(call, 1)?;
     let mut header = header(&mut vectors);
     let mut from = SockAddr::empty();
@@ -421,8 +424,12 @@ fn receive_message(call: &Call) -> Result<Value> {
         None => js.undefined(),
     };
     // From here on they are JavaScript's.
+    let pidfd = beside
+        .pidfd
+        .filter(|_| wants_pidfd)
+        .map_or_else(|| js.undefined(), |fd| js.int(fd.into_raw_fd()));
     let fds = js.int_array(beside.fds.into_iter().map(IntoRawFd::into_raw_fd));
-    Ok(js.array(&[js.int(size as i32), js.int(header.msg_flags), fds, credentials]))
+    Ok(js.array(&[js.int(size as i32), js.int(header.msg_flags), fds, credentials, pidfd]))
 }
 
 /// `getsockopt(fd, level, name, memory)`: how many bytes the option has.
