@@ -31,7 +31,7 @@ const SOURCES = list('lib', '.js');
 const LIB_FLOORS = {
   '.': ['compat', 'descriptors', 'native', 'net', 'sockets'],
   compat: ['native', 'sockets', 'util'],
-  descriptors: ['native', 'sockets', 'util'],
+  descriptors: ['native', 'posix', 'sockets', 'util'],
   net: ['native', 'sockets', 'util'],
   posix: ['native', 'util'],
   sockets: ['native', 'util'],
