@@ -8,22 +8,6 @@ const { describe, test } = require('node:test');
 const { onLinux } = require('../helpers/programs.js');
 const { runJest, runNode, runVitest } = require('../torture/lib/tools-run.js');
 
-/** What does not work yet, and what it waits for. */
-const LATE =
-  'lib/ looks up timers and nextTick() when it uses them, where fake ones have replaced them';
-const HOOKS = 'hooks belong to whoever loaded the package last';
-const TODO = {
-  'Jest, node': { 'reloaded modules': HOOKS },
-  'Jest, jsdom with fake timers': {
-    datagrams: LATE,
-    streams: LATE,
-    seqpackets: LATE,
-    errors: LATE,
-    'reloaded modules': LATE,
-  },
-  'Vitest with fake timers': { streams: LATE, seqpackets: LATE, errors: LATE },
-};
-
 const RUNS = {
   'node:test': () => runNode(),
   'Jest, node': () => runJest(30, 'node', false),
@@ -38,8 +22,7 @@ describe('a test file that uses the package', onLinux({}), () => {
       if (skip) return t.skip(skip);
       assert.ok(tests.length >= 7, output);
       for (const each of tests) {
-        const todo = TODO[name]?.[each.name];
-        await t.test(each.name, { todo }, () => assert.ok(each.passed, `${each.why}\n${output}`));
+        await t.test(each.name, () => assert.ok(each.passed, `${each.why}\n${output}`));
       }
       return undefined;
     });

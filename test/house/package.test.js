@@ -13,6 +13,7 @@ const { after, before, describe, test } = require('node:test');
 const { interpreter, platformName } = require('../../lib/native/platform.js');
 const { checkGlibc } = require('../../scripts/check-prebuilt.js');
 const { readElf } = require('../../scripts/elf.js');
+const { bill } = require('../../scripts/sbom.js');
 const { findProgram } = require('../helpers/programs.js');
 const { temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
 
@@ -277,11 +278,12 @@ describe('a prebuilt addon', () => {
   });
 
   test('is read without other programs', needsLinux, () => {
-    const { machine, needed, exported, names } = readElf(ADDON);
+    const { machine, needed, exported, isStripped, names } = readElf(ADDON);
+    assert.equal(isStripped, true);
     assert.equal(machine, process.arch);
     assert.deepEqual(exported, ['napi_register_module_v1']);
     assert.ok(needed.some((name) => name.startsWith('libc.')));
-    assert.ok(names.length > 100 && !names.some((name) => name.startsWith('uv_')));
+    assert.ok(names.length > 50 && !names.some((name) => name.startsWith('uv_')));
   });
 
   test('that is damaged is refused', needsLinux, (t) => {
@@ -291,6 +293,37 @@ describe('a prebuilt addon', () => {
     fs.writeFileSync(file, fs.readFileSync(ADDON).subarray(0, 5000));
     assert.throws(() => readElf(file), /cut short or damaged/);
   });
+});
+
+test('the bill of materials has every crate and package, with its digest', () => {
+  const { components, dependencies, metadata, ...head } = bill();
+  assert.deepEqual(head, { bomFormat: 'CycloneDX', specVersion: '1.6', version: 1 });
+  assert.equal(metadata.component.purl, `pkg:npm/afunix@${MANIFEST.version}`);
+  const lock = fs.readFileSync(path.join(ROOT, 'Cargo.lock'), 'utf8');
+  const crates = [...lock.matchAll(/^name = "(.+)"\nversion = "(.+)"$/gm)].map(
+    ([, name, version]) => `pkg:cargo/${name}@${version}`,
+  );
+  const names = Object.keys(MANIFEST.devDependencies).map((name) => name.replace('@', '%40'));
+  const urls = new Set(components.map(({ purl }) => purl));
+  assert.equal(urls.size, components.length);
+  const missing = crates.filter((url) => !urls.has(url));
+  assert.deepEqual(missing, [`pkg:cargo/afunix@${MANIFEST.version}`]);
+  for (const name of names) {
+    assert.ok(
+      [...urls].some((url) => url.startsWith(`pkg:npm/${name}@`)),
+      name,
+    );
+  }
+  for (const { purl, hashes } of components) {
+    assert.match(hashes[0].content, /^[\da-f]{64,}$/, purl);
+  }
+  const known = new Set([...urls, metadata.component.purl]);
+  for (const { ref, dependsOn } of dependencies) {
+    assert.ok(
+      [ref, ...dependsOn].every((url) => known.has(url)),
+      ref,
+    );
+  }
 });
 
 describe('the C library', needsLinux, () => {

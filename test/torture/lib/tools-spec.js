@@ -1,8 +1,8 @@
 'use strict';
 
 // What a user's test file does with the package, for Jest, Vitest and node:test alike: each gets a copy
-// of this file, as a test of its own. `AFUNIX_FAKE_TIMERS` has Jest and Vitest fake timers, which must
-// not stop sockets: net's go on, too.
+// of this file, as a test of its own. With `AFUNIX_FAKE_TIMERS`, their options or `default`, Jest and
+// Vitest have fake timers, which must not stop sockets: net's go on, too.
 
 const assert = require('assert');
 const { once } = require('events');
@@ -16,17 +16,20 @@ const posix = require('afunix/posix');
 /* global jest, vi */
 const tool = typeof jest === 'object' ? jest : typeof vi === 'object' ? vi : null;
 const test = globalThis.test || require('node:test').test;
+const FAKE_TIMERS = process.env.AFUNIX_FAKE_TIMERS;
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'afunix-spec-'));
 let names = 0;
 
 /** A test, in which timers are fake if that is asked for. */
 function check(name, body) {
   test(name, async () => {
-    if (process.env.AFUNIX_FAKE_TIMERS) tool.useFakeTimers();
+    if (FAKE_TIMERS) {
+      tool.useFakeTimers(FAKE_TIMERS === 'default' ? undefined : JSON.parse(FAKE_TIMERS));
+    }
     try {
       await body();
     } finally {
-      if (process.env.AFUNIX_FAKE_TIMERS) tool.useRealTimers();
+      if (FAKE_TIMERS) tool.useRealTimers();
     }
   });
 }
