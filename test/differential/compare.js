@@ -6,6 +6,10 @@
 //
 // A difference has a `key`, the same for all of its class: whose socket, what the reference did, what came.
 
+const { isIntended } = require('./known.js');
+
+/** Bytes of a write that no connection takes whole. */
+const LARGE = 500_000;
 const NOT_COMPARED = new Set(['readable']);
 
 /** What is compared of a state, and with which lane. */
@@ -19,7 +23,7 @@ const WHOLE = new Set(['created', 'connect called', 'left', 'over', 'close', 'ac
 const ALL_FIELDS = [...new Set([...FIELDS.l, ...FIELDS.r, ...FIELDS.w, 'readyState'])];
 
 /** The entries of one lane, chunks that follow each other joined, with the moment of silence before each. */
-function project(list, lane, skip) {
+function project(list, lane, skip, cut) {
   const tokens = [];
   let epoch = -1;
   for (const entry of list ?? []) {
@@ -31,6 +35,7 @@ function project(list, lane, skip) {
     }
     if (entry.lane !== 'l' && entry.lane !== lane) continue;
     if (NOT_COMPARED.has(entry.event) || skip?.has(entry.event)) continue;
+    if (entry.event === 'callback' && cut?.has(entry.of)) continue;
     const last = tokens.at(-1);
     if (entry.event === 'data' && last?.event === 'data') {
       last.parts.push(entry.bytes);
@@ -103,7 +108,7 @@ function compareLane(lane, expected, found, isLoose, say) {
     const nameOne = one?.name ?? 'nothing';
     const nameTwo = two?.name ?? 'nothing';
     if (one === undefined || two === undefined || exact(one) !== exact(two)) {
-      const short = (name) => name.replace(/^settled.*/, 'nothing more');
+      const short = (name) => name.replace(/^(settled.*|left|over)$/, 'nothing more');
       if (one?.event === 'returned' && two?.event === 'returned' && two.value) continue;
       say('event', epoch, at, `${short(nameOne)} / ${short(nameTwo)}`, { net: one, got: two });
       return;
@@ -161,27 +166,48 @@ function roleOf(who, program) {
   return mode ? 'socket' : 'peer';
 }
 
+/** Writes that net reports as done although the socket was destroyed before they were: which ones. */
+function cutOff(list) {
+  const cut = (list ?? []).filter(({ event, of, code, state }) => {
+    return event === 'callback' && of.startsWith('write') && code === null && state.destroyed;
+  });
+  return new Set(cut.map(({ of }) => of));
+}
+
 /** After write() said false, 'drain' has to come, if the rest goes out and nobody ends the stream. */
 function missingDrain(list) {
-  const lastFalse = list.findLastIndex(({ event, value }) => event === 'returned' && value === false);
+  const lastFalse = list.findLastIndex(
+    ({ event, value }) => event === 'returned' && value === false,
+  );
   const left = list.find(({ event }) => event === 'left');
   if (lastFalse < 0 || left === undefined || left.waiting) return false;
   if (left.state.destroyed || left.state.writableEnded || left.state.errored) return false;
   return !list.slice(lastFalse).some(({ event }) => event === 'drain');
 }
 
-/** Differences of a trace from net's: `{ key, who, kind, detail }`, the one that came first first. */
-function compare(program, expected, found) {
+/**
+ * Differences of a trace from net's: `{ key, who, kind, detail }`, the one that came first first.
+ * @param {boolean} [options.isSame] - both are net's: nothing differs on purpose
+ */
+function compare(program, expected, found, { isSame = false } = {}) {
   const events = [];
   const states = [];
   for (const who of new Set([...Object.keys(expected), ...Object.keys(found)])) {
     const role = roleOf(who, program);
     const isSubject = role === 'socket';
     // What write() returns for bytes that the kernel took whole is different on purpose, and so is 'drain'.
-    const skip = isSubject ? new Set(['drain']) : undefined;
+    const skip = isSubject && !isSame ? new Set(['drain']) : undefined;
     const isLoose = mayVary(expected, who) && mayVary(found, who);
+    const cut = isSubject && !isSame ? cutOff(expected[who]) : new Set();
+    for (const of of cut) {
+      const callback = found[who]?.find((entry) => entry.event === 'callback' && entry.of === of);
+      // A small one is with the kernel, and has arrived.
+      if (callback && (callback.code !== null || callback.size < LARGE)) continue;
+      const key = `${role} write that was cut off / ${callback ? 'no error' : 'no callback'}`;
+      states.push({ kind: 'state', who, epoch: -1, at: 0, key });
+    }
     for (const lane of ['r', 'w']) {
-      const sides = [expected[who], found[who]].map((list) => project(list, lane, skip));
+      const sides = [expected[who], found[who]].map((list) => project(list, lane, skip, cut));
       compareLane(lane, ...sides, isLoose, (kind, epoch, at, text, detail) => {
         const list = kind === 'event' ? events : states;
         list.push({ kind, who, epoch, at, key: `${role} ${text}`, detail });
@@ -193,11 +219,14 @@ function compare(program, expected, found) {
   }
   const rank = ({ key }) => (key.startsWith('socket') ? 0 : 1);
   events.sort((one, two) => one.epoch - two.epoch || rank(one) - rank(two) || one.at - two.at);
-  const [first] = events;
+  const [first] = events.filter(({ key }) => !isIntended(key));
   const limit = first?.epoch ?? Infinity;
   const kept = new Map();
   for (const state of states) {
-    if (state.epoch < limit || first === undefined) kept.set(state.key, kept.get(state.key) ?? state);
+    if (isIntended(state.key)) continue;
+    if (state.epoch < limit || first === undefined) {
+      kept.set(state.key, kept.get(state.key) ?? state);
+    }
   }
   return [...(first ? [first] : []), ...kept.values()];
 }

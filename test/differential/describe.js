@@ -4,7 +4,8 @@
 
 /** A step as code would say it. */
 function stepText(step) {
-  const { do: name, who, run, then, number: _, options, ...more } = step;
+  const { do: name, who, run, then, options, ...more } = step;
+  delete more.number;
   if (who === undefined) return name === 'sleep' ? `sleep(${more.time})` : name;
   const values = [];
   for (const [member, value] of Object.entries({ ...options, ...more })) {
@@ -50,8 +51,11 @@ function describeList(list) {
     );
     const text = details.length > 0 ? `${event}(${details.join(' ')})` : event;
     const isData = event === 'data' && words.at(-1)?.startsWith('data(');
-    if (isData) words[words.length - 1] = `data(${parseInt(words.at(-1).slice(5)) + (bytes?.length ?? bytes)})`;
-    else words.push(event === 'connect called' && state?.connecting === false ? `${text}!` : text);
+    if (isData) {
+      words[words.length - 1] =
+        `data(${parseInt(words.at(-1).slice(5)) + (bytes?.length ?? bytes)})`;
+    } else
+      words.push(event === 'connect called' && state?.connecting === false ? `${text}!` : text);
   }
   return words.join(' ');
 }

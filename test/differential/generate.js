@@ -11,7 +11,17 @@ const SMALL_TOTAL = 100_000;
 /** More than a connection holds. */
 const BIG = [1_000_000, 2_000_000];
 const KINDS = ['buffer', 'buffer', 'text', 'latin1', 'hex', 'base64', 'utf16le', 'uint8'];
-const EVENTS = ['connect', 'data', 'end', 'close', 'error', 'finish', 'ready', 'readable', 'timeout'];
+const EVENTS = [
+  'connect',
+  'data',
+  'end',
+  'close',
+  'error',
+  'finish',
+  'ready',
+  'readable',
+  'timeout',
+];
 
 /** Chooses. */
 class Chance {
@@ -51,11 +61,13 @@ class Maker {
     this.left = new Map();
     this.big = new Set();
     this.hasTimeout = false;
+    this.readsLittle = false;
+    this.hasEcho = false;
   }
 
   size(who) {
     const { chance } = this;
-    if (!this.big.has(who) && chance.maybe(0.06)) {
+    if (!this.big.has(who) && !this.readsLittle && chance.maybe(0.06)) {
       this.big.add(who);
       return chance.one(BIG);
     }
@@ -88,8 +100,14 @@ class Maker {
       ...{ write: 20, end: 6, destroy: 4, destroySoon: 1, cork: 2, uncork: 2, pause: 3, resume: 4 },
       ...{ flow: 9, readable: 4, read: 3, iterate: 3, pipe: 3, echo: 2, pipeOut: 2, pipeIn: 2 },
       ...{ pipeEcho: 1, feed: 1, unpipe: 1, finished: 3, timeout: 0.8, on: depth < 2 ? 9 : 0 },
+      ...{ again: who.startsWith('c') ? 0.7 : 0 },
       ...{ unshift: 1, setEncoding: 1, probe: 1.5, ref: 0.3, unref: 0.3, connections: 1 },
     });
+    // Two that echo would never come to an end.
+    if (name === 'echo' || name === 'pipeEcho') {
+      if (this.hasEcho) return this.write(who);
+      this.hasEcho = true;
+    }
     const number = ++this.number;
     const step = { do: name, who, number };
     const then = () => {
@@ -114,7 +132,11 @@ class Maker {
       case 'readable':
       case 'read':
         if (chance.maybe(0.5)) step.size = chance.one([0, 1, 3, 100, 1000]);
-        if (name === 'readable' && step.size === 0) step.size = 1;
+        if (name === 'readable' && step.size !== undefined) {
+          // Megabytes, byte by byte, take too long.
+          step.size = Math.max(step.size, this.big.size > 0 ? 1000 : 1);
+          this.readsLittle = step.size < 1000;
+        }
         break;
       case 'iterate':
         if (chance.maybe(0.3)) step.stopAfter = 1 + chance.below(2);
@@ -133,7 +155,7 @@ class Maker {
         break;
       case 'finished':
         if (chance.maybe(0.2)) step.readable = false;
-        else if (chance.maybe(0.2)) step.writable = false;
+        else if (chance.maybe(0.25)) step.writable = false;
         then();
         break;
       case 'timeout':
@@ -151,6 +173,9 @@ class Maker {
         break;
       case 'setEncoding':
         step.encoding = chance.one(['utf8', 'latin1', 'hex']);
+        break;
+      case 'again':
+        step.to = chance.one(['server', 'nobody']);
         break;
       case 'connections':
         step.who = 'server';
@@ -219,8 +244,12 @@ class Maker {
   mix(steps, names, count) {
     for (let made = 0; made < count; made++) {
       const who = this.chance.one(names);
-      if (who.startsWith('r')) steps.push(this.rawStep(who, this.rawIsClient));
-      else steps.push(this.socketStep(who));
+      if (who.startsWith('r')) {
+        const step = this.rawStep(who, this.rawIsClient);
+        // What is there already is a matter of time.
+        if (step.do === 'rawReceive') steps.push({ do: 'settle' });
+        steps.push(step);
+      } else steps.push(this.socketStep(who));
       this.wait(steps);
     }
   }
@@ -243,7 +272,11 @@ class Maker {
     if (chance.maybe(0.3)) this.mix(steps, ['c0'], 1 + chance.below(3));
     this.wait(steps);
     this.mix(steps, ['c0', 's0'], 2 + chance.below(8));
-    return { steps, connections: this.connections(1), mode: chance.one(['both', 'client', 'server']) };
+    return {
+      steps,
+      connections: this.connections(1),
+      mode: chance.one(['both', 'client', 'server']),
+    };
   }
 
   /** A client whose server is a descriptor. */
@@ -262,11 +295,55 @@ class Maker {
   rawClient() {
     const { chance } = this;
     this.rawIsClient = true;
-    const steps = [{ do: 'listen', who: 'server', number: 0 }, { do: 'rawConnect', who: 'r0' }];
+    const steps = [
+      { do: 'listen', who: 'server', number: 0 },
+      { do: 'rawConnect', who: 'r0' },
+    ];
     if (chance.maybe(0.3)) this.mix(steps, ['r0'], 1 + chance.below(3));
     this.wait(steps);
     this.mix(steps, ['s0', 'r0'], 2 + chance.below(8));
     return { steps, connections: this.connections(1), mode: 'server' };
+  }
+
+  /** A server whose client is another process, which gets killed. */
+  mortal() {
+    const { chance } = this;
+    const steps = [
+      { do: 'listen', who: 'server', number: 0 },
+      { do: 'mortalStart', who: 'm0' },
+    ];
+    const count = 2 + chance.below(6);
+    for (let made = 0; made < count; made++) {
+      const what = chance.one(['send', 'send', 'receive', 'shutdown']);
+      const value =
+        what === 'shutdown' ? chance.one(['read', 'write']) : chance.one([1, 1000, 60_000]);
+      if (chance.maybe(0.3)) steps.push({ do: 'mortalDo', who: 'm0', what, value });
+      else if (chance.maybe(0.2)) steps.push({ do: 'mortalKill', who: 'm0' });
+      else steps.push(this.socketStep('s0'));
+      if (chance.maybe(0.5)) steps.push({ do: 'settle' });
+    }
+    steps.push({ do: 'mortalKill', who: 'm0' });
+    return { steps, connections: this.connections(1), mode: 'server' };
+  }
+
+  /** A server whose connections are piped to another one and back. */
+  proxy() {
+    const { chance } = this;
+    const join = (who, other) => {
+      this.number++;
+      return { do: 'join', who, other, number: this.number };
+    };
+    const steps = [
+      { do: 'listen', who: 'server', number: 0 },
+      { do: 'listen', who: 'server2', to: 'server-2', number: 0 },
+      this.create('c0'),
+      this.connect('c0', 'server'),
+    ];
+    const inside = [this.create('c1'), this.connect('c1', 'server-2')];
+    inside.push(join('s0', 'c1'), join('c1', 's0'));
+    if (chance.maybe(0.6)) steps.push({ do: 'settle' });
+    this.mix(steps, ['c0', 's1', 'c0', 's1', 's0', 'c1'], 2 + chance.below(8));
+    return { steps, connections: [inside, []], mode: chance.one(['both', 'client', 'server']) };
   }
 
   serverStep(depth = 0) {
@@ -277,8 +354,10 @@ class Maker {
     });
     const step = { do: name, who: 'server', number: ++this.number };
     if (name === 'serverClose' || name === 'listen') step.callback = chance.maybe(0.7);
-    if (name === 'listen' && chance.maybe(0.4)) step.to = chance.one(['server', 'server-2', 'no/where']);
-    if (name === 'limit') step.value = chance.below(3);
+    if (name === 'listen' && chance.maybe(0.4)) {
+      step.to = chance.one(['server', 'server-2', 'no/where']);
+    }
+    if (name === 'limit') step.value = 1 + chance.below(2);
     const inside = () =>
       Array.from({ length: 1 + chance.below(2) }, () => {
         if (chance.maybe(0.3)) return this.socketStep(chance.one(['c0', 's0', 's1']), 2);
@@ -310,8 +389,13 @@ class Maker {
       }
       this.wait(steps);
     }
-    const server = chance.maybe(0.3) ? { limit: chance.below(3) } : {};
-    return { steps, connections: this.connections(2), server, mode: chance.one(['both', 'server']) };
+    const server = chance.maybe(0.3) ? { limit: 1 + chance.below(2) } : {};
+    return {
+      steps,
+      connections: this.connections(2),
+      server,
+      mode: chance.one(['both', 'server']),
+    };
   }
 
   /** Nobody there, or nobody yet; destroyed at once. */
@@ -319,7 +403,9 @@ class Maker {
     const { chance } = this;
     const steps = [];
     const to = chance.one(['nobody', 'no/where', 'server', 'server']);
-    if (to === 'server' && chance.maybe(0.5)) steps.push({ do: 'listen', who: 'server', number: 0 });
+    if (to === 'server' && chance.maybe(0.5)) {
+      steps.push({ do: 'listen', who: 'server', number: 0 });
+    }
     steps.push(this.create('c0'));
     if (chance.maybe(0.4)) this.mix(steps, ['c0'], 1 + chance.below(3));
     steps.push(this.connect('c0', to));
@@ -338,8 +424,16 @@ class Maker {
       const at = chance.below(program.steps.length + 1);
       const who = chance.one([...names, 'server']);
       const step =
-        who === 'server' ? { do: 'serverUnref', who } : { do: chance.maybe(0.8) ? 'unref' : 'ref', who };
+        who === 'server'
+          ? { do: 'serverUnref', who }
+          : { do: chance.maybe(0.8) ? 'unref' : 'ref', who };
       program.steps.splice(at, 0, { ...step, number: ++this.number });
+    }
+    if (chance.maybe(0.5)) {
+      const number = ++this.number;
+      const writer = chance.one(names);
+      program.steps.push({ do: 'flow', who: writer === 'c0' ? 's0' : 'c0', number });
+      program.steps.push({ do: 'write', who: writer, number, size: BIG[0], callback: true });
     }
     if (chance.maybe(0.7)) program.steps.unshift({ do: 'serverUnref', who: 'server', number: 0 });
     return { ...program, solo: true };
@@ -348,7 +442,8 @@ class Maker {
   program() {
     const { chance } = this;
     const shape = chance.weighted({
-      ...{ pair: 38, rawServer: 18, rawClient: 18, lifecycle: 14, refused: 10, solo: 2 },
+      ...{ pair: 38, rawServer: 17, rawClient: 17, lifecycle: 14, refused: 9, proxy: 4 },
+      ...{ solo: 1.5, mortal: 0.7 },
     });
     const { server, ...program } = this[shape]();
     if (this.hasTimeout && !program.solo) program.steps.push({ do: 'sleep', time: 80 });

@@ -14,14 +14,14 @@
 const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
-const { RAW, SERVER, SOCKET } = require('./operations.js');
+const { MORTAL, RAW, SERVER, SOCKET } = require('./operations.js');
 const raw = require('./raw.js');
 const { Trace, codeOf, stateOf } = require('./trace.js');
 
 /** Turns of the event loop without an entry after which nothing more is to come. */
 const SILENT_TURNS = 8;
 /** Turns, at most: something goes on for ever. */
-const MOST_TURNS = 20_000;
+const MOST_TURNS = 3000;
 
 const IMPLEMENTATIONS = {
   net: () => ({ Socket: net.Socket, Server: net.Server }),
@@ -44,6 +44,7 @@ class Run {
     this.sockets = new Map();
     this.servers = new Map();
     this.raws = new Map();
+    this.mortals = new Map();
     this.sinks = [];
     this.rawListener = null;
     this.accepted = 0;
@@ -134,11 +135,11 @@ class Run {
   }
 
   /** Waits until nothing happens any more. */
-  async settle(immediate) {
+  async settle() {
     let silent = 0;
     for (let turn = 0; silent < SILENT_TURNS; turn++) {
       const before = this.trace.count;
-      await new Promise((resolve) => immediate(resolve));
+      await new Promise((resolve) => setImmediate(resolve));
       silent = this.trace.count === before ? silent + 1 : 0;
       if (turn === MOST_TURNS) {
         this.trace.add('process', 'never silent');
@@ -150,51 +151,61 @@ class Run {
   /** Runs the program; resolves to its trace. */
   async run({ solo = false } = {}) {
     fs.mkdirSync(this.folder);
-    const immediate = solo ? (done) => setImmediate(done).unref() : setImmediate;
-    const timer = solo ? (done, time) => setTimeout(done, time).unref() : setTimeout;
+    // Each run begins in the same phase of the event loop.
+    await new Promise((resolve) => setImmediate(resolve));
     let settled = 0;
     for (const step of this.program.steps) {
       if (step.do === 'settle') {
-        await this.settle(immediate);
+        await this.settle();
         this.trace.mark(settled++);
       } else if (step.do === 'tick') {
         await new Promise((resolve) => process.nextTick(resolve));
       } else if (step.do === 'turn') {
-        await new Promise((resolve) => immediate(resolve));
+        await new Promise((resolve) => setImmediate(resolve));
       } else if (step.do === 'sleep') {
-        await new Promise((resolve) => timer(resolve, step.time));
-        await this.settle(immediate);
+        await new Promise((resolve) => setTimeout(resolve, step.time));
+        await this.settle();
         this.trace.mark(settled++);
+      } else if (step.do in MORTAL) {
+        await MORTAL[step.do](this, step);
       } else {
         this.one(step);
       }
     }
-    await this.settle(immediate);
-    this.trace.mark(settled++);
+    // Alone, it ends when the sockets let it.
+    if (solo) return this.trace;
+    await this.settle();
+    this.trace.mark(settled);
     return this.trace;
   }
 
-  /** Records what is open, closes it, and records what that brings. */
-  async finish() {
+  /** Records what sockets are at the end. */
+  recordLeft() {
     for (const [who, socket] of this.sockets) {
       const { readableFlowing, writableLength } = socket;
       const more = { flowing: readableFlowing, waiting: writableLength > 0 };
       this.trace.add(who, 'left', more, socket);
     }
+  }
+
+  /** Records what is open, closes it, and records what that brings. */
+  async finish() {
+    this.recordLeft();
     for (const [who, server] of this.servers) {
       this.trace.add(who, 'left', { listening: server.listening });
       server.getConnections((error, value) => {
         this.trace.add(who, 'connections', { code: codeOf(error), value });
       });
     }
-    await this.settle(setImmediate);
+    await this.settle();
     for (const socket of this.sockets.values()) socket.destroy();
     for (const server of this.servers.values()) {
       if (server.listening) server.close();
     }
+    for (const who of this.mortals.keys()) await MORTAL.mortalKill(this, { who });
     for (const fd of this.raws.values()) raw.close(fd);
     if (this.rawListener !== null) raw.close(this.rawListener);
-    await this.settle(setImmediate);
+    await this.settle();
     for (const [who, socket] of this.sockets) this.trace.add(who, 'over', undefined, socket);
     this.trace.isClosed = true;
     for (const sink of this.sinks) sink.destroy();

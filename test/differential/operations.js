@@ -3,6 +3,9 @@
 // Owns what each step of a program does. An operation gets the run, the step, and the socket or the descriptor
 // that the step names.
 
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const path = require('node:path');
 const { Readable, Writable, finished, pipeline } = require('node:stream');
 const { codeOf, detailsOf, stateOf } = require('./trace.js');
 const { bytesFor, chunkFor } = require('./payload.js');
@@ -14,7 +17,8 @@ const outcome = (error) => ({ code: codeOf(error), details: error ? detailsOf(er
 /** A callback that is recorded, and then runs the steps in `then`. */
 function callbackFor(run, step, socket, name, lane) {
   return (error) => {
-    const more = { of: `${step.do}#${step.number}`, ...outcome(error), ...(lane && { lane }) };
+    const of = `${step.do}#${step.number}`;
+    const more = { of, size: step.size, ...outcome(error), ...(lane && { lane }) };
     run.trace.add(step.who, name ?? 'callback', more, socket);
     run.all(step.then);
   };
@@ -51,8 +55,8 @@ function sourceFor(step) {
 async function iterate(run, step, socket) {
   let count = 0;
   try {
-    for await (const _ of socket) {
-      if (++count === step.stopAfter) break;
+    for await (const chunk of socket) {
+      if (chunk.length > 0 && ++count === step.stopAfter) break;
     }
     run.trace.add(step.who, 'iteration end', { code: null }, socket);
   } catch (error) {
@@ -134,9 +138,7 @@ const SOCKET = {
     finished(socket, { readable, writable }, callbackFor(run, step, socket, 'finished', lane));
   },
   timeout(run, step, socket) {
-    const callback = step.callback
-      ? callbackFor(run, step, socket, 'timeout callback')
-      : undefined;
+    const callback = step.callback ? callbackFor(run, step, socket, 'timeout callback') : undefined;
     socket.setTimeout(step.time, callback);
   },
   /** Does `run` when the socket emits an event for the so manieth time. */
@@ -144,6 +146,12 @@ const SOCKET = {
     let count = 0;
     socket.on(step.event, () => {
       if (++count === (step.nth ?? 1)) run.all(step.run);
+    });
+  },
+  /** Connects once more when it has closed. */
+  again(run, step, socket) {
+    socket.once('close', () => {
+      run.one({ ...step, do: 'connect' });
     });
   },
   reset: (run, step, socket) => void socket.resetAndDestroy(),
@@ -169,14 +177,18 @@ const SOCKET = {
 /** Steps on a server. */
 const SERVER = {
   listen(run, step, server) {
-    const callback = step.callback ? callbackFor(run, step, undefined, 'listen callback') : undefined;
+    const callback = step.callback
+      ? callbackFor(run, step, undefined, 'listen callback')
+      : undefined;
     const path = run.pathOf(step.to ?? 'server');
     if (step.how === 'options') server.listen({ path }, callback);
     else server.listen(path, callback);
     run.trace.add(step.who, 'listen called', { listening: server.listening });
   },
   serverClose(run, step, server) {
-    const callback = step.callback ? callbackFor(run, step, undefined, 'close callback') : undefined;
+    const callback = step.callback
+      ? callbackFor(run, step, undefined, 'close callback')
+      : undefined;
     server.close(callback);
     run.trace.add(step.who, 'close called', { listening: server.listening });
   },
@@ -235,4 +247,36 @@ const RAW = {
   },
 };
 
-module.exports = { RAW, SERVER, SOCKET, outcome, stateOf };
+/** Steps on a peer that is a process; the program goes on when it has answered. */
+const MORTAL = {
+  async mortalStart(run, step) {
+    if (run.mortals.has(step.who)) return;
+    const child = spawn(
+      process.execPath,
+      [path.join(__dirname, 'mortal.js'), run.pathOf('server')],
+      {
+        stdio: ['pipe', 'pipe', 'ignore'],
+      },
+    );
+    run.mortals.set(step.who, child);
+    child.stdin.on('error', () => {});
+    await Promise.race([once(child.stdout, 'data'), once(child, 'exit')]);
+  },
+  async mortalDo(run, step) {
+    const child = run.mortals.get(step.who);
+    if (child === undefined || child.exitCode !== null) return;
+    child.stdin.write(`${step.what} ${step.value}\n`);
+    await Promise.race([once(child.stdout, 'data'), once(child, 'exit')]);
+  },
+  async mortalKill(run, step) {
+    const child = run.mortals.get(step.who);
+    if (child === undefined) return;
+    run.mortals.delete(step.who);
+    if (child.exitCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+  },
+};
+
+module.exports = { MORTAL, RAW, SERVER, SOCKET, outcome, stateOf };

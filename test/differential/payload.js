@@ -30,7 +30,10 @@ const LETTERS = 'abcdefghijklmnopqrstuvwxyz0123456789é€ü';
 /** A string of `size` characters. */
 function textFor(number, size) {
   const unit = Array.from({ length: 41 }, (_, at) => LETTERS[(at * 7 + number) % LETTERS.length]);
-  return unit.join('').repeat(Math.ceil(size / 41)).slice(0, size);
+  return unit
+    .join('')
+    .repeat(Math.ceil(size / 41))
+    .slice(0, size);
 }
 
 /** What write() gets for a step: `[chunk, encoding]`. */

@@ -38,7 +38,7 @@ async function many() {
   const started = performance.now();
   const report = (number, program, result) => {
     counts[result.status] = (counts[result.status] ?? 0) + 1;
-    if (result.status === 'broken') console.log(seed + number, result.reason);
+    if (result.reason) console.log(result.status, seed + number, result.reason);
     if (result.status === 'unsteady') return;
     for (const difference of result.differences) {
       const known = classes.get(difference.key) ?? { count: 0, programs: [] };

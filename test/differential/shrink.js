@@ -25,7 +25,7 @@ async function shorten(program, index, shows) {
   let best = program;
   const at = (candidate) => [...lists(candidate)][index];
   for (let size = at(best)?.length ?? 0; size >= 1; size = Math.floor(size / 2)) {
-    for (let start = 0; start < (at(best)?.length ?? 0); ) {
+    for (let start = 0; start < (at(best)?.length ?? 0);) {
       const candidate = copy(best);
       at(candidate).splice(start, size);
       if (await shows(candidate)) best = candidate;
@@ -89,16 +89,18 @@ async function shrink(worker, program, key, limit = 400) {
     return status === 'different' && differences.some((each) => each.key === key);
   };
   let best = copy(program);
-  for (let before = Infinity; countSteps(best) < before; ) {
+  for (let before = Infinity; countSteps(best) < before;) {
     before = countSteps(best);
     for (let index = 0; index < [...lists(best)].length; index++) {
       best = await shorten(best, index, shows);
     }
   }
-  for (let changed = true; changed && tries <= limit; ) {
+  for (let changed = true; changed && tries <= limit;) {
     changed = false;
     const candidate = copy(best);
-    for (const _ of simpler(candidate)) {
+    const variants = simpler(candidate);
+    // Each step of it changes the candidate.
+    while (!variants.next().done) {
       if (JSON.stringify(candidate).length > JSON.stringify(best).length + 8) continue;
       if (await shows(candidate)) {
         best = copy(candidate);

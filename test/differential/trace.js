@@ -123,15 +123,31 @@ class Trace {
     };
   }
 
-  /** As JSON can carry it: bytes become a digest. */
+  /** As JSON can carry it: bytes that follow each other become one digest. */
   toJSON() {
     const lists = {};
     for (const [who, list] of this.lists) {
-      lists[who] = list.map((entry) => {
-        if (!(entry.bytes instanceof Buffer)) return entry;
-        const hash = createHash('sha1').update(entry.bytes).digest('hex').slice(0, 12);
-        return { ...entry, bytes: { length: entry.bytes.length, hash } };
-      });
+      const short = [];
+      let chunks = [];
+      const flush = () => {
+        if (chunks.length === 0) return;
+        const all = Buffer.concat(chunks.map(({ bytes }) => bytes));
+        const hash = createHash('sha1').update(all).digest('hex').slice(0, 12);
+        short.push({ ...chunks[0], bytes: { length: all.length, hash } });
+        chunks = [];
+      };
+      for (const entry of list) {
+        if (entry.event === 'data') {
+          chunks.push(entry);
+        } else if (entry.lane !== 'w') {
+          flush();
+          short.push(entry);
+        } else {
+          short.push(entry);
+        }
+      }
+      flush();
+      lists[who] = short;
     }
     return { lists, late: this.late };
   }
