@@ -54,8 +54,9 @@ function describeList(list) {
     if (isData) {
       words[words.length - 1] =
         `data(${parseInt(words.at(-1).slice(5)) + (bytes?.length ?? bytes)})`;
-    } else
+    } else {
       words.push(event === 'connect called' && state?.connecting === false ? `${text}!` : text);
+    }
   }
   return words.join(' ');
 }

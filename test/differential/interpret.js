@@ -47,6 +47,8 @@ class Run {
     this.mortals = new Map();
     this.sinks = [];
     this.rawListener = null;
+    /** Handlers do nothing any more. */
+    this.isOver = false;
     this.accepted = 0;
     this.folder = path.join(folder, `${runs++}`);
     this.trace = new Trace(this.folder);
@@ -59,6 +61,7 @@ class Run {
 
   /** Runs steps one after the other, in one go. */
   all(steps) {
+    if (this.isOver) return;
     for (const step of steps ?? []) this.one(step);
   }
 
@@ -190,6 +193,7 @@ class Run {
 
   /** Records what is open, closes it, and records what that brings. */
   async finish() {
+    this.isOver = true;
     this.recordLeft();
     for (const [who, server] of this.servers) {
       this.trace.add(who, 'left', { listening: server.listening });
