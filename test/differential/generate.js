@@ -2,7 +2,7 @@
 
 // Owns making programs from random numbers: the same program for the same seed.
 
-const { randomFrom } = require('../torture/lib/random.js');
+const { Chance } = require('./chance.js');
 
 /** Bytes that the kernel takes at once, whatever it took before. */
 const SMALL = [0, 1, 2, 10, 100, 1000, 4096, 10000, 16384];
@@ -22,37 +22,6 @@ const EVENTS = [
   'readable',
   'timeout',
 ];
-
-/** Chooses. */
-class Chance {
-  constructor(seed) {
-    this.next = randomFrom(seed);
-    this.next();
-  }
-
-  below(limit) {
-    return Math.floor(this.next() * limit);
-  }
-
-  one(values) {
-    return values[this.below(values.length)];
-  }
-
-  maybe(share) {
-    return this.next() < share;
-  }
-
-  /** A key of an object whose values are weights. */
-  weighted(weights) {
-    const entries = Object.entries(weights);
-    let at = this.next() * entries.reduce((sum, [, weight]) => sum + weight, 0);
-    for (const [name, weight] of entries) {
-      at -= weight;
-      if (at < 0) return name;
-    }
-    return entries[0][0];
-  }
-}
 
 class Maker {
   constructor(seed) {

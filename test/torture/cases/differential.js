@@ -1,14 +1,34 @@
 'use strict';
 
-// The case "random programs on net and here": what USocket and UServer do in another way than net and not on
-// purpose is lost. Each class of differences comes with a short program, which test/differential/run.js runs alone.
+// The case "random programs": on net and here, where what USocket and UServer do in another way than net and not on
+// purpose is lost; and with messages, where what callbacks said is compared with what arrived at a Python process.
+// Each class of differences from net comes with a short program, which test/differential/run.js runs alone.
 
+const { findPython } = require('../../helpers/python.js');
+const EXPECTED_FAULTS = require('../../differential/messages-expected.js');
+const { runMessages } = require('../../differential/messages.js');
 const { explain, judgeAll } = require('../../differential/judge.js');
 
 const COUNT = 100_000;
 const QUICK_COUNT = 60;
+const MESSAGES = 20_000;
+const QUICK_MESSAGES = 40;
 /** Classes that are explained; the others are named. */
 const EXPLAINED = 20;
+
+async function messagesRow(quick, seed, say) {
+  const what = 'programs with messages, against Python';
+  const python = findPython();
+  if (process.platform !== 'linux' || python === null) {
+    return { what, tried: 0, lost: 0, note: 'skipped: Linux, and python3, version 3.9 or later' };
+  }
+  const tried = quick ? QUICK_MESSAGES : MESSAGES;
+  const faults = await runMessages(python, seed, tried);
+  const fresh = [...faults].filter(([text]) => !EXPECTED_FAULTS.has(text));
+  for (const [text, { count, seed: first }] of fresh) say(`${text}: ${count} times, seed ${first}`);
+  const note = `lost: classes of faults; ${faults.size - fresh.length} expected classes`;
+  return { what, tried, lost: fresh.length, note };
+}
 
 async function run({ quick, seed, say }) {
   const count = quick ? QUICK_COUNT : COUNT;
@@ -28,12 +48,14 @@ async function run({ quick, seed, say }) {
       lost: classes.length + (counts.broken ?? 0),
       note: `lost: classes of differences; skipped: ${notes.join(', ')}`,
     },
+    await messagesRow(quick, seed, say),
   ];
 }
 
 module.exports = {
-  about: 'Random programs do with USocket and UServer what they do with net.',
-  limit: 10_800,
+  about:
+    'Random programs do with USocket and UServer what they do with net; messages arrive as callbacks say.',
+  limit: 14_400,
   quickLimit: 90,
   run,
 };
