@@ -14,7 +14,7 @@ const { Run } = require('./interpret.js');
 const { codeOf } = require('./trace.js');
 
 /** Milliseconds that a solo program may take; longer, and it is alive. */
-const SOLO_LIMIT = 700;
+const SOLO_LIMIT = 1200;
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'afunix-diff-'));
 process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));

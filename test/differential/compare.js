@@ -160,6 +160,8 @@ function roleOf(who, program) {
   if (who === 'process') return 'process';
   if (who.startsWith('server')) return 'server';
   if (who.startsWith('sink')) return 'sink';
+  if (who.startsWith('web')) return 'web';
+  if (who.startsWith('q')) return 'request';
   if (who.startsWith('r')) return 'raw';
   const isClient = who.startsWith('c');
   const mode = { client: isClient, server: !isClient, both: true }[program.mode];

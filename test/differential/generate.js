@@ -3,6 +3,7 @@
 // Owns making programs from random numbers: the same program for the same seed.
 
 const { Chance } = require('./chance.js');
+const { ANSWERS } = require('./web.js');
 
 /** Bytes that the kernel takes at once, whatever it took before. */
 const SMALL = [0, 1, 2, 10, 100, 1000, 4096, 10000, 16384];
@@ -11,6 +12,7 @@ const SMALL_TOTAL = 100_000;
 /** More than a connection holds. */
 const BIG = [1_000_000, 2_000_000];
 const KINDS = ['buffer', 'buffer', 'text', 'latin1', 'hex', 'base64', 'utf16le', 'uint8'];
+const URLS = Object.keys(ANSWERS);
 const EVENTS = [
   'connect',
   'data',
@@ -295,6 +297,49 @@ class Maker {
     return { steps, connections: this.connections(1), mode: 'server' };
   }
 
+  /** Requests over sockets, or to a server, under test. */
+  web() {
+    const { chance } = this;
+    const steps = [{ do: 'webListen', who: 'web' }];
+    const count = 1 + chance.below(4);
+    for (let made = 0; made < count; made++) {
+      const who = `q${made}`;
+      const size = chance.one([0, 0, 10, 10_000, 300_000]);
+      const read = chance.one(['all', 'all', 'all', 'never', 'cut']);
+      const step = { do: 'request', who, url: chance.one(URLS), size, read };
+      Object.assign(step, { agent: chance.maybe(0.5), open: size > 0 && chance.maybe(0.3) });
+      if (chance.maybe(0.1)) step.nobody = true;
+      steps.push(step);
+      this.wait(steps);
+      for (let more = chance.below(3); more > 0; more--) {
+        const name = chance.one(['requestEnd', 'requestDestroy', 'responseRead']);
+        steps.push({ do: name, who: `q${chance.below(made + 1)}`, error: chance.maybe(0.3) });
+        this.wait(steps);
+      }
+    }
+    return { steps, connections: [], mode: chance.one(['client', 'server']) };
+  }
+
+  /** A writer with a time-out, and a peer that reads slowly. */
+  slow() {
+    const { chance } = this;
+    const steps = [
+      { do: 'listen', who: 'server', number: 0 },
+      { do: 'rawConnect', who: 'r0' },
+    ];
+    steps.push({ do: 'settle' });
+    const timeout = { do: 'timeout', who: 's0', number: ++this.number, time: 60, callback: true };
+    const write = { do: 'write', who: 's0', number: ++this.number, size: BIG[0], callback: true };
+    steps.push(...(chance.maybe(0.5) ? [timeout, write] : [write, timeout]));
+    for (let left = 5 + chance.below(4); left > 0; left--) {
+      steps.push({ do: 'sleep', time: 20 });
+      if (chance.maybe(0.8)) {
+        steps.push({ do: 'rawReceive', who: 'r0', size: chance.one([60_000, 100_000]) });
+      }
+    }
+    return { steps, connections: [[]], mode: 'server' };
+  }
+
   /** A server whose connections are piped to another one and back. */
   proxy() {
     const { chance } = this;
@@ -412,7 +457,7 @@ class Maker {
     const { chance } = this;
     const shape = chance.weighted({
       ...{ pair: 38, rawServer: 17, rawClient: 17, lifecycle: 14, refused: 9, proxy: 4 },
-      ...{ solo: 1.5, mortal: 0.7 },
+      ...{ solo: 1.5, mortal: 0.7, web: 4, slow: 0.5 },
     });
     const { server, ...program } = this[shape]();
     if (this.hasTimeout && !program.solo) program.steps.push({ do: 'sleep', time: 80 });

@@ -16,6 +16,7 @@ const net = require('node:net');
 const path = require('node:path');
 const { MORTAL, RAW, SERVER, SOCKET } = require('./operations.js');
 const raw = require('./raw.js');
+const { WEB, closeWeb } = require('./web.js');
 const { Trace, codeOf, stateOf } = require('./trace.js');
 
 /** Turns of the event loop without an entry after which nothing more is to come. */
@@ -45,6 +46,8 @@ class Run {
     this.servers = new Map();
     this.raws = new Map();
     this.mortals = new Map();
+    this.requests = new Map();
+    this.responses = new Map();
     this.sinks = [];
     this.rawListener = null;
     /** Handlers do nothing any more. */
@@ -81,6 +84,7 @@ class Run {
       if (this.rawListener === null) this.rawListener = raw.listen(this.pathOf('server'), 16);
       return undefined;
     }
+    if (name in WEB) return WEB[name](this, step);
     if (name in SERVER) {
       const server = this.servers.get(who) ?? this.createServer(who);
       return SERVER[name](this, step, server);
@@ -202,6 +206,7 @@ class Run {
       });
     }
     await this.settle();
+    closeWeb(this);
     for (const socket of this.sockets.values()) socket.destroy();
     for (const server of this.servers.values()) {
       if (server.listening) server.close();
