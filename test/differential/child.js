@@ -1,6 +1,6 @@
 'use strict';
 
-// The process that runs programs, one after the other, and compares: it gets `{ id, program }` and answers
+// The process that runs programs, one after the other, and compares: it gets `{ id, program, subject }` and answers
 // `{ id, status, differences }`. `status`: 'same', 'different', 'unsteady' where
 // the difference does not come again, 'flaky' where net does not do the same twice, 'endless' where it never stops.
 // With arguments it is the process of one solo program, whose trace it writes to a file.
@@ -83,20 +83,20 @@ async function solo(subject, file, program) {
   run.trace.add('process', 'all steps done');
 }
 
-async function judge(program) {
+async function judge(program, subject) {
   const expected = await trace(program, 'net');
   const isEndless = expected.process?.some(({ event }) => event === 'never silent');
   if (isEndless) return { status: 'endless', differences: [] };
-  const found = await trace(program, 'afunix');
-  const differences = compare(program, expected, found);
+  const found = await trace(program, subject);
+  const differences = compare(program, expected, found, subject);
   if (differences.length === 0) return { status: 'same', differences };
   for (let time = 0; time < 2; time++) {
-    const again = compare(program, expected, await trace(program, 'net'), { isSame: true });
+    const again = compare(program, expected, await trace(program, 'net'), 'net');
     if (again.length > 0) return { status: 'flaky', differences: [], reason: again[0].key };
   }
   // What does not come again is of the machine's mood: told, but not a class.
-  const again = compare(program, expected, await trace(program, 'afunix')).map(({ key }) => key);
-  const steady = differences.filter(({ key }) => again.includes(key));
+  const again = compare(program, expected, await trace(program, subject), subject);
+  const steady = differences.filter(({ key }) => again.some((each) => each.key === key));
   if (steady.length === 0) return { status: 'unsteady', differences };
   return { status: 'different', differences: steady };
 }
@@ -104,13 +104,13 @@ async function judge(program) {
 if (process.argv.length > 2) {
   solo(process.argv[2], process.argv[3], JSON.parse(process.argv[4]));
 } else {
-  process.on('message', async ({ id, program, whole }) => {
+  process.on('message', async ({ id, program, subject, whole }) => {
     try {
-      const result = await judge(program);
+      const result = await judge(program, subject);
       if (whole) {
         result.traces = {
           net: JSON.parse(JSON.stringify(await printable(program, 'net'))),
-          afunix: JSON.parse(JSON.stringify(await printable(program, 'afunix'))),
+          [subject]: JSON.parse(JSON.stringify(await printable(program, subject))),
         };
       }
       process.send({ id, ...result });

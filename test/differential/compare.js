@@ -100,7 +100,7 @@ function mayVary(lists, who) {
 }
 
 /** The first difference of one lane of one socket, and differences of states before it. */
-function compareLane(lane, expected, found, isLoose, say) {
+function compareLane(lane, expected, found, { isLoose, isFree }, say) {
   const seen = new Set();
   for (let at = 0; at < Math.max(expected.length, found.length); at++) {
     const [one, two] = [expected[at], found[at]];
@@ -109,7 +109,7 @@ function compareLane(lane, expected, found, isLoose, say) {
     const nameTwo = two?.name ?? 'nothing';
     if (one === undefined || two === undefined || exact(one) !== exact(two)) {
       const short = (name) => name.replace(/^(settled.*|left|over)$/, 'nothing more');
-      if (one?.event === 'returned' && two?.event === 'returned' && two.value) continue;
+      if (isFree && one?.event === 'returned' && two?.event === 'returned' && two.value) continue;
       say('event', epoch, at, `${short(nameOne)} / ${short(nameTwo)}`, { net: one, got: two });
       return;
     }
@@ -189,18 +189,18 @@ function missingDrain(list) {
 
 /**
  * Differences of a trace from net's: `{ key, who, kind, detail }`, the one that came first first.
- * @param {boolean} [options.isSame] - both are net's: nothing differs on purpose
+ * @param {string} [subject] - what made it: 'afunix', 'afunix/net', or 'net', where nothing differs on purpose
  */
-function compare(program, expected, found, { isSame = false } = {}) {
+function compare(program, expected, found, subject = 'afunix') {
   const events = [];
   const states = [];
   for (const who of new Set([...Object.keys(expected), ...Object.keys(found)])) {
     const role = roleOf(who, program);
     const isSubject = role === 'socket';
     // What write() returns for bytes that the kernel took whole is different on purpose, and so is 'drain'.
-    const skip = isSubject && !isSame ? new Set(['drain']) : undefined;
+    const skip = isSubject && subject === 'afunix' ? new Set(['drain']) : undefined;
     const isLoose = mayVary(expected, who) && mayVary(found, who);
-    const cut = isSubject && !isSame ? cutOff(expected[who]) : new Set();
+    const cut = isSubject && subject !== 'net' ? cutOff(expected[who]) : new Set();
     for (const of of cut) {
       const callback = found[who]?.find((entry) => entry.event === 'callback' && entry.of === of);
       // A small one is with the kernel, and has arrived.
@@ -210,22 +210,27 @@ function compare(program, expected, found, { isSame = false } = {}) {
     }
     for (const lane of ['r', 'w']) {
       const sides = [expected[who], found[who]].map((list) => project(list, lane, skip, cut));
-      compareLane(lane, ...sides, isLoose, (kind, epoch, at, text, detail) => {
-        const list = kind === 'event' ? events : states;
-        list.push({ kind, who, epoch, at, key: `${role} ${text}`, detail });
-      });
+      compareLane(
+        lane,
+        ...sides,
+        { isLoose, isFree: skip !== undefined },
+        (kind, epoch, at, text, detail) => {
+          const list = kind === 'event' ? events : states;
+          list.push({ kind, who, epoch, at, key: `${role} ${text}`, detail });
+        },
+      );
     }
-    if (isSubject && found[who] && missingDrain(found[who]) && !missingDrain(expected[who] ?? [])) {
+    if (skip && found[who] && missingDrain(found[who]) && !missingDrain(expected[who] ?? [])) {
       states.push({ kind: 'state', who, epoch: -1, at: 0, key: `${role} drain missing` });
     }
   }
   const rank = ({ key }) => (key.startsWith('socket') ? 0 : 1);
   events.sort((one, two) => one.epoch - two.epoch || rank(one) - rank(two) || one.at - two.at);
-  const [first] = events.filter(({ key }) => !isIntended(key));
+  const [first] = events.filter(({ key }) => !isIntended(key, subject));
   const limit = first?.epoch ?? Infinity;
   const kept = new Map();
   for (const state of states) {
-    if (isIntended(state.key)) continue;
+    if (isIntended(state.key, subject)) continue;
     if (state.epoch < limit || first === undefined) {
       kept.set(state.key, kept.get(state.key) ?? state);
     }

@@ -30,6 +30,7 @@ const IMPLEMENTATIONS = {
     const { USocket, UServer } = require('../../lib');
     return { Socket: USocket, Server: UServer };
   },
+  'afunix/net': () => require('afunix/net'),
 };
 
 let runs = 0;

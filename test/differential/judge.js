@@ -8,14 +8,12 @@ const { generate } = require('./generate.js');
 const { Worker, runAll } = require('./runner.js');
 const { shrink } = require('./shrink.js');
 
-const PROCESSES = 2;
-
 /**
  * Runs the programs of `count` seeds. A class of differences is in `expected` or in `fresh`: key → the shortest
  * program that shows it, `{ key, seed, program, count }`.
- * @param {(done: number) => void} [progress]
+ * @param {{ subject?: string, progress?: (done: number) => void }} [options]
  */
-async function judgeAll(seed, count, progress) {
+async function judgeAll(seed, count, { subject, progress } = {}) {
   const counts = {};
   const expected = new Map();
   const fresh = new Map();
@@ -24,14 +22,20 @@ async function judgeAll(seed, count, progress) {
   await runAll(
     (n) => generate(seed + n),
     count,
-    PROCESSES,
+    { subject },
     (number, program, result) => {
       counts[result.status] = (counts[result.status] ?? 0) + 1;
       // What is not there the next time is counted, and no class.
       for (const { key } of result.status === 'different' ? result.differences : []) {
         const classes = EXPECTED.has(key) ? expected : fresh;
         const known = classes.get(key);
-        const example = { key, seed: seed + number, program, count: (known?.count ?? 0) + 1 };
+        const example = {
+          key,
+          subject,
+          seed: seed + number,
+          program,
+          count: (known?.count ?? 0) + 1,
+        };
         if (known && size(known.program) <= size(program)) known.count++;
         else classes.set(key, example);
       }
@@ -42,8 +46,8 @@ async function judgeAll(seed, count, progress) {
 }
 
 /** A class in words: a short program that shows it, and what it does with either. */
-async function explain({ key, seed, program, count }, tries) {
-  const worker = new Worker();
+async function explain({ key, subject, seed, program, count }, tries) {
+  const worker = new Worker(subject);
   try {
     const short = await shrink(worker, program, key, tries);
     const { traces, differences } = await worker.judge(short, { whole: true });
@@ -51,7 +55,9 @@ async function explain({ key, seed, program, count }, tries) {
     return [
       `${key}`,
       `  ${count} times, the shortest of seed ${seed}: ${describeProgram(short)}`,
-      ...['net', 'afunix'].map((name) => `  ${name}: ${who} ${describeList(traces?.[name][who])}`),
+      ...Object.entries(traces ?? {}).map(([name, lists]) => {
+        return `  ${name}: ${who} ${describeList(lists[who])}`;
+      }),
       `  ${JSON.stringify(short)}`,
     ].join('\n');
   } finally {

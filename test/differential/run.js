@@ -18,6 +18,7 @@ const { values } = parseArgs({
     shrink: { type: 'boolean', default: false },
     program: { type: 'string' },
     whole: { type: 'boolean', default: false },
+    subject: { type: 'string', default: 'afunix' },
     report: { type: 'string' },
     only: { type: 'string' },
   },
@@ -25,7 +26,7 @@ const { values } = parseArgs({
 
 async function one() {
   const text = fs.readFileSync(values.program === '-' ? 0 : values.program, 'utf8');
-  const worker = new Worker();
+  const worker = new Worker(values.subject);
   const result = await worker.judge(JSON.parse(text), { whole: values.whole });
   console.dir(result, { depth: 8, maxArrayLength: 500, breakLength: 180 });
   worker.close();
@@ -47,10 +48,15 @@ async function many() {
       classes.set(difference.key, known);
     }
   };
-  await runAll((n) => generate(seed + n), Number(values.count), Number(values.processes), report);
+  await runAll(
+    (n) => generate(seed + n),
+    Number(values.count),
+    { subject: values.subject, processes: Number(values.processes) },
+    report,
+  );
   console.log(counts, `${((performance.now() - started) / 1000).toFixed(1)} s`);
   const sorted = [...classes].sort(([, one], [, two]) => two.count - one.count);
-  const worker = new Worker();
+  const worker = new Worker(values.subject);
   for (const [key, { count, programs }] of sorted) {
     console.log(`${String(count).padStart(6)}  ${key}   seed ${programs[0].seed}`);
     if (!values.shrink || (values.only && !new RegExp(values.only).test(key))) continue;
@@ -61,7 +67,7 @@ async function many() {
     const lines = [`\n### ${key}`, `${count} times, seed ${shortest.seed}`];
     lines.push(`\`${describeProgram(program)}\``);
     const who = differences.find((each) => each.key === key)?.who;
-    for (const subject of ['net', 'afunix']) {
+    for (const subject of ['net', values.subject]) {
       lines.push(`- ${subject}: ${who}: ${describeList(traces?.[subject][who])}`);
     }
     lines.push(`<!-- ${JSON.stringify(program)} -->`);

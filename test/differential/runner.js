@@ -12,7 +12,9 @@ const LIMIT = 20_000;
 
 /** One process, one program at a time. */
 class Worker {
-  constructor() {
+  /** @param {string} [subject] - 'afunix', or 'afunix/net' */
+  constructor(subject = 'afunix') {
+    this.subject = subject;
     this.child = null;
     this.ids = 0;
   }
@@ -53,7 +55,7 @@ class Worker {
         lost('process hangs');
       }, LIMIT);
       child.on('message', onMessage).on('exit', onExit);
-      child.send({ id, program, whole });
+      child.send({ id, program, subject: this.subject, whole });
     });
   }
 
@@ -63,18 +65,23 @@ class Worker {
   }
 }
 
+/** Programs after which a process has done enough. */
+const SHIFT = 5000;
+
 /**
  * Runs `count` programs, the one with the number n being `make(n)`, in `processes` processes.
+ * @param {{ subject?: string, processes?: number }} options
  * @param {(number: number, program: object, result: object) => void} report - of each
  */
-async function runAll(make, count, processes, report) {
+async function runAll(make, count, { subject, processes = 2 }, report) {
   let next = 0;
   const work = async () => {
-    const worker = new Worker();
-    while (next < count) {
+    const worker = new Worker(subject);
+    for (let done = 1; next < count; done++) {
       const number = next++;
       const program = make(number);
       report(number, program, await worker.judge(program));
+      if (done % SHIFT === 0) worker.close();
     }
     worker.close();
   };

@@ -32,8 +32,10 @@ async function messagesRow(quick, seed, say) {
 
 async function run({ quick, seed, say }) {
   const count = quick ? QUICK_COUNT : COUNT;
-  const { counts, expected, fresh } = await judgeAll(seed, count, (done) => {
-    if (done % 5000 === 0) say(`${done} programs`);
+  const { counts, expected, fresh } = await judgeAll(seed, count, {
+    progress(done) {
+      if (done % 5000 === 0) say(`${done} programs`);
+    },
   });
   const classes = [...fresh.values()].sort((one, two) => two.count - one.count);
   for (const [at, example] of classes.entries()) {
