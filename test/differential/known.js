@@ -17,6 +17,10 @@ const INTENDED = [
     reason: 'usocket does so, and libraries written for it rely on it',
   },
   {
+    what: "'ready' comes before the callbacks of what was written before 'connect'",
+    reason: "as 'connect' does: first the connection, then what it carried",
+  },
+  {
     what: "'connectionAttempt' and 'connectionAttemptFailed' are not emitted",
     reason: 'they report the addresses of a host name; a path is one',
     strict: true,
