@@ -11,7 +11,7 @@ use std::rc::Rc;
 use crate::engine::batch;
 use crate::engine::endpoint::{Endpoint, Options};
 use crate::engine::env::{Environment, Hooks};
-use crate::engine::handle::{Binding, Event, Kind, Watched};
+use crate::engine::handle::{Binding, Event, Kind, Source};
 use crate::engine::listener::Listener;
 use crate::engine::receive::inbox::DEFAULT_MAX_PENDING;
 use crate::engine::send::message_queue::Offer;
@@ -49,7 +49,8 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
         done(call, with_socket(call, env, |socket| configure(call, socket)))
     }),
     (c"bind", |call, env| {
-        let bind = |socket: &Socket| socket.core().bind(&binding(call, 2, &address(call, 1)?)?);
+        let bind =
+            |socket: &Socket| socket.source().handle().bind(&binding(call, 2, &address(call, 1)?)?);
         done(call, with_socket(call, env, bind))
     }),
     (c"listen", |call, env| {
@@ -65,7 +66,7 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
     }),
     (c"connect", |call, env| {
         let connect = |endpoint: &Endpoint| endpoint.connect(&address(call, 1)?);
-        let lost = with_endpoint(call, env, |endpoint| Ok((connect(endpoint)?, endpoint.kind())));
+        let lost = with_endpoint(call, env, |endpoint| Ok((connect(endpoint)?, endpoint.kind)));
         answer(call, lost, |(lost, kind)| match kind {
             Kind::Datagram => tickets(call, lost),
             Kind::Seqpacket | Kind::Stream => call.js.int(0),
@@ -104,9 +105,11 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
     (c"notifyWritable", |call, env| {
         done(call, with_endpoint(call, env, Endpoint::notify_writable))
     }),
-    (c"fd", |call, env| call.status(with_socket(call, env, |socket| socket.core().fd()))),
+    (c"fd", |call, env| {
+        call.status(with_socket(call, env, |socket| socket.source().handle().fd()))
+    }),
     (c"localAddress", |call, env| {
-        let name = with_socket(call, env, |it| it.core().with_fd(socket::local_address));
+        let name = with_socket(call, env, |it| it.source().handle().with_fd(socket::local_address));
         answer(call, name, |name| buffer(call, &name))
     }),
     (c"peerAddress", |call, env| {
@@ -124,7 +127,7 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
         call.status(size.map(clamped))
     }),
     (c"destination", |call, env| {
-        let to = |endpoint: &Endpoint| Ok(endpoint.destination(address(call, 1)?) as i32);
+        let to = |endpoint: &Endpoint| Ok(endpoint.destination(address(call, 1)?)? as i32);
         call.status(with_endpoint(call, env, to))
     }),
     (c"sweepDestinations", |call, env| {
@@ -340,7 +343,7 @@ fn set_ref(call: &Call, env: &Environment) -> Result<()> {
     let keeps_alive = call.int(1)? != 0;
     match env.socket(call.int(0)?).ok_or(Errno::BADF)? {
         Socket::Endpoint(endpoint) => endpoint.set_ref(keeps_alive),
-        Socket::Listener(listener) => listener.core().set_ref(keeps_alive),
+        Socket::Listener(listener) => listener.handle().set_ref(keeps_alive),
     }
     Ok(())
 }

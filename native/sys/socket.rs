@@ -212,6 +212,35 @@ pub fn accept(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
     }
 }
 
+/// How to accept from a listener without waiting: a process that shares it may have cleared its
+/// O_NONBLOCK, and accept4(2) has no flag for one call.
+pub fn acceptor(fd: BorrowedFd<'_>) -> fn(BorrowedFd<'_>) -> Result<OwnedFd> {
+    // SAFETY: a plain call on an open descriptor.
+    let flags = unsafe { syscall!(fcntl(fd.as_raw_fd(), libc::F_GETFL)) };
+    if flags.is_ok_and(|flags| flags & libc::O_NONBLOCK != 0) { accept } else { accept_if_waiting }
+}
+
+fn accept_if_waiting(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
+    if events(fd, libc::POLLIN)? == 0 { Err(Errno::AGAIN) } else { accept(fd) }
+}
+
+/// Whether the socket was shut down for receiving.
+pub fn is_shut_down(fd: BorrowedFd<'_>) -> bool {
+    #[cfg(target_os = "linux")]
+    let event = libc::POLLRDHUP;
+    #[cfg(not(target_os = "linux"))]
+    let event = libc::POLLHUP;
+    events(fd, event).is_ok_and(|found| found & (event | libc::POLLHUP) != 0)
+}
+
+/// Which of these events, or POLLHUP and POLLERR, there are now: `poll(2)` that does not wait.
+fn events(fd: BorrowedFd<'_>, wanted: libc::c_short) -> Result<libc::c_short> {
+    let mut one = libc::pollfd { fd: fd.as_raw_fd(), events: wanted, revents: 0 };
+    // SAFETY: one pollfd.
+    unsafe { syscall!(poll(&mut one, 1, 0)) }?;
+    Ok(one.revents)
+}
+
 /// Sends no more, `shutdown(2)` with SHUT_WR.
 pub fn shut_down_sending(fd: BorrowedFd<'_>) -> Result<()> {
     Ok(SockRef::from(&fd).shutdown(std::net::Shutdown::Write)?)
