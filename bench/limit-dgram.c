@@ -38,6 +38,7 @@ static void dgram_oneway_send(void) {
   }
   char *message = calloc(1, size);
   double stop = now() + number("duration", 1);
+  struct mark begin = mark();
   uint32_t n = 0;
   while (alive && now() < stop)
     for (int i = 0; alive && i < WINDOW; i++) {
@@ -46,7 +47,7 @@ static void dgram_oneway_send(void) {
     }
   memcpy(message, &END, sizeof END);
   send_to(fd, message, size, 0, to);
-  say("\"sent\":%u", n);
+  say("\"sent\":%u,%s", n, measured(begin, n));
 }
 
 static void dgram_oneway_receive(void) {
@@ -84,7 +85,8 @@ static void dgram_rtt_ask(void) {
   int fd = bound(SOCK_DGRAM, address(text("own", "")));
   size_t size = number("size", 64);
   uint32_t warm_up = number("warmUp", 0), trips = 0;
-  double duration = number("duration", 1), begin = now(), time;
+  double duration = number("duration", 1);
+  struct mark begin = mark();
   do {
     socklen_t length = sizeof from;
     memcpy(message, &trips, sizeof trips);
@@ -92,10 +94,47 @@ static void dgram_rtt_ask(void) {
     if (recvfrom(fd, message, sizeof message, 0, (struct sockaddr *)&from, &length) < 0)
       die("recvfrom");
     if (memcmp(message, &trips, sizeof trips) != 0) die("wrong answer");
-    time = now();
-    if (++trips == warm_up) begin = time;
-  } while (trips < warm_up || time - begin < duration);
-  say("\"rate\":%.1f", (trips - warm_up) / (time - begin));
+    if (++trips == warm_up) begin = mark();
+  } while (trips < warm_up || now() - begin.time < duration);
+  say("%s", measured(begin, trips - warm_up));
+}
+
+/* ---- dgram-rtt-connected --------------------------------------------------------------------- */
+
+/* Bound to one path and connected to another, which has to be bound by then. */
+static int bound_and_connected(void) {
+  struct sockaddr_un peer = address(text("peer", ""));
+  int fd = bound(SOCK_DGRAM, address(text("path", "")));
+  say("\"ready\":true");
+  while (connect(fd, (struct sockaddr *)&peer, sizeof peer) < 0) {
+    if (errno != ENOENT && errno != ECONNREFUSED) die("connect");
+    usleep(1000);
+  }
+  return fd;
+}
+
+static void dgram_rtt_connected_answer(void) {
+  static char message[BUFFER];
+  int fd = bound_and_connected();
+  for (ssize_t size; (size = recv(fd, message, sizeof message, 0)) >= 0;)
+    send_to(fd, message, size, 0, NULL);
+}
+
+static void dgram_rtt_connected_ask(void) {
+  static char message[BUFFER];
+  int fd = bound_and_connected();
+  size_t size = number("size", 64);
+  uint32_t warm_up = number("warmUp", 0), trips = 0;
+  double duration = number("duration", 1);
+  struct mark begin = mark();
+  do {
+    memcpy(message, &trips, sizeof trips);
+    send_to(fd, message, size, 0, NULL);
+    if (recv(fd, message, sizeof message, 0) < 0) die("recv");
+    if (memcmp(message, &trips, sizeof trips) != 0) die("wrong answer");
+    if (++trips == warm_up) begin = mark();
+  } while (trips < warm_up || now() - begin.time < duration);
+  say("%s", measured(begin, trips - warm_up));
 }
 
 /* ---- dgram-fanout ---------------------------------------------------------------------------- */
@@ -109,6 +148,7 @@ static void dgram_fanout_send(void) {
   for (int i = 0; i < receivers; i++) to[i] = numbered(i);
   char *message = calloc(1, size);
   double stop = now() + number("duration", 1);
+  struct mark begin = mark();
   uint32_t n = 0;
   for (; now() < stop; n++) {
     memcpy(message, &n, sizeof n);
@@ -119,7 +159,7 @@ static void dgram_fanout_send(void) {
   }
   memcpy(message, &END, sizeof END);
   for (int i = 0; i < receivers; i++) send_to(fd, message, size, 0, &to[i]);
-  say("\"sent\":%u", n * receivers);
+  say("\"sent\":%u,%s", n * receivers, measured(begin, n * receivers));
 }
 
 static void dgram_fanout_receive(void) {
@@ -216,6 +256,9 @@ const struct program dgram_programs[] = {
     {"dgram-sendto", "receive", dgram_oneway_receive},
     {"dgram-rtt", "ask", dgram_rtt_ask},
     {"dgram-rtt", "answer", dgram_rtt_answer},
+    {"dgram-rtt-connected", "ask", dgram_rtt_connected_ask},
+    {"dgram-rtt-connected", "answer", dgram_rtt_connected_answer},
+    {"send-cost", "send", dgram_oneway_send},
     {"dgram-fanout", "send", dgram_fanout_send},
     {"dgram-fanout", "receive", dgram_fanout_receive},
     {"dgram-stalled-cpu", "send", dgram_stalled_cpu_send},

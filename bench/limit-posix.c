@@ -21,7 +21,8 @@ static void posix_rtt_answer(void) {
 static void posix_rtt_ask(void) {
   char request[BUFFER] = {0}, response[BUFFER];
   size_t size = number("size", 64);
-  double duration = number("duration", 1), begin = 0, time;
+  double duration = number("duration", 1);
+  struct mark begin = mark();
   struct sockaddr_un to = address(text("path", ""));
   int fd = open_socket(SOCK_STREAM);
   if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0) die("connect");
@@ -31,10 +32,9 @@ static void posix_rtt_ask(void) {
     if (recv(fd, response, size, MSG_WAITALL) != (ssize_t)size) die("recv");
     if (memcmp(request, response, size) != 0) die("wrong answer");
     if (++trips % BETWEEN_LOOKS != 0) continue;
-    time = now();
-    if (trips == RTT_WARM_UP) begin = time;
-    if (trips > RTT_WARM_UP && time - begin >= duration) {
-      say("\"rate\":%.1f", (trips - RTT_WARM_UP) / (time - begin));
+    if (trips == RTT_WARM_UP) begin = mark();
+    if (trips > RTT_WARM_UP && now() - begin.time >= duration) {
+      say("%s", measured(begin, trips - RTT_WARM_UP));
       return;
     }
   }

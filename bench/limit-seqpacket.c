@@ -16,6 +16,7 @@ static void oneway_send(void) {
   int fd = connection(SOCK_SEQPACKET), alive = 1;
   char *message = calloc(1, size);
   double stop = now() + number("duration", 1);
+  struct mark begin = mark();
   uint32_t n = 0;
   while (alive && now() < stop)
     for (int i = 0; alive && i < WINDOW; i++) {
@@ -24,7 +25,7 @@ static void oneway_send(void) {
     }
   memcpy(message, &END, sizeof END);
   send_all(fd, message, size);
-  say("\"sent\":%u", n);
+  say("\"sent\":%u,%s", n, measured(begin, n));
 }
 
 static void oneway_receive(void) {
@@ -53,16 +54,16 @@ static void rtt_ask(void) {
   int fd = connection(SOCK_SEQPACKET);
   size_t size = number("size", 64);
   uint32_t warm_up = number("warmUp", 0), trips = 0;
-  double duration = number("duration", 1), begin = now(), time;
+  double duration = number("duration", 1);
+  struct mark begin = mark();
   do {
     memcpy(message, &trips, sizeof trips);
     send_all(fd, message, size);
     if (receive_message(fd, message) != size || memcmp(message, &trips, sizeof trips) != 0)
       die("wrong answer");
-    time = now();
-    if (++trips == warm_up) begin = time;
-  } while (trips < warm_up || time - begin < duration);
-  say("\"rate\":%.1f", (trips - warm_up) / (time - begin));
+    if (++trips == warm_up) begin = mark();
+  } while (trips < warm_up || now() - begin.time < duration);
+  say("%s", measured(begin, trips - warm_up));
 }
 
 /* ---- seq-idle-memory ------------------------------------------------------------------------- */

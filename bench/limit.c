@@ -50,11 +50,29 @@ double now(void) {
   return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-double cpu_ms(void) {
+static double micros(struct timeval t) { return t.tv_sec * 1e6 + t.tv_usec; }
+
+struct mark mark(void) {
   struct rusage use;
   getrusage(RUSAGE_SELF, &use);
-  return (use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e3 +
-         (use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e3;
+  return (struct mark){now(), micros(use.ru_utime), micros(use.ru_stime)};
+}
+
+double cpu_ms(void) {
+  struct mark m = mark();
+  return (m.user + m.system) / 1e3;
+}
+
+static const char *interval(struct mark begin, struct mark end, double operations) {
+  static char members[128];
+  snprintf(members, sizeof members, "\"rate\":%.1f,\"user\":%.4f,\"system\":%.4f",
+           operations / (end.time - begin.time), (end.user - begin.user) / operations,
+           (end.system - begin.system) / operations);
+  return members;
+}
+
+const char *measured(struct mark begin, double operations) {
+  return interval(begin, mark(), operations);
 }
 
 double resident_kib(void) {
@@ -137,7 +155,7 @@ static struct {
   uint32_t expected[MAX_SOCKETS];
   uint32_t received, misplaced, warm_up;
   int streams, ended;
-  double first, begin, end;
+  struct mark first, begin, end;
 } meter;
 
 void meter_open(int streams) {
@@ -149,23 +167,22 @@ int take(int stream, const char *message) {
   uint32_t n;
   memcpy(&n, message, sizeof n);
   if (n == END) {
-    meter.end = now();
+    meter.end = mark();
     return ++meter.ended < meter.streams;
   }
   if (n != meter.expected[stream]) meter.misplaced++;
   meter.expected[stream] = n + 1;
-  if (++meter.received == meter.warm_up) meter.begin = now();
-  if (meter.received == 1) meter.first = now();
+  if (++meter.received == meter.warm_up) meter.begin = mark();
+  if (meter.received == 1) meter.first = mark();
   return 1;
 }
 
 const char *meter_members(void) {
-  static char members[128];
+  static char members[256];
   int warm = meter.received > 2 * meter.warm_up;
-  double seconds = meter.end - (warm ? meter.begin : meter.first);
-  double rate = (meter.received - (warm ? meter.warm_up : 1)) / seconds;
-  snprintf(members, sizeof members, "\"received\":%u,\"misplaced\":%u,\"rate\":%.1f",
-           meter.received, meter.misplaced, rate);
+  double operations = meter.received - (warm ? meter.warm_up : 1);
+  snprintf(members, sizeof members, "\"received\":%u,\"misplaced\":%u,%s", meter.received,
+           meter.misplaced, interval(warm ? meter.begin : meter.first, meter.end, operations));
   return members;
 }
 
@@ -174,8 +191,9 @@ void say_meter(void) { say("%s", meter_members()); }
 /* ---- roles ----------------------------------------------------------------------------------- */
 
 static const struct program *find(const char *name, const char *role) {
-  const struct program *tables[] = {dgram_programs, seqpacket_programs, stream_programs,
-                                    accept_programs, posix_programs, reuseport_programs};
+  const struct program *tables[] = {
+      dgram_programs, seqpacket_programs, stream_programs,    accept_programs,
+      posix_programs, reuseport_programs, http_programs,      fds_programs};
   for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
     for (const struct program *p = tables[i]; p->name; p++)
       if (!strcmp(p->name, name) && !strcmp(p->role, role)) return p;

@@ -27,8 +27,8 @@ struct program {
   const char *name, *role;
   void (*run)(void);
 };
-extern const struct program accept_programs[], dgram_programs[], posix_programs[],
-  reuseport_programs[], seqpacket_programs[], stream_programs[];
+extern const struct program accept_programs[], dgram_programs[], fds_programs[], http_programs[],
+  posix_programs[], reuseport_programs[], seqpacket_programs[], stream_programs[];
 
 /* Arguments of the form name=value. */
 const char *text(const char *name, const char *otherwise);
@@ -42,6 +42,14 @@ __attribute__((noreturn)) void die(const char *what);
 
 double now(void); /* seconds */
 double cpu_ms(void);
+
+/* A moment: the time in seconds and the CPU used until then in µs; the twin of lib/marks.js. */
+struct mark {
+  double time, user, system;
+};
+struct mark mark(void);
+/* Members for say(): operations a second since `begin`, and µs of CPU for each. */
+const char *measured(struct mark begin, double operations);
 double resident_kib(void);
 
 struct sockaddr_un address(const char *path);

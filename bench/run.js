@@ -2,22 +2,26 @@
 'use strict';
 
 /**
- * The bench: `node bench/run.js [CASE …] [--rounds N] [--duration s] [--json] [--no-write]`.
+ * The bench: `node bench/run.js [CASE …] [--rounds N] [--duration s] [--only NAME,…] [--against FOLDER] [--json]
+ * [--no-write]`.
  *
  * Progress goes to stderr; tables, or with --json everything that was measured, to stdout. Results
  * are merged into results.json, from which results.md is written, so that a run of some cases
- * renews only these.
+ * renews only these. A run of some implementations, or one against another checkout, writes nothing.
  */
 
 const fs = require('node:fs');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
 const { commit, machine } = require('./lib/machine');
+const { BEFORE, LIMIT } = require('./lib/names');
 const { canPin } = require('./lib/processes');
 const { draw } = require('./lib/chart');
-const { brief, render, table } = require('./lib/report');
+const { brief, comparison, render, table } = require('./lib/report');
 const { runCase } = require('./lib/rounds');
-const { BenchError, compileLimit, installRivals, probe } = require('./lib/setup');
+const setup = require('./lib/setup');
+
+const { BenchError, probe } = setup;
 
 const RESULTS = path.join(__dirname, 'results.json');
 const REPORT = path.join(__dirname, 'results.md');
@@ -28,6 +32,8 @@ const CASES = [
   'dgram-oneway',
   'dgram-sendto',
   'dgram-rtt',
+  'dgram-rtt-connected',
+  'send-cost',
   'dgram-fanout',
   'dgram-stalled-cpu',
   'dgram-idle-memory',
@@ -41,16 +47,31 @@ const CASES = [
   'stream-rtt',
   'stream-oneway',
   'stream-accept',
+  'connection-cost',
+  'connect-storm',
   'fds',
+  'fds-bytes',
   'http',
+  'http-short',
+  'http-body',
+  'tls',
+  'http2',
   'reuseport',
   'posix-rtt',
 ];
+
+const IMPLEMENTATIONS = fs
+  .readdirSync(path.join(__dirname, 'impl'))
+  .map((name) => path.basename(name, '.js'))
+  .filter((name) => name !== BEFORE);
 
 const USAGE = `usage: node bench/run.js [CASE …] [options]
 
   --rounds N     trials of each implementation (default 5)
   --duration S   seconds that a trial measures (default 1.2), where the case does not say
+  --only NAMES   the implementations to run, as afunix,net,c, if not all; nothing is written
+  --against DIR  runs another built checkout of this package, too, as \`before\`, in the same rounds;
+                 nothing is written
   --json         print all results as JSON
   --no-write     leave results.json and results.md alone
 
@@ -67,6 +88,8 @@ function readArguments() {
       options: {
         rounds: { type: 'string', default: '5' },
         duration: { type: 'string', default: '1.2' },
+        only: { type: 'string' },
+        against: { type: 'string' },
         json: { type: 'boolean', default: false },
         'no-write': { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
@@ -80,6 +103,14 @@ function readArguments() {
   if (unknown.length > 0) {
     throw new BenchError(`no such case: ${unknown.join(', ')} (--help lists them)`);
   }
+  const only = values.only?.split(',');
+  const missing = only?.filter((name) => name !== LIMIT && !IMPLEMENTATIONS.includes(name)) ?? [];
+  if (missing.length > 0) {
+    const all = [...IMPLEMENTATIONS, LIMIT].join(', ');
+    throw new BenchError(
+      `--only: no such implementation: ${missing.join(', ')} (there are ${all})`,
+    );
+  }
   const rounds = Number(values.rounds);
   if (!Number.isInteger(rounds) || rounds < 1) throw new BenchError('--rounds: at least 1');
   const duration = Number(values.duration);
@@ -89,8 +120,10 @@ function readArguments() {
     names,
     rounds,
     duration,
+    only,
+    against: values.against,
     json: values.json,
-    write: !values['no-write'],
+    write: !values['no-write'] && !only && !values.against,
     help: values.help,
   };
 }
@@ -106,10 +139,12 @@ function write(fresh) {
 }
 
 async function main() {
-  const { names, rounds, duration, json, write: toWrite, help } = readArguments();
+  const { names, rounds, duration, only, against, json, write: toWrite, help } = readArguments();
   if (help) return process.stdout.write(USAGE);
-  installRivals(log);
-  const limit = [compileLimit()];
+  setup.installRivals(log);
+  setup.compileBare(log);
+  if (against) setup.useBefore(against);
+  const limit = [setup.compileLimit()];
   const origin = { commit: commit(), machine: machine() };
 
   const fresh = {};
@@ -118,11 +153,16 @@ async function main() {
     log(`\n${name}: ${bench.about}`);
     if (bench.pinned && !canPin()) log('not pinned: taskset (util-linux) was not found');
     const onTrial = (round, who, measures) => log(`  ${round + 1} ${brief(bench, who, measures)}`);
-    const options = { rounds, duration: bench.duration ?? duration, limit, probe, onTrial };
+    const measured = { rounds, duration: bench.duration ?? duration };
+    const options = { ...measured, limit, only, against: Boolean(against), probe, onTrial };
     const implementations = await runCase(bench, options);
     const date = new Date().toISOString();
-    fresh[name] = { date, ...origin, rounds, duration: options.duration, implementations };
+    fresh[name] = { date, ...origin, ...measured, implementations };
     if (!json) process.stdout.write(`\n${table(bench, implementations)}\n`);
+  }
+  if (against && !json) {
+    const cases = names.map((name) => require(`./cases/${name}`));
+    process.stdout.write(`\n${comparison(cases, fresh)}\n`);
   }
   if (toWrite) write(fresh);
   if (json) process.stdout.write(`${JSON.stringify(fresh, null, 2)}\n`);

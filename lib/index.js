@@ -11,7 +11,8 @@ const { memfd } = require('./descriptors/memfd');
 const { createReuseportFd, drainServer } = require('./descriptors/reuseport');
 const { SeqpacketServer, SeqpacketSocket } = require('./sockets/seqpacket');
 const socketpair = require('./descriptors/socketpair');
-const { UServer, USocket } = require('./sockets/usocket');
+const { UServer } = require('./sockets/userver');
+const { USocket } = require('./sockets/usocket');
 
 module.exports = {
   DgramSocket,

@@ -71,21 +71,24 @@ module.exports = {
   kind: 'dgram',
   implementations: ['afunix', 'node-unix-socket', 'unix-dgram'],
   metrics: [
-    { key: 'all', label: 'messages/s, all reading', ratioTo: 'c' },
+    { key: 'all', label: 'messages/s, all reading', better: 'more' },
     { key: 'stalled', label: 'messages/s, one stalled' },
     {
       key: 'kept',
       label: 'stalled ÷ all',
       digits: 2,
-      target: { of: 'value', atLeast: 0.9 },
+      targets: [{ atLeast: 0.9 }],
     },
   ],
+  costs: ['receive', 'send'],
+  per: 'a message, all reading',
   faults: { lost: 'lost', misplaced: 'out of order' },
   roles,
 
   async measure(trial) {
     const all = await trial.part((part) => fan(part, false));
-    const measures = { all: all.rate, lost: all.lost, misplaced: all.misplaced };
+    const { rate, ...others } = all;
+    const measures = { ...others, all: rate };
     try {
       const one = await trial.part((part) => fan(part, true));
       measures.stalled = one.rate;

@@ -27,14 +27,15 @@ module.exports = {
   name: 'dgram-idle-memory',
   about: 'Resident memory for each of 10,000 open bound sockets that nothing happens on.',
   kind: 'dgram',
-  implementations: ['afunix', 'node-unix-socket', 'unix-dgram'],
+  implementations: ['afunix', 'bare', 'node-unix-socket', 'unix-dgram'],
   nodeFlags: ['--expose-gc'],
   metrics: [
     {
       key: 'each',
       label: 'KiB a socket',
       digits: 2,
-      target: { of: 'value', atMost: 4 },
+      better: 'less',
+      targets: [{ atMost: 4 }],
     },
   ],
   duration: 0,

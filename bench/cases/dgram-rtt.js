@@ -5,6 +5,8 @@
  * is measured is the work of both sides and the switch between them, not how idle processors wake up.
  */
 
+const { between, costOf, mark } = require('../lib/marks');
+
 const SIZE = 64;
 const WARM_UP = 2000;
 
@@ -18,7 +20,7 @@ const roles = {
     const { path, own, size, warmUp, duration } = params;
     const request = Buffer.alloc(size);
     let trips = 0;
-    let begin = 0;
+    let begin = null;
 
     function ask() {
       request.writeUInt32LE(trips, 0);
@@ -27,11 +29,10 @@ const roles = {
 
     const socket = dgram.bind(own, (message) => {
       if (message.readUInt32LE(0) !== trips) throw new Error('wrong answer');
-      const now = performance.now();
       trips++;
-      if (trips === warmUp) begin = now;
-      if (trips > warmUp && now - begin >= duration * 1e3) {
-        finish({ rate: (trips - warmUp) / ((now - begin) / 1e3) });
+      if (trips === warmUp) begin = mark();
+      if (trips > warmUp && performance.now() - begin.time >= duration * 1e3) {
+        finish(between(begin, mark(), trips - warmUp));
       } else {
         ask();
       }
@@ -42,18 +43,21 @@ const roles = {
 
 module.exports = {
   name: 'dgram-rtt',
-  about: '64-byte request and answer between two processes pinned to one processor.',
+  about:
+    '64-byte request and answer between two processes pinned to one processor; each message names its destination.',
   kind: 'dgram',
-  implementations: ['afunix', 'node-unix-socket', 'unix-dgram'],
+  implementations: ['afunix', 'bare', 'node-unix-socket', 'unix-dgram'],
   pinned: true,
   metrics: [
     {
       key: 'rate',
       label: 'round trips/s',
-      ratioTo: 'c',
-      target: { of: 'ratio', atLeast: 0.62, aim: 0.75 },
+      better: 'more',
+      targets: [{ to: 'unix-dgram', atLeast: 1.1, aim: 1.25 }],
     },
   ],
+  costs: ['ask'],
+  per: 'a round trip, of the process that asks',
   roles,
 
   async measure(trial) {
@@ -64,6 +68,7 @@ module.exports = {
     const own = trial.path('asker');
     const { duration } = trial;
     const asker = trial.start('ask', { path, own, size: SIZE, warmUp: WARM_UP, duration }, { pin });
-    return asker.result;
+    const asked = await asker.result;
+    return { rate: asked.rate, ...costOf('ask', asked) };
   },
 };

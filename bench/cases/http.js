@@ -10,22 +10,39 @@
  */
 
 const http = require('node:http');
+const { Count, costOf } = require('../lib/marks');
 
 const CONNECTIONS = 16;
 const WARM_UP = 10_000;
 
 const roles = {
-  serve({ stream }, { params, ready }) {
+  serve({ stream }, { params, ready, onStop }) {
+    const count = new Count(params.warmUp);
+    onStop(() => count.result());
     const server = http.createServer((request, response) => {
       const n = Number(request.url.slice(1));
       const body = JSON.stringify({ n, text: 'hello' });
       const length = Buffer.byteLength(body);
       response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': length });
       response.end(body);
+      count.add();
     });
     stream.serve(params.path, server, ready);
   },
 };
+
+/** @param {number} warmUp requests before the clock starts */
+async function measure(trial, warmUp) {
+  const path = trial.path('server');
+  const { duration } = trial;
+  const server = trial.start('serve', { path, warmUp }, { pin: true });
+  await server.ready;
+  const params = { path, connections: CONNECTIONS, warmUp, duration };
+  const client = trial.startLimit(trial.caseName, 'load', params, { pin: 'apart' });
+  const { rate } = await client.result;
+  server.stop();
+  return { rate, ...costOf('serve', await server.result) };
+}
 
 module.exports = {
   name: 'http',
@@ -38,18 +55,13 @@ module.exports = {
     {
       key: 'rate',
       label: 'requests/s',
-      ratioTo: 'net',
-      target: { of: 'ratio', atLeast: 1 },
+      better: 'more',
+      targets: [{ to: 'net', atLeast: 1.05, aim: 1.2 }],
     },
   ],
+  costs: ['serve'],
+  per: 'a request',
   roles,
-
-  async measure(trial) {
-    const path = trial.path('server');
-    const { duration } = trial;
-    const server = trial.start('serve', { path }, { pin: true });
-    await server.ready;
-    const params = { path, connections: CONNECTIONS, warmUp: WARM_UP, duration };
-    return trial.startLimit('http', 'load', params, { pin: 'apart' }).result;
-  },
+  measureRequests: measure,
+  measure: (trial) => measure(trial, WARM_UP),
 };

@@ -6,6 +6,8 @@
  * them, as in dgram-rtt.
  */
 
+const { between, costOf, mark } = require('../lib/marks');
+
 const SIZE = 64;
 const WARM_UP = 2000;
 /** Trips from one look at the clock to the next. */
@@ -25,7 +27,7 @@ const roles = {
     const response = Buffer.from(new ArrayBuffer(size));
     const ask = posix.connect(path, request.buffer, response.buffer);
     const started = performance.now();
-    let begin = 0;
+    let begin = null;
     let warm = 0;
     for (let trips = 0; ;) {
       request.writeUInt32LE(trips, 0);
@@ -33,11 +35,11 @@ const roles = {
       trips++;
       if (trips % BETWEEN_LOOKS !== 0) continue;
       const now = performance.now();
-      if (begin === 0 && (trips >= warmUp || now - started >= WARM_UP_MS)) {
-        begin = now;
+      if (begin === null && (trips >= warmUp || now - started >= WARM_UP_MS)) {
+        begin = mark();
         warm = trips;
-      } else if (begin !== 0 && now - begin >= duration * 1e3) {
-        return finish({ rate: (trips - warm) / ((now - begin) / 1e3) });
+      } else if (begin !== null && now - begin.time >= duration * 1e3) {
+        return finish(between(begin, mark(), trips - warm));
       }
     }
   },
@@ -55,10 +57,12 @@ module.exports = {
     {
       key: 'rate',
       label: 'round trips/s',
-      ratioTo: 'c',
-      target: { of: 'ratio', atLeast: 0.88, aim: 0.95 },
+      better: 'more',
+      targets: [{ to: 'posix-socket', atLeast: 1 }],
     },
   ],
+  costs: ['ask'],
+  per: 'a round trip, of the process that asks',
   roles,
 
   async measure(trial) {
@@ -68,6 +72,7 @@ module.exports = {
     await answerer.ready;
     const { duration } = trial;
     const asker = trial.start('ask', { path, size: SIZE, warmUp: WARM_UP, duration }, { pin });
-    return asker.result;
+    const asked = await asker.result;
+    return { rate: asked.rate, ...costOf('ask', asked) };
   },
 };

@@ -59,8 +59,8 @@ module.exports = {
   kind: 'reuseport',
   implementations: ['afunix', 'node-unix-socket', 'node-reuseport', 'node-cluster'],
   metrics: [
-    { key: 'rate', label: 'connections/s', ratioTo: 'node-cluster' },
-    { key: 'primary', label: 'CPU of the primary, %', digits: 1 },
+    { key: 'rate', label: 'connections/s', better: 'more' },
+    { key: 'primary', label: 'CPU of the primary, %', digits: 1, better: 'less' },
   ],
   faults: { failed: 'failed connections' },
   roles,

@@ -2,17 +2,16 @@
 
 /** As seq-oneway with messages of 8 KiB. */
 
-const { kind, implementations, metrics, faults, roles, oneway } = require('./seq-oneway');
+const seqOneway = require('./seq-oneway');
+
+const { metrics, oneway } = seqOneway;
 
 const SIZE = 8192;
 
 module.exports = {
+  ...seqOneway,
   name: 'seq-oneway-8k',
   about: 'As seq-oneway with messages of 8 KiB.',
-  kind,
-  implementations,
-  metrics: metrics.map((metric) => ({ ...metric, target: { of: 'ratio', atLeast: 0.6 } })),
-  faults,
-  roles,
+  metrics: metrics.map((metric) => ({ ...metric, targets: [{ to: 'c', atLeast: 0.6 }] })),
   measure: (trial) => oneway(trial, { size: SIZE }),
 };

@@ -57,15 +57,17 @@ module.exports = {
   about:
     '64-byte messages one way over one connection between two processes, in windows of 64 with callbacks.',
   kind: 'seqpacket',
-  implementations: ['afunix', 'node-unix-socket'],
+  implementations: ['afunix', 'bare', 'node-unix-socket'],
   metrics: [
     {
       key: 'rate',
       label: 'messages/s',
-      ratioTo: 'c',
-      target: { of: 'ratio', atLeast: 0.6, aim: 0.85 },
+      better: 'more',
+      targets: [{ to: 'c', atLeast: 0.6, aim: 0.85 }],
     },
   ],
+  costs: ['receive', 'send'],
+  per: 'a message',
   faults: { lost: 'lost', misplaced: 'out of order' },
   roles,
   oneway,

@@ -5,6 +5,8 @@
  * dgram-rtt: the work of both sides and the switch between them.
  */
 
+const { between, costOf, mark } = require('../lib/marks');
+
 const SIZE = 64;
 const WARM_UP = 2000;
 
@@ -20,7 +22,7 @@ const roles = {
     const { path, size, warmUp, duration } = params;
     const request = Buffer.alloc(size);
     let trips = 0;
-    let begin = 0;
+    let begin = null;
 
     function ask() {
       request.writeUInt32LE(trips, 0);
@@ -32,11 +34,10 @@ const roles = {
       if (message.length !== size || message.readUInt32LE(0) !== trips) {
         throw new Error('wrong answer');
       }
-      const now = performance.now();
       trips++;
-      if (trips === warmUp) begin = now;
-      if (trips > warmUp && now - begin >= duration * 1e3) {
-        finish({ rate: (trips - warmUp) / ((now - begin) / 1e3) });
+      if (trips === warmUp) begin = mark();
+      if (trips > warmUp && performance.now() - begin.time >= duration * 1e3) {
+        finish(between(begin, mark(), trips - warmUp));
       } else {
         ask();
       }
@@ -49,16 +50,18 @@ module.exports = {
   about:
     '64-byte request and answer over one connection between two processes pinned to one processor.',
   kind: 'seqpacket',
-  implementations: ['afunix', 'node-unix-socket'],
+  implementations: ['afunix', 'bare', 'node-unix-socket'],
   pinned: true,
   metrics: [
     {
       key: 'rate',
       label: 'round trips/s',
-      ratioTo: 'c',
-      target: { of: 'ratio', atLeast: 0.58, aim: 0.72 },
+      better: 'more',
+      targets: [{ to: 'bare', atLeast: 0.9, aim: 1 }],
     },
   ],
+  costs: ['ask'],
+  per: 'a round trip, of the process that asks',
   roles,
 
   async measure(trial) {
@@ -68,6 +71,7 @@ module.exports = {
     await answerer.ready;
     const { duration } = trial;
     const asker = trial.start('ask', { path, size: SIZE, warmUp: WARM_UP, duration }, { pin });
-    return asker.result;
+    const asked = await asker.result;
+    return { rate: asked.rate, ...costOf('ask', asked) };
   },
 };

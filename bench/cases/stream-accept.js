@@ -2,17 +2,20 @@
 
 /** As seq-accept, with stream sockets. */
 
-const { about, metrics, faults, rolesFor, measure } = require('./seq-accept');
+const seqAccept = require('./seq-accept');
 
-const [server, both] = metrics;
+const [server, both] = seqAccept.metrics;
+
+const targets = [
+  { to: 'bare', atLeast: 0.5, aim: 0.8 },
+  { to: 'net', atLeast: 2, aim: 3.5 },
+];
 
 module.exports = {
+  ...seqAccept,
   name: 'stream-accept',
-  about,
   kind: 'stream',
-  implementations: ['afunix', 'net', 'usocket'],
-  metrics: [{ ...server, target: { of: 'ratio', atLeast: 0.35, aim: 0.5 } }, both],
-  faults,
-  roles: rolesFor('stream'),
-  measure,
+  implementations: ['afunix', 'bare', 'net', 'usocket'],
+  metrics: [{ ...server, targets }, both],
+  roles: seqAccept.rolesFor('stream'),
 };

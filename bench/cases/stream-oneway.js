@@ -45,15 +45,17 @@ module.exports = {
   name: 'stream-oneway',
   about: `Writes of 64 KiB one way over one stream between two processes, in windows of ${WINDOW} with callbacks.`,
   kind: 'stream',
-  implementations: ['afunix', 'net', 'usocket'],
+  implementations: ['afunix', 'bare', 'net', 'usocket'],
   metrics: [
     {
       key: 'rate',
       label: 'writes/s',
-      ratioTo: 'c',
-      target: { of: 'ratio', atLeast: 0.65, aim: 0.85 },
+      better: 'more',
+      targets: [{ to: 'net', atLeast: 1.05, aim: 1.2, always: true }],
     },
   ],
+  costs: ['receive', 'send'],
+  per: 'a write',
   faults: { lost: 'lost', misplaced: 'out of order' },
   roles,
 

@@ -5,6 +5,7 @@
  * work of both sides and the switch between them. An answer may come in parts, and is checked when whole.
  */
 
+const { between, costOf, mark } = require('../lib/marks');
 const { cutter } = require('../lib/sequence');
 
 const SIZE = 64;
@@ -23,7 +24,7 @@ const roles = {
     const { path, size, warmUp, duration } = params;
     const request = Buffer.alloc(size);
     let trips = 0;
-    let begin = 0;
+    let begin = null;
 
     function ask() {
       request.writeUInt32LE(trips, 0);
@@ -32,11 +33,10 @@ const roles = {
 
     function onAnswer(head) {
       if (head.readUInt32LE(0) !== trips) throw new Error('wrong answer');
-      const now = performance.now();
       trips++;
-      if (trips === warmUp) begin = now;
-      if (trips > warmUp && now - begin >= duration * 1e3) {
-        finish({ rate: (trips - warmUp) / ((now - begin) / 1e3) });
+      if (trips === warmUp) begin = mark();
+      if (trips > warmUp && performance.now() - begin.time >= duration * 1e3) {
+        finish(between(begin, mark(), trips - warmUp));
       } else {
         ask();
       }
@@ -52,16 +52,21 @@ module.exports = {
   about:
     '64-byte request and answer over one stream between two processes pinned to one processor.',
   kind: 'stream',
-  implementations: ['afunix', 'net', 'usocket'],
+  implementations: ['afunix', 'bare', 'net', 'usocket'],
   pinned: true,
   metrics: [
     {
       key: 'rate',
       label: 'round trips/s',
-      ratioTo: 'c',
-      target: { of: 'ratio', atLeast: 0.6, aim: 0.72 },
+      better: 'more',
+      targets: [
+        { to: 'bare', atLeast: 0.9, aim: 1 },
+        { to: 'net', atLeast: 1.3, aim: 1.6 },
+      ],
     },
   ],
+  costs: ['ask'],
+  per: 'a round trip, of the process that asks',
   roles,
 
   async measure(trial) {
@@ -71,6 +76,7 @@ module.exports = {
     await answerer.ready;
     const { duration } = trial;
     const asker = trial.start('ask', { path, size: SIZE, warmUp: WARM_UP, duration }, { pin });
-    return asker.result;
+    const asked = await asker.result;
+    return { rate: asked.rate, ...costOf('ask', asked) };
   },
 };

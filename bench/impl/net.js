@@ -9,11 +9,12 @@ const stream = {
     net.createServer(onConnection).listen(path, onListening);
   },
 
+  socket: () => new net.Socket(),
   connect: (path, onConnect) => net.connect(path, onConnect),
   read: (socket, onBytes) => socket.on('data', onBytes),
   write: (socket, bytes, done) => socket.write(bytes, done),
   close: (socket) => socket.destroy(),
-  serve: (path, httpServer, onListening) => httpServer.listen(path, onListening),
+  serve: (path, server, onListening) => server.listen(path, onListening),
 };
 
 module.exports = { version: process.version, stream };

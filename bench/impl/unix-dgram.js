@@ -59,6 +59,13 @@ const dgram = {
     };
   },
 
+  pair(path, peer, onMessage) {
+    const socket = createSocket('unix_dgram', onMessage);
+    socket.on('error', fail);
+    socket.bind(path);
+    return { connect: () => socket.connect(peer), send: (message) => socket.send(message) };
+  },
+
   fan(paths) {
     const sends = paths.map(dgram.connect);
     return (index, message, done) => sends[index](message, done);

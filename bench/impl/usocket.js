@@ -46,6 +46,17 @@ const stream = {
     socket.on('end', () => socket.destroy());
     socket.read(0);
   },
+
+  readAllFds(socket, onBytes, onFd) {
+    socket.on('readable', () => {
+      for (let got; (got = socket.read(null, null)) && (got.data || got.fds.length > 0);) {
+        got.fds.forEach(onFd);
+        if (got.data) onBytes(got.data);
+      }
+    });
+    socket.on('end', () => socket.destroy());
+    socket.read(0);
+  },
 };
 
 module.exports = { version, stream };

@@ -5,11 +5,12 @@
  * ratio, as long as its share of what it is measured against. Readable on light and dark pages.
  */
 
-const { LIMIT } = require('./rounds');
+const { LIMIT, OURS, titleOf } = require('./names');
+const { summarize } = require('./statistics');
 
-const WIDTH = 800;
+const WIDTH = 900;
 const LEFT = 250;
-const RIGHT = 60;
+const RIGHT = 160;
 const TOP = 64;
 const BAR = 14;
 const GAP = 4;
@@ -32,14 +33,35 @@ const escape = (text) => text.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0
 
 const at = (ratio) => LEFT + (FULL * Math.min(ratio, MOST)) / MOST;
 
-/** The bars of one case: `{ name, against, bars: [{ name, ratio }] }`, or null if it has none. */
+/** User and system CPU of an implementation in the first role of a case, as `1.2 + 3.4`. */
+function cpuOf(bench, implementations, name) {
+  const role = bench.costs?.[0];
+  const [user, system] = ['user', 'system'].map(
+    (part) => summarize({ key: `${role}.${part}` }, implementations).of[name]?.median,
+  );
+  const digits = Math.min(bench.costDigits ?? 1, 1);
+  return user === undefined ? '' : `${user.toFixed(digits)} + ${system.toFixed(digits)}`;
+}
+
+/**
+ * The bars of one case: `{ name, against, bars: [{ name, ratio, cpu }] }`, or null if it has none. Where an operation
+ * is measured by its cost, a bar is as long as the share turned round; what is no operation has no bars.
+ */
 function barsOf(bench, { implementations }) {
-  const metric = bench.metrics.find(({ ratioTo }) => ratioTo);
-  if (!metric) return null;
+  const metric = bench.metrics.find(({ better }) => better);
+  if (!metric || (metric.better === 'less' && !bench.costs)) return null;
+  const { bases, of } = summarize(metric, implementations);
+  const base = (bases.find(({ name }) => name === LIMIT) ?? bases.find(({ isBest }) => isBest))
+    ?.name;
   const bars = bench.implementations
-    .map((name) => ({ name, ratio: implementations[name]?.summary?.[metric.key]?.ratio?.median }))
-    .filter(({ name, ratio }) => Number.isFinite(ratio) && name !== metric.ratioTo);
-  const against = metric.ratioTo === LIMIT ? 'the C loop' : metric.ratioTo;
+    .map((name) => ({ name, ratio: of[name]?.ratios[base]?.median }))
+    .map(({ name, ratio }) => ({
+      name,
+      ratio: metric.better === 'less' ? 1 / ratio : ratio,
+      cpu: cpuOf(bench, implementations, name),
+    }))
+    .filter(({ name, ratio }) => Number.isFinite(ratio) && (name !== base || bench.costs));
+  const against = base === LIMIT ? 'the C loop' : titleOf(base);
   return bars.length > 0 ? { name: bench.name, against, bars } : null;
 }
 
@@ -52,11 +74,12 @@ function group({ name, against, bars }, top) {
   if (against !== 'the C loop') lines.push(text(16, top + 2 * BAR + 2, `1 = ${against}`, 'quiet'));
   bars.forEach((bar, index) => {
     const y = top + index * (BAR + GAP);
-    const classes = bar.name === 'afunix' ? 'ours' : 'other';
+    const classes = bar.name === OURS ? 'ours' : 'other';
     lines.push(
-      text(LEFT - 10, y + BAR - 2, bar.name, bar.name === 'afunix' ? '' : 'quiet', 'end'),
+      text(LEFT - 10, y + BAR - 2, bar.name, bar.name === OURS ? '' : 'quiet', 'end'),
       `<rect x="${LEFT}" y="${y}" width="${(at(bar.ratio) - LEFT).toFixed(1)}" height="${BAR}" rx="2" class="${classes}"/>`,
       text(at(bar.ratio) + 6, y + BAR - 2, bar.ratio.toFixed(2), 'value'),
+      text(WIDTH - 16, y + BAR - 2, bar.cpu, 'value', 'end'),
     );
   });
   return lines;
@@ -92,6 +115,7 @@ function draw(cases, results) {
     `<rect width="${WIDTH}" height="${height}" class="page"/>`,
     text(16, 26, 'Share of what a plain C loop does', 'title'),
     text(16, 46, 'longer is better; medians, each ratio within one round', 'quiet'),
+    text(WIDTH - 16, 26, 'CPU an operation, µs: user + system', 'quiet', 'end'),
     ...grid,
     ...lines,
     `<line x1="${at(1)}" x2="${at(1)}" y1="${TOP - 8}" y2="${bottom}" class="limit"/>`,

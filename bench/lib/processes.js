@@ -10,6 +10,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const readline = require('node:readline');
+const { LIMIT } = require('./names');
 
 /** Jiffies a second in /proc; 100 on every Linux that Node runs on. */
 const CLOCK_TICKS = 100;
@@ -120,14 +121,17 @@ class Role {
 class Trial {
   /**
    * @param {object} options
-   * @param {string[]} options.command what runs a role of the implementation under test
-   * @param {string[]} options.limit what runs a role of limit*.c
+   * @param {string} options.name the implementation under test
+   * @param {string[]} options.kinds which of the case's kinds of socket it has
+   * @param {(name: string) => string[]} options.commandOf what runs a role of an implementation
    * @param {string} options.caseName
    * @param {number} options.duration seconds to measure
    * @param {number} options.timeout seconds until a role is ended
    */
   constructor(options) {
     this.options = options;
+    this.name = options.name;
+    this.kinds = options.kinds;
     this.caseName = options.caseName;
     this.duration = options.duration;
     this.roles = [];
@@ -151,16 +155,22 @@ class Trial {
    * @param {number} [how.files] descriptors that it must be able to open
    */
   start(role, params, how) {
-    return this.#run(this.options.command, this.options.caseName, role, params, how);
+    return this.startOf(this.name, role, params, how);
+  }
+
+  /** Starts a role of another implementation. */
+  startOf(name, role, params, how) {
+    return this.#run(name, this.caseName, role, params, how);
   }
 
   /** Starts a role of limit*.c, whatever is under test. */
   startLimit(caseName, role, params, how) {
-    return this.#run(this.options.limit, caseName, role, params, how);
+    return this.#run(LIMIT, caseName, role, params, how);
   }
 
-  #run(command, caseName, role, params = {}, { pin = false, files = 0 } = {}) {
-    const { timeout } = this.options;
+  #run(name, caseName, role, params = {}, { pin = false, files = 0 } = {}) {
+    const { timeout, commandOf } = this.options;
+    const command = commandOf(name);
     const pairs = Object.entries({ ...params, timeout: timeout + 5 });
     let line = [...command, caseName, role, ...pairs.map(([name, value]) => `${name}=${value}`)];
     if (pin && canPin()) line = ['taskset', '-c', cpuFor(pin), ...line];

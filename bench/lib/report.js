@@ -2,14 +2,17 @@
 
 /** Owns the readable form of results: results.md, and the figures that are shown on the way. */
 
-const { LIMIT } = require('./rounds');
+const { BEFORE, LIMIT, OURS, titleOf } = require('./names');
+const { costMetricsOf, summarize } = require('./statistics');
 
 const HEAD = `# Benchmarks
 
 Written by \`npm run bench\` from results.json; see README.md for how it measures.
-Figures are medians over rounds with (least–most); a ratio is taken within each round.`;
+Figures are medians over rounds with (least–most); a ratio is taken within each round. CPU is that of a process in µs an
+operation: a message, a round trip, a connection, a request.`;
 
-const titleOf = (name) => (name === LIMIT ? 'C loop' : name);
+/** Beyond this, a case of --against has become better or worse. */
+const NOTABLE = 0.97;
 
 function figure(value, digits = 0) {
   const format = { minimumFractionDigits: digits, maximumFractionDigits: digits };
@@ -20,27 +23,40 @@ function withSpread({ median, min, max }, digits) {
   return `${figure(median, digits)} (${figure(min, digits)}–${figure(max, digits)})`;
 }
 
-/** What a target asks for, and whether the summary of a metric has it. */
-function judge({ of, atLeast, atMost, aim, always }, summary) {
+const titleOfBase = ({ name, isBest }) => `÷ ${titleOf(name)}${isBest ? ' (best rival)' : ''}`;
+
+/**
+ * What a target asks for, and whether a figure has it.
+ *
+ * @param {object} target
+ * @param {{ bases: object[], of: object }} summary of its metric
+ */
+function judge({ to, atLeast, atMost, aim, always }, { bases, of }) {
   const bound = atLeast ?? atMost;
+  const isLeast = atLeast !== undefined;
+  const best = bases.find(({ isBest }) => isBest)?.name;
+  const base = to === 'rival' ? best : to;
+  const value = of[OURS];
+  const reached = to === undefined ? value : value?.ratios[base];
   const shown = Number.isInteger(bound) ? figure(bound) : figure(bound, 2);
-  const wanted = [`${atLeast === undefined ? '≤' : '≥'} ${shown}`];
+  const ofWhat = to === undefined ? '' : ` of ${to === 'rival' ? 'the best rival' : titleOf(to)}`;
+  const wanted = [`${isLeast ? '≥' : '≤'} ${shown}${ofWhat}`];
   if (aim !== undefined) wanted.push(`aim ${figure(aim, 2)}`);
   if (always) wanted.push('in every round');
-  const reached = summary && (of === 'ratio' ? summary.ratio : summary);
+  const good = (number, limit) => (isLeast ? number >= limit : number <= limit);
   let verdict = 'no figure';
-  if (reached && atLeast !== undefined) {
-    const value = always ? reached.min : reached.median;
-    if (value < bound) verdict = 'missed';
-    else verdict = aim !== undefined && value < aim ? 'reached, aim not' : 'reached';
-  } else if (reached) {
-    verdict = (always ? reached.max : reached.median) <= bound ? 'reached' : 'missed';
+  if (reached) {
+    const worst = isLeast ? reached.min : reached.max;
+    const number = always ? worst : reached.median;
+    if (!good(number, bound)) verdict = 'missed';
+    else verdict = aim !== undefined && !good(number, aim) ? 'reached, aim not' : 'reached';
   }
   return `${wanted.join(', ')}: **${verdict}**`;
 }
 
 /** Failed rounds, lost messages and the like. */
-function remarksOn({ faults = {} }, rounds) {
+function remarksOn({ faults = {} }, { unavailable, rounds }) {
+  if (unavailable) return `not measured: ${unavailable}`;
   const remarks = [];
   for (const [key, label] of Object.entries(faults)) {
     const sum = rounds.reduce((total, round) => total + (round[key] ?? 0), 0);
@@ -55,34 +71,85 @@ function remarksOn({ faults = {} }, rounds) {
 
 const row = (cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 
-function table(bench, implementations) {
-  const header = ['implementation'];
-  for (const { label, ratioTo } of bench.metrics) {
-    header.push(label);
-    if (ratioTo) header.push(`÷ ${titleOf(ratioTo)}`);
-  }
-  header.push('target', 'remarks');
+/** The implementations in the order to show them. */
+function shown(bench, implementations) {
+  return [OURS, BEFORE, ...bench.implementations, LIMIT]
+    .filter((name, index, all) => implementations[name] && all.indexOf(name) === index)
+    .map((name) => ({ name, ...implementations[name] }));
+}
 
-  const figures = header.length - 3;
-  const rule = ['---', ...Array(figures).fill('---:'), '---', '---'];
-  const lines = [row(header), row(rule)];
-  for (const name of [...bench.implementations, LIMIT]) {
-    const result = implementations[name];
-    if (!result) continue;
-    const title = result.version ? `${name} ${result.version}` : titleOf(name);
-    const cells = [title];
-    const targets = [];
-    for (const { key, digits, ratioTo, target } of bench.metrics) {
-      const summary = result.summary[key];
-      cells.push(summary ? withSpread(summary, digits) : '–');
-      if (ratioTo) cells.push(summary?.ratio ? withSpread(summary.ratio, 2) : '–');
-      if (target && name === 'afunix') targets.push(judge(target, summary));
+/** A table of some metrics, a row for each implementation; `more(name)` gives further cells. */
+function tableOf(metrics, bench, implementations, moreHeader, more) {
+  const summaries = metrics.map((metric) => ({ metric, ...summarize(metric, implementations) }));
+  const header = ['implementation'];
+  for (const { metric, bases } of summaries) {
+    header.push(metric.label, ...bases.map(titleOfBase));
+  }
+  const rule = ['---', ...Array(header.length - 1).fill('---:'), ...moreHeader.map(() => '---')];
+  const lines = [row([...header, ...moreHeader]), row(rule)];
+  for (const implementation of shown(bench, implementations)) {
+    const { name, version } = implementation;
+    const cells = [version ? `${titleOf(name)} ${version}` : titleOf(name)];
+    for (const { metric, bases, of } of summaries) {
+      cells.push(of[name] ? withSpread(of[name], metric.digits) : '–');
+      for (const base of bases) {
+        const ratio = of[name]?.ratios[base.name];
+        cells.push(ratio ? withSpread(ratio, 2) : '–');
+      }
     }
-    cells.push(targets.join('; '));
-    cells.push(
-      result.unavailable ? `not measured: ${result.unavailable}` : remarksOn(bench, result.rounds),
+    lines.push(row([...cells, ...more(implementation, summaries)]));
+  }
+  return lines.join('\n');
+}
+
+/** The tables of a case: its metrics, and the CPU of its roles. */
+function table(bench, implementations) {
+  const judged = (name, summaries) =>
+    summaries.flatMap((summary) =>
+      name === OURS ? (summary.metric.targets ?? []).map((target) => judge(target, summary)) : [],
     );
-    lines.push(row(cells));
+  const main = tableOf(
+    bench.metrics,
+    bench,
+    implementations,
+    ['target', 'remarks'],
+    (implementation, summaries) => [
+      judged(implementation.name, summaries).join('; '),
+      remarksOn(bench, implementation),
+    ],
+  );
+  const costs = costMetricsOf(bench);
+  const isMeasured = (metric) => Object.keys(summarize(metric, implementations).of).length > 0;
+  if (!costs.some(isMeasured)) return main;
+  const cpu = tableOf(costs, bench, implementations, [], () => []);
+  return `${main}\n\nCPU, µs ${bench.per ?? 'an operation'}:\n\n${cpu}`;
+}
+
+/**
+ * The table of --against: every figure of this checkout divided by that of the other.
+ *
+ * @param {object[]} cases
+ * @param {object} results an entry a case
+ * @returns {string}
+ */
+function comparison(cases, results) {
+  const lines = [
+    row(['case', 'figure', 'now ÷ before', 'verdict']),
+    row(['---', '---', '---:', '---']),
+  ];
+  for (const bench of cases) {
+    const { implementations } = results[bench.name];
+    for (const metric of [...bench.metrics, ...costMetricsOf(bench)]) {
+      if (metric.better === undefined) continue;
+      const ratio = summarize(metric, implementations).of[OURS]?.ratios[BEFORE];
+      if (!ratio) continue;
+      const gain = metric.better === 'less' ? 1 / ratio.median : ratio.median;
+      const worse = gain < NOTABLE ? '**worse**' : '';
+      const verdict = gain > 1 / NOTABLE ? 'better' : worse;
+      const isCost = !bench.metrics.includes(metric);
+      const label = isCost ? `CPU, ${metric.key.split('.')[0]}` : metric.label;
+      lines.push(row([bench.name, label, withSpread(ratio, 2), verdict]));
+    }
   }
   return lines.join('\n');
 }
@@ -119,11 +186,15 @@ function render(cases, results) {
 
 /** One trial in a few words. */
 function brief(bench, name, measures) {
-  const figures = bench.metrics
+  const costs = costMetricsOf(bench)
+    .filter(({ better }) => better)
+    .map(({ key, digits }) => ({ key, label: `µs CPU, ${key.slice(0, -4)}`, digits }));
+  const isNew = ({ key }) => bench.metrics.every((metric) => metric.key !== key);
+  const figures = [...bench.metrics, ...costs.filter(isNew)]
     .filter(({ key }) => Number.isFinite(measures[key]))
     .map(({ key, label, digits }) => `${figure(measures[key], digits)} ${label}`);
   if (measures.error) figures.push(measures.error);
   return `${titleOf(name)}: ${figures.join(', ')}`;
 }
 
-module.exports = { render, table, brief };
+module.exports = { render, table, comparison, brief };

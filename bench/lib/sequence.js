@@ -8,6 +8,8 @@
  * repeated or overtaking message shows. A stream ends with one message numbered `END`.
  */
 
+const { between, costOf, mark } = require('./marks');
+
 const END = 0xffffffff;
 
 /**
@@ -39,15 +41,15 @@ class Meter {
     this.onEnd = onEnd;
     this.received = 0;
     this.misplaced = 0;
-    this.first = 0;
-    this.begin = 0;
-    this.last = 0;
+    this.first = null;
+    this.begin = null;
+    this.last = null;
   }
 
   take(stream, message) {
     const number = message.readUInt32LE(0);
     if (number === END) {
-      this.last = performance.now();
+      this.last = mark();
       if (--this.open === 0) this.onEnd(this.result());
       return;
     }
@@ -55,16 +57,17 @@ class Meter {
     this.expected[stream] = number + 1;
     this.received++;
     if ((this.received & 255) !== 1) return;
-    this.last = performance.now();
+    this.last = mark();
     if (this.received === 1) this.first = this.last;
     else if (this.received === this.warmUp) this.begin = this.last;
   }
 
+  /** `{ received, misplaced, rate, user, system }`, without the last two if nothing can be said. */
   result() {
     const { received, misplaced, last, warmUp } = this;
+    if (received < 2) return { received, misplaced, rate: 0 };
     const [from, begin] = received > 2 * warmUp ? [warmUp, this.begin] : [1, this.first];
-    const rate = last > begin ? (received - from) / ((last - begin) / 1e3) : 0;
-    return { received, misplaced, rate };
+    return { received, misplaced, ...between(begin, last, received - from) };
   }
 }
 
@@ -120,6 +123,15 @@ function sendWindows({ send, streams, window, size, duration, eachWindow }, onEn
   let rounds = 0;
   let sending = false;
   let ending = false;
+  let begin = mark();
+  let before = 0;
+
+  /** CPU a message since about WARM_UP of them, or since the first if there were too few. */
+  function result() {
+    const sent = rounds * window;
+    const { user, system } = between(begin, mark(), sent - before);
+    return { sent, user, system };
+  }
 
   const stuck = setTimeout(
     () => {
@@ -148,12 +160,16 @@ function sendWindows({ send, streams, window, size, duration, eachWindow }, onEn
     while (pending === 0) {
       if (ending) {
         clearTimeout(stuck);
-        onEnd({ sent: rounds * window });
+        onEnd(result());
         return;
       }
       if (performance.now() < stop) {
         eachWindow?.();
         const base = rounds++ * perStream;
+        if (before === 0 && base * streams >= WARM_UP) {
+          before = base * streams;
+          begin = mark();
+        }
         deal(window, (i) => base + Math.floor(i / streams));
       } else {
         ending = true;
@@ -186,7 +202,8 @@ async function outcome(sender, receiver) {
   }
   if (!received.rate) throw new Error(`only ${received.received} of ${sent.sent} messages came`);
   const { rate, misplaced } = received;
-  return { rate, lost: sent.sent - received.received, misplaced };
+  const costs = { ...costOf('receive', received), ...costOf('send', sent) };
+  return { rate, lost: sent.sent - received.received, misplaced, ...costs };
 }
 
 module.exports = { Meter, cutter, sendWindows, outcome };

@@ -1,12 +1,14 @@
 'use strict';
 
 /**
- * Owns what the bench needs before it starts: the rivals in node_modules/ and the compiled C program.
- * A rival that cannot be built or loaded is left out with the reason; a missing C compiler is an error.
+ * Owns what the bench needs before it starts: the rivals in node_modules/, the compiled C program and the
+ * minimal addon. A rival or an addon that cannot be built or loaded is left out with the reason; a missing C compiler is an
+ * error.
  */
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { reasonIn } = require('./processes');
 
@@ -83,24 +85,99 @@ function compileLimit() {
   return program;
 }
 
+/** Where node-gyp keeps Node's headers. */
+function gypFolder() {
+  const cache = process.env.XDG_CACHE_HOME ?? path.join(os.homedir(), '.cache');
+  const devdir = process.env.npm_config_devdir ?? path.join(cache, 'node-gyp');
+  return path.join(devdir, process.versions.node);
+}
+
+/**
+ * The folder of node_api.h and uv.h, from the places where node-gyp, which builds the rivals, looks for them:
+ * npm's `nodedir`, what came with this Node, what node-gyp has fetched. If all fail, node-gyp fetches them.
+ *
+ * @returns {string | undefined}
+ */
+function nodeHeaders() {
+  const nodedir = run('npm', ['config', 'get', 'nodedir']).output.trim();
+  const installed = path.join(path.dirname(fs.realpathSync(process.execPath)), '..');
+  const candidates = [path.isAbsolute(nodedir) ? nodedir : installed, installed, gypFolder()];
+  const find = () =>
+    candidates
+      .map((folder) => path.join(folder, 'include', 'node'))
+      .find((folder) =>
+        ['node_api.h', 'uv.h'].every((file) => fs.existsSync(path.join(folder, file))),
+      );
+  const found = find();
+  if (found) return found;
+  const gyp = path.join(bench, 'node_modules', '.bin', 'node-gyp');
+  if (fs.existsSync(gyp)) run(gyp, ['install']);
+  return find();
+}
+
+/**
+ * Compiles bare/*.c into an addon, if one of them is newer. A failure is logged, and shown as the reason why the
+ * implementation is not measured.
+ *
+ * @param {(text: string) => void} log
+ */
+function compileBare(log) {
+  const folder = path.join(bench, 'bare');
+  const sources = fs.readdirSync(folder).filter((name) => name.endsWith('.c'));
+  const files = sources.map((name) => path.join(folder, name));
+  const addon = path.join(build, 'bare.node');
+  if (modified(addon) > Math.max(...files.map(modified))) return;
+  fs.mkdirSync(build, { recursive: true });
+  fs.rmSync(addon, { force: true });
+  const headers = nodeHeaders();
+  if (!headers) return log("bare was not built: Node's headers (node_api.h, uv.h) were not found");
+  const flags = ['-O2', '-Wall', '-Wextra', '-fPIC', '-shared', `-I${headers}`];
+  const compiled = run('cc', [...flags, '-o', addon, ...files]);
+  if (compiled.ok) return;
+  fs.writeFileSync(logOf('bare'), compiled.output);
+  log(`bare could not be built, see ${logOf('bare')}`);
+}
+
+/**
+ * Makes another built checkout of this package the implementation `before`.
+ *
+ * @param {string} folder
+ */
+function useBefore(folder) {
+  const root = path.resolve(folder);
+  const manifest = path.join(root, 'package.json');
+  if (!fs.existsSync(manifest)) throw new BenchError(`--against: no package in ${root}`);
+  const { name } = JSON.parse(fs.readFileSync(manifest, 'utf8'));
+  if (name !== require('../../package.json').name) {
+    throw new BenchError(`--against: ${root} has another package, ${name}`);
+  }
+  process.env.AFUNIX_BENCH_BEFORE = root;
+  const loaded = run(process.execPath, ['-e', 'require(process.argv[1])', root]);
+  if (!loaded.ok) {
+    throw new BenchError(`--against: ${root} cannot be loaded: ${reasonIn(loaded.output)}`);
+  }
+}
+
 /**
  * Loads an implementation in a process of its own.
  *
  * @param {string} name
- * @param {string} kind what it must have: 'dgram', 'seqpacket', 'stream', 'reuseport' or 'posix'
- * @returns {{ version: string } | { unavailable: string }}
+ * @param {string[]} kinds of what it must have one: 'dgram', 'seqpacket', 'stream', 'reuseport' or 'posix'
+ * @returns {{ version: string, kinds: string[] } | { unavailable: string }} the kinds that it has
  */
-function probe(name, kind) {
+function probe(name, kinds) {
   const adapter = path.join(bench, 'impl', name);
   const script = `const it = require(process.argv[1]);
-    console.log(JSON.stringify({ version: it.version, has: Boolean(it[process.argv[2]]) }))`;
-  const loaded = run(process.execPath, ['-e', script, adapter, kind]);
+    const kinds = process.argv[2].split(',').filter((kind) => it[kind]);
+    console.log(JSON.stringify({ version: it.version, kinds }))`;
+  const loaded = run(process.execPath, ['-e', script, adapter, kinds.join()]);
   if (loaded.ok) {
-    const { version, has } = JSON.parse(loaded.output);
-    return has ? { version } : { version, unavailable: `${kind} is not available yet` };
+    const { version, kinds: found } = JSON.parse(loaded.output);
+    if (found.length > 0) return { version, kinds: found };
+    return { version, unavailable: `${kinds.join(' or ')} is not available` };
   }
   const log = fs.existsSync(logOf(name)) ? ` (its build failed, see ${logOf(name)})` : '';
   return { unavailable: `${reasonIn(loaded.output)}${log}`.replaceAll(`${bench}/`, '') };
 }
 
-module.exports = { BenchError, installRivals, compileLimit, probe };
+module.exports = { BenchError, installRivals, compileLimit, compileBare, useBefore, probe };

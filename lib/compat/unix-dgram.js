@@ -8,16 +8,18 @@ const { Buffer } = require('buffer');
 const dgram = require('dgram');
 const { EventEmitter } = require('events');
 const { constants } = require('os');
-const { send, trySend } = require('../native/binding');
+const { isUint8Array } = require('util').types;
+const binding = require('../native/binding');
 const { inContext } = require('../util/callback');
-const { tellBind, tellClose } = require('../util/diagnostics');
+const { publishBind, publishClose } = require('../util/diagnostics');
 const { codedError, show, systemError } = require('../util/errors');
-const handles = require('../native/sockets');
-const { Lanes, PEER } = require('../sockets/destinations');
+const { nextTick } = require('../util/host');
+const sockets = require('../native/sockets');
+const { Destinations, PEER } = require('../sockets/destinations');
 const check = require('../util/validate');
 
-const { Endpoint, SOCK_DGRAM, flag, kError, kHandle, kMessage, kRoom, kSenderName, kSettled } =
-  handles;
+const { closeId, flag, kEnd, kError, kId, kMessage, kSenderName, kSettled, kWritable } = sockets;
+const { SOCK_DGRAM, send, trySend } = binding;
 const { EAGAIN, EBADF, ECANCELED, EDESTADDRREQ, ENOBUFS, ENOTCONN } = constants.errno;
 
 /** The code of the error that reports congestion. */
@@ -27,7 +29,7 @@ const WAITING_LIMIT = 1024 * 1024;
 /** What a waiting message counts for beside its bytes. */
 const WAITING_COST = 512;
 
-const kLanes = Symbol('kLanes');
+const kDestinations = Symbol('kDestinations');
 const kPeer = Symbol('kPeer');
 const kSenderPath = Symbol('kSenderPath');
 const kWaiting = Symbol('kWaiting');
@@ -66,15 +68,14 @@ class Socket extends EventEmitter {
       const message = `Unsupported socket type: ${textOf(type)}`;
       throw codedError(TypeError, 'ERR_SOCKET_BAD_TYPE', message);
     }
-    const handle = new Endpoint(SOCK_DGRAM);
-    const status = handle.create();
-    if (status < 0) throw packageError(status, 'socket');
-    handle.owner = this;
+    const id = binding.create(sockets.loading, SOCK_DGRAM);
+    if (id < 0) throw packageError(id, 'socket');
     this.type = type;
     /** Whether connect() succeeded at some time. */
     this.connected = false;
-    this[kHandle] = handle;
-    this[kLanes] = new Lanes();
+    this[kId] = id;
+    sockets.own(id, this);
+    this[kDestinations] = new Destinations();
     /** The peer's name in bytes, to connect to its successor. */
     this[kPeer] = null;
     this[kSenderName] = null;
@@ -87,7 +88,7 @@ class Socket extends EventEmitter {
 
   /** The descriptor's number; -1 once closed. */
   get fd() {
-    return this[kHandle] === null ? -1 : this[kHandle].fd();
+    return this[kId] === 0 ? -1 : binding.fd(this[kId]);
   }
 
   /**
@@ -100,13 +101,14 @@ class Socket extends EventEmitter {
    */
   bind(path) {
     const name = path === undefined || path === null ? new Uint8Array() : check.pathBytes(path);
-    const handle = this[kHandle];
-    const status = handle === null ? -EBADF : handle.bind(name, -1) || handle.setReading(1);
+    const id = this[kId];
+    const status =
+      id === 0 ? -EBADF : binding.bind(id, name, -1, -1, -1, 1) || binding.setReading(id, 1);
     if (status < 0) {
       this.emit('error', packageError(status, 'bind', path));
       return;
     }
-    tellBind(this, path);
+    publishBind(this, path);
     this.emit('listening');
   }
 
@@ -116,11 +118,11 @@ class Socket extends EventEmitter {
    * @param {string | Buffer | URL} path
    */
   connect(path) {
-    const name = check.pathBytes(path);
-    const handle = this[kHandle];
-    let status = handle === null ? -EBADF : handle.connect(name);
+    const name = check.addressBytes(path);
+    const id = this[kId];
+    let status = id === 0 ? -EBADF : binding.connect(id, name);
     // Otherwise an array, of messages that lost their way: none ever waits for the peer.
-    if (typeof status !== 'number') status = handle.setReading(1);
+    if (typeof status !== 'number') status = binding.setReading(id, 1);
     if (status < 0) {
       this.emit('error', packageError(status, 'connect', path));
       return;
@@ -166,18 +168,18 @@ class Socket extends EventEmitter {
    * socket file is removed if it is still the one bound here. Idempotent.
    */
   close() {
-    const handle = this[kHandle];
-    if (handle === null) return;
-    tellClose(this);
-    this[kHandle] = null;
-    handle.close();
+    const id = this[kId];
+    if (id === 0) return;
+    publishClose(this);
+    this[kId] = 0;
+    closeId(id);
     const waiting = this[kWaiting];
     this[kWaiting] = null;
     for (const { path, callback } of waiting?.values() ?? []) {
       const error = packageError(-ECANCELED, 'send', path);
       // Each in a tick of its own: one that throws takes no other along.
-      if (callback) process.nextTick(callback, error);
-      else process.nextTick(tellIfHeard, this, error);
+      if (callback) nextTick(callback, error);
+      else nextTick(reportIfHeard, this, error);
     }
   }
 
@@ -188,20 +190,20 @@ class Socket extends EventEmitter {
 
   /** The name the socket is bound to; '' while it has none. */
   address() {
-    const name = this[kHandle] === null ? -EBADF : this[kHandle].localAddress();
+    const name = this[kId] === 0 ? -EBADF : binding.localAddress(this[kId]);
     if (typeof name === 'number') throw packageError(name, 'getsockname');
     return name.toString();
   }
 
   /** Lets the open socket keep the process alive: the default. */
   ref() {
-    this[kHandle]?.setRef(1);
+    if (this[kId] > 0) binding.setRef(this[kId], 1);
     return this;
   }
 
   /** Lets the process end although the socket is open. */
   unref() {
-    this[kHandle]?.setRef(0);
+    if (this[kId] > 0) binding.setRef(this[kId], 0);
     return this;
   }
 
@@ -215,17 +217,25 @@ class Socket extends EventEmitter {
     else this.emit('message', data, { size: data.length, address: {}, path });
   }
 
-  [kSettled](ticket, status) {
-    const message = this[kWaiting]?.get(ticket);
-    // Closed by a callback before this one, and taken care of there.
-    if (message === undefined) return;
-    this[kWaiting].delete(ticket);
-    this[kWaitingSize] -= message.size;
-    tell(this, message.callback, status, message.path);
+  [kSettled](outcomes) {
+    const settled = [];
+    // All first: the kernel has the others whatever a callback does.
+    for (let index = 0; index < outcomes.length; index += 2) {
+      const message = this[kWaiting]?.get(outcomes[index]);
+      if (message === undefined) continue;
+      this[kWaiting].delete(outcomes[index]);
+      this[kWaitingSize] -= message.size;
+      settled.push(message, outcomes[index + 1]);
+    }
+    reportAll(this, settled);
   }
 
-  [kRoom]() {
-    if (this[kHandle] !== null) this.emit('writable');
+  [kWritable]() {
+    if (this[kId] > 0) this.emit('writable');
+  }
+
+  [kEnd]() {
+    this.emit('error', packageError(-ENOTCONN, 'recv'));
   }
 
   [kError](errno) {
@@ -264,61 +274,73 @@ function part(view, offset, length) {
   return Buffer.from(view.buffer, view.byteOffset + offset, length);
 }
 
-/** Tells the outcome of a send: an error to the callback if there is one, else by `'error'`. */
-function tell(socket, callback, status, path) {
+/** Outcomes of messages that waited; one that throws takes no other along. */
+function reportAll(socket, settled) {
+  let index = 0;
+  try {
+    while (index < settled.length) {
+      index += 2;
+      const { callback, path } = settled[index - 2];
+      report(socket, callback, settled[index - 1], path);
+    }
+  } finally {
+    if (index < settled.length) nextTick(reportAll, socket, settled.slice(index));
+  }
+}
+
+/** Reports the outcome of a send: an error to the callback if there is one, else by `'error'`. */
+function report(socket, callback, status, path) {
   const error = status < 0 ? packageError(status, 'send', path) : undefined;
   if (callback) callback(error);
   else if (error) socket.emit('error', error);
 }
 
 /** An error that came of closing: nobody need listen any more. */
-function tellIfHeard(socket, error) {
+function reportIfHeard(socket, error) {
   if (socket.listenerCount('error') > 0) socket.emit('error', error);
 }
 
 function sendToPeer(socket, view, buffer, callback) {
-  const handle = socket[kHandle];
+  const id = socket[kId];
   let status = -EBADF;
   let reconnected = false;
-  if (handle !== null) {
-    const number = handles.numberOf(handle);
-    status = trySend(number, PEER, view);
+  if (id > 0) {
+    status = trySend(id, PEER, view);
     // The peer died, which was told when it was found out. Another may have its name by now.
     if (isUnconnected(status) && socket.connected) {
-      reconnected = typeof handle.connect(socket[kPeer]) !== 'number';
-      if (reconnected) status = trySend(number, PEER, view);
+      reconnected = typeof binding.connect(id, socket[kPeer]) !== 'number';
+      if (reconnected) status = trySend(id, PEER, view);
     }
   }
   if (!isNoRoom(status)) {
     // Whoever keeps what could not be sent learns that there is a receiver again.
-    if (reconnected) process.nextTick(tellRoom, socket);
-    tell(socket, callback, status, socket[kPeer]);
+    if (reconnected) nextTick(reportRoom, socket);
+    report(socket, callback, status, socket[kPeer]);
     return;
   }
-  const watched = handle.tellRoom();
-  if (watched < 0) tell(socket, callback, watched, socket[kPeer]);
+  const watched = binding.notifyWritable(id);
+  if (watched < 0) report(socket, callback, watched, socket[kPeer]);
   else if (callback) callback(codedError(Error, CONGESTION, 'congestion'));
   else socket.emit('congestion', buffer);
 }
 
-function tellRoom(socket) {
-  socket[kRoom]();
+function reportRoom(socket) {
+  socket[kWritable]();
 }
 
 function sendTo(socket, view, path, callback) {
-  const handle = socket[kHandle];
-  const lane = handle === null ? -EBADF : socket[kLanes].of(handle, path);
-  if (lane < 0) {
-    tell(socket, callback, lane, path);
+  const id = socket[kId];
+  const to = id === 0 ? -EBADF : socket[kDestinations].of(id, path);
+  if (to < 0) {
+    report(socket, callback, to, path);
     return;
   }
-  const number = handles.numberOf(handle);
-  let status = trySend(number, lane, view);
+  let status = trySend(id, to, view);
   if (isNoRoom(status)) {
     const size = view.byteLength + WAITING_COST;
     if (socket[kWaitingSize] + size <= WAITING_LIMIT) {
       // A copy: with that package the Buffer is the caller's again when send() returns.
-      status = send(number, lane, new Uint8Array(bytesOf(view)));
+      status = send(id, to, new Uint8Array(bytesOf(view)));
       if (status > 0) {
         callback &&= inContext(callback);
         (socket[kWaiting] ??= new Map()).set(status, { size, path, callback });
@@ -327,12 +349,12 @@ function sendTo(socket, view, path, callback) {
       }
     }
   }
-  tell(socket, callback, status, path);
+  report(socket, callback, status, path);
 }
 
 /** A view as bytes. */
 function bytesOf(view) {
-  return view instanceof Uint8Array ? view : part(view, 0, view.byteLength);
+  return isUint8Array(view) ? view : part(view, 0, view.byteLength);
 }
 
 /**

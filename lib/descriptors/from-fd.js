@@ -10,7 +10,8 @@ const { DgramSocket } = require('../sockets/dgram');
 const { codedError } = require('../util/errors');
 const { descriptorOf } = require('../native/fds');
 const { SeqpacketServer, SeqpacketSocket } = require('../sockets/seqpacket');
-const { UServer, USocket } = require('../sockets/usocket');
+const { UServer } = require('../sockets/userver');
+const { USocket } = require('../sockets/usocket');
 const check = require('../util/validate');
 
 const { O_RDONLY, O_WRONLY } = fs.constants;

@@ -1,14 +1,14 @@
-// Owns: the numbers that native code knows sockets by, and how its batches of messages and settled
-// sends become calls on the objects that own them.
-// A socket's owner has these methods:
-//   [kMessage](data, flags, words, at)   one message; `at` is its entry, see below
-//   [kSettled](ticket, status)           a queued send is done: 0 or a negative errno
+// Owns: sockets as numbers: who has the events of which, and the layout of what native code hands over.
+//
+// Native code knows a socket by its id. `owners` has the object that gets its events, by the id's index. A
+// socket's object has these methods:
+//   [kMessage](data, flags, words, at)   one message; `at` is its entry, for the functions below
+//   [kSettled](outcomes)                 queued sends are done: [ticket, 0 or a negative errno, ticket, …]
 //   [kError](errno)                      an error of the socket itself
 //   [kEnd]()                             the peer sends no more
-//   [kRoom]()                            after tellRoom(): there is room to send to the peer
-//
-// A listener's owner has [kError], and
-//   [kAccepts]                           whether it wants connections just now
+//   [kWritable]()                        after notifyWritable(): there is room to send to the peer
+// and a server's [kError], and
+//   [kAccepts]                           whether it wants connections now
 //   [kConnection]()                      a connection was accepted: take it
 //   [kShortage](errno)                   accepting pauses, for want of memory or descriptors
 'use strict';
@@ -18,16 +18,18 @@ const { markAsUntransferable } = require('worker_threads');
 const binding = require('./binding');
 const { codedError, systemError } = require('../util/errors');
 
-const { SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, layout } = binding;
+const { layout } = binding;
 const { CURSOR, COUNT, NEW_SLABS, ID, PAIRS, ENTRY, NAMES, NAME_BYTES, INDEX_MASK } = layout;
 const { OFFSET, LENGTH, FLAGS, BUFFER, PID, UID, GID, NAME_LENGTH } = layout;
+const { EVENT_ERROR, EVENT_END, EVENT_SHORTAGE } = layout;
 
-const kHandle = Symbol('kHandle');
+/** A socket's id, 0 while it has none. */
+const kId = Symbol('kId');
 const kMessage = Symbol('kMessage');
 const kSettled = Symbol('kSettled');
 const kError = Symbol('kError');
 const kEnd = Symbol('kEnd');
-const kRoom = Symbol('kRoom');
+const kWritable = Symbol('kWritable');
 const kAccepts = Symbol('kAccepts');
 const kConnection = Symbol('kConnection');
 const kShortage = Symbol('kShortage');
@@ -44,33 +46,55 @@ const flag = Object.freeze({
   INTO: layout.FLAG_INTO,
 });
 
-/** Owners of open sockets, by the index in their number. */
-const owners = [];
+/** What makes a message an error: descriptors that came with it are gone. */
+const FDS_MISSING = flag.FDS_LOST | flag.FDS_REFUSED;
+/** What leaves a message without bytes of its own. */
+const NO_BYTES = flag.TRUNCATED | flag.INTO;
 
 /** Buffer's own class for views: a fraction of the cost of Buffer.from(). */
 const FastBuffer = Buffer[Symbol.species];
+const { isArray } = Array;
 
-/** The bytes of the number array a name is in; one view for the life of the array. */
-const nameBytes = new WeakMap();
+/** Index of an id → the object that gets the socket's events, null where nobody does. */
+const owners = [];
 
+/** Lets an object have the events of a socket. */
+function own(id, owner) {
+  const index = id & INDEX_MASK;
+  while (owners.length <= index) owners.push(null);
+  owners[index] = owner;
+}
+
+/** Closes a socket: no event follows. */
+function closeId(id) {
+  owners[id & INDEX_MASK] = null;
+  binding.close(id);
+}
+
+/** Gives a socket up; see detach() of sockets. `[fd, …]`, or a negative errno. */
+function detachId(id) {
+  const result = binding.detach(id);
+  if (typeof result !== 'number') owners[id & INDEX_MASK] = null;
+  return result;
+}
+
+/** The sender's name in bytes, a copy. Nothing that users can replace sees `words`. */
 function senderName(words, index, length) {
-  let bytes = nameBytes.get(words);
-  if (bytes === undefined) {
-    bytes = Buffer.from(words.buffer, NAMES * 4);
-    nameBytes.set(words, bytes);
-  }
-  const start = NAME_BYTES * index;
-  return Buffer.from(bytes.subarray(start, start + length));
+  const name = new FastBuffer(length);
+  const from = new FastBuffer(words.buffer, NAMES * 4 + NAME_BYTES * index, length);
+  for (let at = 0; at < length; at++) name[at] = from[at];
+  return name;
 }
 
 /**
- * Hands the messages of a batch to the owner, noting how far it came. After an exception native
- * code reports that and calls again for the rest.
+ * Hands the messages of a batch to the owner: `words[COUNT]` of them, noting in `words[CURSOR]` how far it
+ * came. After an exception native code reports that and calls again for the rest.
  */
 function onMessages(words, buffers) {
-  const owner = owners[words[ID] & INDEX_MASK];
+  const id = words[ID];
+  const owner = owners[id & INDEX_MASK];
   const count = words[COUNT];
-  const several = Array.isArray(buffers);
+  const several = isArray(buffers);
   let buffer = several ? undefined : buffers;
   // Many messages share a slab: as with Node's own pool, none may take it away from the others.
   for (let slabs = words[NEW_SLABS], at = 0; slabs !== 0; slabs >>>= 1, at++) {
@@ -79,238 +103,61 @@ function onMessages(words, buffers) {
   for (let index = words[CURSOR]; index < count; index++) {
     words[CURSOR] = index + 1;
     // Closed by the handler of a message before.
-    if (owner === undefined || owner[kHandle] === null) return;
+    if (owner === null || owner[kId] !== id) return;
     const at = ENTRY * (index + 1);
     const length = words[at + LENGTH];
     const flags = words[at + FLAGS];
     if (flags & flag.NAME) owner[kSenderName] = senderName(words, index, words[at + NAME_LENGTH]);
     if (several) buffer = buffers[words[at + BUFFER] & 0xff];
     const data =
-      length === 0 || flags & (flag.TRUNCATED | flag.INTO)
+      length === 0 || flags & NO_BYTES
         ? new FastBuffer(0)
         : new FastBuffer(buffer, words[at + OFFSET], length);
     owner[kMessage](data, flags, words, at);
   }
 }
 
-/** Reports settled sends to the owner; `words` as above. */
+/** Gives the outcomes of queued sends to the owner, as one list: what it does with one cannot change another. */
 function onSettled(words) {
-  const owner = owners[words[ID] & INDEX_MASK];
+  const id = words[ID];
+  const owner = owners[id & INDEX_MASK];
   const count = words[COUNT];
+  const outcomes = [];
   for (let index = words[CURSOR]; index < count; index++) {
-    words[CURSOR] = index + 1;
-    owner?.[kSettled](words[PAIRS + 2 * index], words[PAIRS + 1 + 2 * index] | 0);
+    outcomes.push(words[PAIRS + 2 * index], words[PAIRS + 2 * index + 1] | 0);
   }
+  words[CURSOR] = count;
+  if (owner !== null && owner[kId] === id) owner[kSettled](outcomes);
 }
 
 /** Hands accepted connections to the owner, which takes them from the listener one by one. */
 function onConnections(id, count) {
   const owner = owners[id & INDEX_MASK];
   // Closed or paused by a handler: native code keeps, or closes, the others.
-  for (let index = 0; index < count && owner?.[kAccepts]; index++) owner[kConnection]();
+  for (let index = 0; index < count; index++) {
+    if (owner === null || owner[kId] !== id || !owner[kAccepts]) return;
+    owner[kConnection]();
+  }
 }
 
 function onEvent(id, kind, value) {
   const owner = owners[id & INDEX_MASK];
-  if (owner === undefined) return;
-  if (kind === layout.EVENT_ERROR) owner[kError](value);
-  else if (kind === layout.EVENT_END) owner[kEnd]();
-  else if (kind === layout.EVENT_SHORTAGE) owner[kShortage](value);
-  else owner[kRoom]();
+  if (owner === null || owner[kId] !== id) return;
+  if (kind === EVENT_ERROR) owner[kError](value);
+  else if (kind === EVENT_END) owner[kEnd]();
+  else if (kind === EVENT_SHORTAGE) owner[kShortage](value);
+  else owner[kWritable]();
 }
 
+/** Native code's number for this loading of the package; sockets have their events here and nowhere else. */
 const loading = binding.attach(onMessages, onSettled, onConnections, onEvent);
 
-/** A socket's number under the names that lib/sockets has for what is done with it. */
-class Handle {
-  constructor(type) {
-    this.type = type;
-    /** 0 until there is a descriptor. */
-    this.id = 0;
-  }
-
-  get owner() {
-    return owners[this.id & INDEX_MASK];
-  }
-
-  set owner(owner) {
-    owners[this.id & INDEX_MASK] = owner;
-  }
-
-  /** Takes the number that native code returned, unless that is an errno. */
-  take(result) {
-    if (result < 0) return result;
-    this.id = result;
-    return 0;
-  }
-
-  setRef(on) {
-    return binding.setRef(this.id, on);
-  }
-
-  fd() {
-    return binding.fd(this.id);
-  }
-
-  localAddress() {
-    return binding.localAddress(this.id);
-  }
-
-  close() {
-    if (binding.close(this.id) === 0) owners[this.id & INDEX_MASK] = undefined;
-    return 0;
-  }
+/** How many bytes a message has. */
+function lengthAt(words, at) {
+  return words[at + LENGTH];
 }
 
-class Endpoint extends Handle {
-  constructor(type) {
-    super(type);
-    /** Tokens of keepFds(); the descriptors themselves are first in, first out. */
-    this.lastToken = 0;
-  }
-
-  create() {
-    return this.take(binding.create(loading, this.type));
-  }
-
-  createPair(other) {
-    const pair = binding.createPair(loading, this.type);
-    if (typeof pair === 'number') return pair;
-    other.take(pair[1]);
-    return this.take(pair[0]);
-  }
-
-  adopt(fd) {
-    return this.take(binding.adopt(loading, this.type, fd));
-  }
-
-  acceptFrom(listener) {
-    return this.take(binding.accept(listener.id));
-  }
-
-  bind(name, mode) {
-    return binding.bind(this.id, name, mode, -1, -1, 1);
-  }
-
-  connect(name) {
-    const result = binding.connect(this.id, name);
-    return result === 0 ? [] : result;
-  }
-
-  disconnect() {
-    return binding.disconnect(this.id);
-  }
-
-  receiveBeside(fds, credentials, maxPending) {
-    return binding.configure(this.id, fds, credentials, maxPending, -1, -1);
-  }
-
-  setHolding(on) {
-    return binding.setCorked(this.id, on);
-  }
-
-  fail(errno) {
-    return binding.fail(this.id, errno);
-  }
-
-  detach() {
-    return binding.detach(this.id);
-  }
-
-  receiveNow() {
-    return binding.receiveNow(this.id);
-  }
-
-  queuedBytes() {
-    return binding.queuedBytes(this.id);
-  }
-
-  shutDownSending() {
-    return binding.shutDownSending(this.id);
-  }
-
-  setReading(on) {
-    return binding.setReading(this.id, on);
-  }
-
-  tellRoom() {
-    return binding.notifyWritable(this.id);
-  }
-
-  lane(name) {
-    return binding.destination(this.id, name);
-  }
-
-  sweepLanes() {
-    return binding.sweepDestinations(this.id);
-  }
-
-  takeFds(token) {
-    return binding.takeFds(this.id, token);
-  }
-
-  dropFds(token) {
-    return binding.dropFds(this.id, token);
-  }
-
-  takeNextFds(count) {
-    return binding.takeNextFds(this.id, count);
-  }
-
-  putBackFds(fds) {
-    return binding.putBackFds(this.id, fds);
-  }
-
-  setTarget(buffer) {
-    return binding.setTarget(this.id, buffer);
-  }
-
-  keepFds(fds) {
-    const status = binding.queueFds(this.id, fds);
-    return status < 0 ? status : ++this.lastToken;
-  }
-
-  dropKept() {
-    return binding.dropQueuedFds(this.id);
-  }
-
-  peerAddress() {
-    return binding.peerAddress(this.id);
-  }
-
-  peerCredentials() {
-    return binding.peerCredentials(this.id);
-  }
-
-  bufferSize(receive, size) {
-    return binding.bufferSize(this.id, receive, size);
-  }
-}
-
-class Listener extends Handle {
-  listen(name, backlog, mode) {
-    const created = this.take(binding.createListener(loading, this.type));
-    if (created < 0) return created;
-    const status = binding.listen(this.id, name, backlog, mode, -1, -1, 1);
-    if (status < 0) this.close();
-    return status;
-  }
-
-  adopt(fd) {
-    return this.take(binding.adoptListener(loading, this.type, fd));
-  }
-
-  setAccepting(on) {
-    return binding.setAccepting(this.id, on);
-  }
-}
-
-/** The number by which native functions know an Endpoint. */
-function numberOf(handle) {
-  return handle.id;
-}
-
-/** The token to take a message's descriptors with. */
+/** The token to take a message's descriptors with; of a stream, how many came. */
 function fdsToken(words, at) {
   return words[at + BUFFER] >>> 8;
 }
@@ -319,9 +166,6 @@ function fdsToken(words, at) {
 function credentialsAt(words, at) {
   return { pid: words[at + PID] | 0, uid: words[at + UID], gid: words[at + GID] };
 }
-
-/** What makes a message an error: descriptors that came with it are gone. */
-const FDS_MISSING = flag.FDS_LOST | flag.FDS_REFUSED;
 
 /** The Error for flags with FDS_MISSING. */
 function descriptorError(flags) {
@@ -333,10 +177,10 @@ function descriptorError(flags) {
   return codedError(Error, 'ERR_AFUNIX_TOO_MANY_FDS', message);
 }
 
-/** `{ pid, uid, gid }` of the peer of a handle, if it has one. */
-function peerCredentials(handle) {
-  const found = handle?.peerCredentials();
-  if (!Array.isArray(found)) return undefined;
+/** `{ pid, uid, gid }` of a socket's peer, if it has one. */
+function peerCredentials(id) {
+  const found = binding.peerCredentials(id);
+  if (typeof found === 'number') return undefined;
   const [pid, uid, gid] = found;
   return { pid, uid, gid };
 }
@@ -352,28 +196,27 @@ function demand(result, syscall, path) {
 }
 
 module.exports = {
-  Endpoint,
   FDS_MISSING,
   FastBuffer,
-  Listener,
-  SOCK_DGRAM,
-  SOCK_SEQPACKET,
-  SOCK_STREAM,
+  closeId,
   credentialsAt,
   demand,
   descriptorError,
+  detachId,
   fdsToken,
   flag,
   kAccepts,
   kConnection,
   kEnd,
   kError,
-  kHandle,
+  kId,
   kMessage,
-  kRoom,
   kSenderName,
   kSettled,
   kShortage,
-  numberOf,
+  kWritable,
+  lengthAt,
+  loading,
+  own,
   peerCredentials,
 };

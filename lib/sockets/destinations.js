@@ -1,43 +1,49 @@
-// Owns: which native lane leads to which destination, see native/engine/send/message_queue.rs.
+// Owns: which number native code gives to which destination, see native/engine/send/message_queue.rs.
 'use strict';
 
+const binding = require('../native/binding');
 const check = require('../util/validate');
 
-/** The native lane of the connected peer. */
+/** The number of the connected peer. */
 const PEER = 0;
 /** Destinations remembered by their native number before the table is made anew. */
-const MAX_KNOWN_LANES = 1024;
+const MAX_KNOWN = 1024;
 
-/** The lanes of one socket. */
-class Lanes {
+/** The destinations of one socket. */
+class Destinations {
   constructor() {
-    /** Destination path → lane. Made with the first entry. */
+    /** Path → number. Made with the first entry. */
     this.known = null;
     this.made = 0;
   }
 
   /**
-   * @param {object} handle - of the socket
-   * @param {string | Buffer | URL} path - the destination
+   * @param {number} id - of the socket
+   * @param {string | Buffer | URL} path
    * @throws {TypeError} as check.pathBytes()
-   * @returns {number} the lane, or a negative errno
+   * @returns {number} the destination, or a negative errno
    */
-  of(handle, path) {
+  of(id, path) {
     const known = this.known?.get(path);
     if (known !== undefined) return known;
-    const name = check.pathBytes(path, 'destPath');
-    if (++this.made > MAX_KNOWN_LANES) {
-      handle.sweepLanes();
+    const name = check.addressBytes(path, 'destPath');
+    if (++this.made > MAX_KNOWN) {
+      binding.sweepDestinations(id);
       this.known?.clear();
       this.made = 1;
     }
-    const lane = handle.lane(name);
-    if (lane >= 0 && typeof path === 'string') {
+    const number = binding.destination(id, name);
+    if (number >= 0 && typeof path === 'string' && isLasting(path)) {
       this.known ??= new Map();
-      this.known.set(path, lane);
+      this.known.set(path, number);
     }
-    return lane;
+    return number;
   }
 }
 
-module.exports = { Lanes, PEER };
+/** Whether a name always means the same. */
+function isLasting(path) {
+  return path[0] === '\0' || (path[0] === '/' && !path.startsWith('/proc/'));
+}
+
+module.exports = { Destinations, PEER };

@@ -5,101 +5,58 @@ const { Buffer } = require('buffer');
 const { EventEmitter } = require('events');
 const { constants } = require('os');
 const { isUint8Array } = require('util').types;
-const { codedError, invalidValue, systemError } = require('../util/errors');
-const { tellBind, tellClose } = require('../util/diagnostics');
-const { NO_FDS, closeFd, descriptorOf, descriptorsOf, messageParts } = require('../native/fds');
-const handles = require('../native/sockets');
-const { Lanes, PEER } = require('./destinations');
-const { kOutbox, kState, shareMembers, shareOutboxMembers } = require('./members');
-const { configure, socketOptions } = require('./options');
-const { Outbox } = require('./message-writer');
-const { kAdoptHandle, makePair } = require('./pair');
+const binding = require('../native/binding');
+const { NO_FDS, descriptorOf, descriptorsOf, messageParts } = require('../native/fds');
+const sockets = require('../native/sockets');
+const { publishBind, publishClose } = require('../util/diagnostics');
+const { codedError, systemError } = require('../util/errors');
+const { nextTick } = require('../util/host');
 const check = require('../util/validate');
+const { PEER } = require('./destinations');
+const { closeAll, kSetReading, messagesOf } = require('./dgram-iterator');
+const { DgramPlan, DgramState } = require('./dgram-state');
+const members = require('./members');
+const { MessageWriter, kSendError } = require('./message-writer');
+const { makePair } = require('./pair');
 
-const { Endpoint, SOCK_DGRAM, demand, flag, kError, kHandle, kMessage, kSenderName, kSettled } =
-  handles;
+const { closeId, demand, detachId, flag, kError, kEnd, kId, kMessage, kSenderName, kSettled } =
+  sockets;
+const { kState, kWriter, setBufferSize } = members;
+const { SOCK_DGRAM } = binding;
 
-/** Messages an iterator holds before it stops the socket from reading more. */
-const ITERATOR_HIGH_WATER_MARK = 64;
-const ENOBUFS = -constants.errno.ENOBUFS;
-
-const BIND_STATE_UNBOUND = 0;
-const BIND_STATE_BOUND = 1;
-const CONNECT_STATE_DISCONNECTED = 0;
-const CONNECT_STATE_CONNECTED = 1;
-
-const kSenderPath = Symbol('kSenderPath');
-const kOpenHandle = Symbol('kOpenHandle');
+const { EAGAIN, EBUSY, ECONNREFUSED, ECONNRESET, EDESTADDRREQ, ENOBUFS, ENOTCONN } =
+  constants.errno;
 
 /** What makes a message an `'error'` event. */
-const BAD_MESSAGE = flag.TRUNCATED | handles.FDS_MISSING;
+const BAD_MESSAGE = flag.TRUNCATED | sockets.FDS_MISSING;
 
 const NO_MESSAGE_INFO = Object.freeze({ fds: NO_FDS, credentials: undefined });
 
 /**
  * A Unix datagram socket. Messages arrive whole and one at a time; nothing is ever cut.
  *
- * Events: `'data'(buffer, path, { fds, credentials })`, `'listening'`, `'connect'`, `'drain'`,
- * `'error'(error)`, `'close'`. See unix(7).
+ * Events: `'data'(buffer, path, { fds, credentials })`, `'message'(buffer, { address, path, size, fds,
+ * credentials })`, `'listening'`, `'connect'`, `'drain'`, `'error'(error)`, `'close'`. See unix(7).
  */
 class DgramSocket extends EventEmitter {
   /**
-   * @param {object} [options]
-   * @param {number | object} [options.fd] - adopt this open Unix datagram socket
-   * @param {boolean} [options.receiveFds=false] - receive descriptors that come with messages
-   * @param {boolean} [options.credentials=false] - receive the sender's credentials (Linux)
-   * @param {number} [options.maxPendingFds=1024] - descriptors that may wait to be taken
-   * @param {number} [options.receiveBufferSize] - SO_RCVBUF, in bytes
-   * @param {number} [options.sendBufferSize] - SO_SNDBUF, in bytes
-   * @param {number} [options.writableHighWaterMark=65536] - bytes queued before send() is false
-   * @param {'utf8' | 'buffer'} [options.pathEncoding='utf8'] - how paths of senders are given
-   * @param {AbortSignal} [options.signal] - closes the socket
+   * @param {object} [options] - dgram.d.ts describes its properties
    * @throws {Error} EMFILE and other errors of socket(2); EBADF, ENOTSOCK, EAFNOSUPPORT,
    *   EPROTOTYPE, EEXIST for an unsuitable `fd`, which then stays open and yours
    */
   constructor(options) {
     super();
-    options = check.optionsObject(options);
-    this[kHandle] = null;
-    this[kState] = {
-      bindState: BIND_STATE_UNBOUND,
-      connectState: CONNECT_STATE_DISCONNECTED,
-      closeEmitted: false,
-      referenced: true,
-      pathsAsBuffers: pathsAsBuffers(options.pathEncoding),
-      lanes: new Lanes(),
-      stopListening: null,
-    };
-    this[kOutbox] = new Outbox(this, options.writableHighWaterMark, (error) => {
-      this.emit('error', error);
-    });
+    // node-unix-socket ignores what it does not know.
+    const given = options instanceof DgramPlan || !check.isOptions(options) ? {} : options;
+    const checked = check.optionsObject(given);
+    const plan = options instanceof DgramPlan ? options : new DgramPlan(checked);
+    this[kId] = 0;
+    this[kState] = new DgramState(plan);
+    this[kWriter] = new MessageWriter(this, plan.writableHighWaterMark, plan.maxWaitingFds);
     // Until a sender has a name, the unnamed one is the sender.
     this[kSenderName] = null;
-    this[kSenderPath] = this[kState].pathsAsBuffers ? Buffer.alloc(0) : '';
-    const signal = check.optionalSignal(options.signal);
-    this[kOpenHandle](options, options[kAdoptHandle]);
-    if (signal) this[kState].stopListening = check.onAbort(signal, () => this.close());
-  }
-
-  /** Makes or adopts the descriptor. */
-  [kOpenHandle](options, handle = new Endpoint(SOCK_DGRAM)) {
-    const checked = socketOptions(options);
-    const adopted = options.fd === undefined ? -1 : descriptorOf(options.fd, 'options.fd');
-    if (adopted >= 0) demand(handle.adopt(adopted), 'adopt');
-    else if (handle.fd() < 0) demand(handle.create(), 'socket');
-    try {
-      configure(handle, checked);
-    } catch (error) {
-      handle.close();
-      throw error;
-    }
-    handle.owner = this;
-    this[kHandle] = handle;
-    if (adopted >= 0) this[kState].bindState = bindStateOf(handle);
-    if (typeof handle.peerAddress() !== 'number') {
-      this[kState].connectState = CONNECT_STATE_CONNECTED;
-    }
-    if (isReceiving(this[kState])) demand(handle.setReading(1), 'epoll_ctl');
+    open(this, plan, checked.fd);
+    if (plan.signal) this[kState].stopListening = check.onAbort(plan.signal, () => this.close());
   }
 
   /**
@@ -109,7 +66,7 @@ class DgramSocket extends EventEmitter {
    * @returns {[DgramSocket, DgramSocket]}
    */
   static pair(options) {
-    return makePair(DgramSocket, SOCK_DGRAM, options);
+    return makePair(DgramSocket, new DgramPlan(check.optionsObject(options)));
   }
 
   /**
@@ -118,31 +75,45 @@ class DgramSocket extends EventEmitter {
    * A dead socket file at `path` is replaced; a living one and any other file give EADDRINUSE.
    * Without a path the kernel chooses an abstract name (Linux).
    *
-   * @param {string | Buffer | URL | { path?: string | Buffer | URL, mode?: number }} [path]
-   * @param {{ mode?: number }} [options] - `mode`: permissions of the file, exactly
+   * @param {string | Buffer | URL | object} [path] - or the options with a `path`
+   * @param {object} [options]
+   * @param {number} [options.mode] - permissions of the file, exactly
+   * @param {number} [options.uid] - and `gid`: who owns it
+   * @param {boolean} [options.unlinkOnClose=true] - false leaves the file at close()
+   * @param {() => void} [callback] - on `'listening'`
    * @returns {this}
    * @throws {Error} of bind(2); ERR_SOCKET_ALREADY_BOUND; ERR_SOCKET_DGRAM_NOT_RUNNING
    */
-  bind(path, options) {
-    if (check.isOptions(path)) [path, options] = [path.path, path];
-    const { mode } = check.optionsObject(options);
+  bind(path, options, callback) {
+    if (typeof path === 'function') [path, options, callback] = [undefined, undefined, path];
+    if (typeof options === 'function') [options, callback] = [undefined, options];
+    if (check.isOptions(path)) [path, options] = [check.optionsObject(path).path, path];
+    check.optionalCallback(callback);
+    const { mode, uid, gid, unlinkOnClose } = check.optionsObject(options);
+    const unlink = check.optionalBoolean(unlinkOnClose, 'options.unlinkOnClose', true);
     const name = path === undefined || path === null ? new Uint8Array() : check.pathBytes(path);
-    const bits = mode === undefined ? -1 : check.integer(mode, 'options.mode', 0, 0o7777);
-    const handle = running(this);
-    if (this[kState].bindState === BIND_STATE_BOUND) {
+    const numbers = [
+      check.optionalNumber(mode, 'options.mode', 0o7777),
+      check.optionalNumber(uid, 'options.uid', check.MAX_INT),
+      check.optionalNumber(gid, 'options.gid', check.MAX_INT),
+    ];
+    const id = running(this);
+    if (this[kState].isBound) {
       throw codedError(Error, 'ERR_SOCKET_ALREADY_BOUND', 'Socket is already bound');
     }
-    demand(handle.bind(name, bits), 'bind', path);
-    this[kState].bindState = BIND_STATE_BOUND;
-    demand(handle.setReading(1), 'epoll_ctl');
-    tellBind(this, path);
-    process.nextTick(emitIfOpen, this, 'listening');
+    demand(binding.bind(id, name, ...numbers, +unlink), 'bind', path);
+    this[kState].isBound = true;
+    demand(binding.setReading(id, 1), 'epoll_ctl');
+    publishBind(this, path);
+    if (callback) this.once('listening', callback);
+    nextTick(emitIfOpen, this, 'listening');
     return this;
   }
 
   /**
    * Sets the peer, connect(2): messages go to it with send(), and come from it alone. Synchronous;
-   * `'connect'` follows in the next tick. Messages queued for the peer before still go there.
+   * `'connect'` follows in the next tick. Messages queued for the peer before still go there. If the peer's receiver
+   * is closed and another takes its name, the next send() finds that one, after one error.
    *
    * @param {string | Buffer | URL} path
    * @param {(error?: Error) => void} [callback] - gets an error that would otherwise be thrown
@@ -150,22 +121,25 @@ class DgramSocket extends EventEmitter {
    * @throws {Error} ECONNREFUSED, ENOENT, EPERM (the peer is connected to another), EPROTOTYPE …
    */
   connect(path, callback) {
-    const name = check.pathBytes(path);
+    const name = check.addressBytes(path);
     check.optionalCallback(callback);
     const fail = (status, syscall) => {
       const error = systemError(status, syscall, path);
       if (!callback) throw error;
-      this[kOutbox].reject(callback, error);
+      this[kWriter].reject(callback, error);
       return this;
     };
-    const lost = running(this).connect(name);
+    const id = running(this);
+    const lost = binding.connect(id, name);
     if (typeof lost === 'number') return fail(lost, 'connect');
-    this[kOutbox].cancel(lost);
-    this[kState].connectState = CONNECT_STATE_CONNECTED;
-    const reading = this[kHandle].setReading(1);
+    this[kWriter].cancel(lost);
+    this[kState].isConnected = true;
+    this[kState].peer = Buffer.from(name);
+    this[kState].isPeerGone = false;
+    const reading = binding.setReading(id, 1);
     if (reading < 0) return fail(reading, 'epoll_ctl');
     if (callback) this.once('connect', callback);
-    process.nextTick(emitIfOpen, this, 'connect');
+    nextTick(emitIfOpen, this, 'connect');
     return this;
   }
 
@@ -176,24 +150,27 @@ class DgramSocket extends EventEmitter {
    * @throws {Error} ERR_SOCKET_DGRAM_NOT_CONNECTED
    */
   disconnect() {
-    const handle = running(this);
-    if (this[kState].connectState !== CONNECT_STATE_CONNECTED) {
+    const id = running(this);
+    const state = this[kState];
+    if (!state.isConnected) {
       throw codedError(Error, 'ERR_SOCKET_DGRAM_NOT_CONNECTED', 'Not connected');
     }
-    this[kOutbox].cancel(demand(handle.disconnect(), 'connect'));
-    this[kState].connectState = CONNECT_STATE_DISCONNECTED;
-    if (!isReceiving(this[kState])) demand(handle.setReading(0), 'epoll_ctl');
+    this[kWriter].cancel(demand(binding.disconnect(id), 'connect'));
+    state.isConnected = false;
+    state.peer = null;
+    state.isPeerGone = false;
+    if (!state.isBound) demand(binding.setReading(id, 0), 'epoll_ctl');
     return this;
   }
 
   /**
    * Sends one message to `destPath`. Sent at once if there is room; else it waits, in order with
-   * the others for that destination and without delaying any other destination.
+   * the others for that destination and without delaying any other.
    *
    * sendTo(buffer, offset, length, destPath[, callback])
-   * sendTo(message, destPath[, { fds }][, callback])
+   * sendTo(message | { data, fds }, destPath[, { fds }][, callback])
    *
-   * @param {Buffer | TypedArray | DataView | string} message
+   * @param {Buffer | TypedArray | DataView | string | { data, fds }} message
    * @param {(error?: Error) => void} [callback] - exactly once, never before sendTo returns.
    *   Without it a failure is an `'error'` event. ECONNREFUSED, ENOENT: nobody there;
    *   EMSGSIZE: larger than the send buffer allows; ECANCELED: the socket was closed.
@@ -204,54 +181,80 @@ class DgramSocket extends EventEmitter {
     const view = check.messageBytes(message, 'buffer');
     check.partLength(view, offset, length);
     check.optionalCallback(callback);
-    const outbox = this[kOutbox];
-    const handle = running(this);
-    const lane = this[kState].lanes.of(handle, destPath);
-    outbox.send(handle, lane, view, offset, length, undefined, destPath, callback);
-    return outbox.hasRoom();
+    const destination = this[kState].destinations.of(running(this), destPath);
+    submit(this, destination, view, offset, length, undefined, destPath, callback);
+    return this[kWriter].hasRoom();
   }
 
   /**
-   * Sends one message to the connected peer.
+   * Sends one message to the connected peer; with a path, to that, as dgram's send() does.
    *
    * @param {Buffer | TypedArray | DataView | string | { data, fds }} message - `fds`: descriptors
    *   or objects that hold one, at most 253; yours to close as soon as send returns
+   * @param {string | Buffer | URL} [path]
    * @param {(error?: Error) => void} [callback] - as for sendTo; ENOTCONN without a peer
    * @returns {boolean} as for sendTo
    */
-  send(message, callback) {
-    const [view, fds] = isUint8Array(message) ? [message, undefined] : messageParts(message);
+  send(message, path, callback) {
+    if (typeof path === 'number') {
+      const text =
+        'send(message[, path][, callback]) sends whole messages; sendTo() takes offset and length';
+      throw codedError(TypeError, 'ERR_INVALID_ARG_TYPE', text);
+    }
+    if (path !== undefined && typeof path !== 'function') {
+      check.optionalCallback(callback);
+      return sendToShort(this, message, path, callback);
+    }
+    if (typeof path === 'function') callback = path;
+    const [view, fds] = isUint8Array(message)
+      ? [check.messageBytes(message), undefined]
+      : messageParts(message);
     check.optionalCallback(callback);
-    const outbox = this[kOutbox];
-    outbox.send(running(this), PEER, view, 0, view.byteLength, fds, undefined, callback);
-    return outbox.hasRoom();
+    running(this);
+    submit(this, PEER, view, 0, view.byteLength, fds, undefined, callback);
+    return this[kWriter].hasRoom();
   }
 
-  [kSettled](ticket, status) {
-    this[kOutbox].settle(ticket, status);
+  /** How many messages were given up because there was no room, with `whenFull: 'fail'`. */
+  get dropped() {
+    return this[kState].dropped;
+  }
+
+  [kSendError](error) {
+    this.emit('error', error);
+  }
+
+  [kSettled](outcomes) {
+    for (let index = 1; index < outcomes.length; index += 2) {
+      if (outcomes[index] < 0) notePeer(this[kState], outcomes[index]);
+    }
+    this[kWriter].settle(outcomes);
   }
 
   [kMessage](data, flags, words, at) {
-    if (flags & flag.NAME) this[kSenderPath] = senderPath(this);
+    const state = this[kState];
+    if (flags & flag.NAME) state.senderPath = decodePath(this[kSenderName], this);
+    const path = state.senderPath;
     if ((flags & ~flag.NAME) === 0) {
-      this.emit('data', data, this[kSenderPath], NO_MESSAGE_INFO);
+      deliver(this, data, path, NO_MESSAGE_INFO);
       return;
     }
-    const credentials = flags & flag.CREDENTIALS ? handles.credentialsAt(words, at) : undefined;
+    const credentials = flags & flag.CREDENTIALS ? sockets.credentialsAt(words, at) : undefined;
     // What nobody will take stays with native code, which closes it in any case.
-    const wanted = (flags & flag.TRUNCATED) === 0 && this.listenerCount('data') > 0;
-    const token = handles.fdsToken(words, at);
+    const hears = this.listenerCount('data') > 0 || this.listenerCount('message') > 0;
+    const wanted = (flags & flag.TRUNCATED) === 0 && hears;
+    const token = sockets.fdsToken(words, at);
     let fds = NO_FDS;
-    if (flags & flag.FDS && wanted) fds = this[kHandle].takeFds(token);
-    else if (flags & flag.FDS) this[kHandle].dropFds(token);
+    if (flags & flag.FDS && wanted) fds = binding.takeFds(this[kId], token);
+    else if (flags & flag.FDS) binding.dropFds(this[kId], token);
     let delivered = false;
     try {
-      if (flags & BAD_MESSAGE) this.emit('error', receiveError(flags, this[kSenderPath]));
+      if (flags & BAD_MESSAGE) this.emit('error', receiveError(flags, path));
     } finally {
       // Also if that throws, for want of a listener, the message itself is not lost.
-      if (wanted && this[kHandle] !== null) {
+      if (wanted && this[kId] > 0) {
         delivered = true;
-        this.emit('data', data, this[kSenderPath], { fds, credentials });
+        deliver(this, data, path, { fds, credentials });
       }
       if (!delivered) closeAll(fds);
     }
@@ -261,41 +264,60 @@ class DgramSocket extends EventEmitter {
     this.emit('error', systemError(errno, 'recvmsg'));
   }
 
+  /** Somebody who had the socket, too, has shut it down: nothing comes any more. */
+  [kEnd]() {
+    this.emit('error', systemError(-ENOTCONN, 'recvmsg'));
+  }
+
   /** SO_RCVBUF in bytes, as the kernel counts (Linux doubles what was set). */
   getRecvBufferSize() {
-    return demand(running(this).bufferSize(1, -1), 'getsockopt');
+    return demand(binding.bufferSize(running(this), 1, -1), 'getsockopt');
   }
 
   /** Sets SO_RCVBUF, in bytes. */
   setRecvBufferSize(size) {
-    demand(
-      running(this).bufferSize(1, check.integer(size, 'size', 1, check.MAX_INT)),
-      'setsockopt',
-    );
+    setBufferSize(running(this), 1, size);
   }
 
   /** SO_SNDBUF in bytes, as the kernel counts (Linux doubles what was set). */
   getSendBufferSize() {
-    return demand(running(this).bufferSize(0, -1), 'getsockopt');
+    return demand(binding.bufferSize(running(this), 0, -1), 'getsockopt');
   }
 
   /** Sets SO_SNDBUF, in bytes: what bounds a message's size. */
   setSendBufferSize(size) {
-    demand(
-      running(this).bufferSize(0, check.integer(size, 'size', 1, check.MAX_INT)),
-      'setsockopt',
-    );
+    setBufferSize(running(this), 0, size);
   }
 
   /** The name the socket is bound to; '' while it has none. */
   address() {
-    return decodePath(demand(running(this).localAddress(), 'getsockname'), this);
+    return decodePath(demand(binding.localAddress(running(this)), 'getsockname'), this);
   }
 
   /** The connected peer's name ('' if it has none), undefined while there is no peer. */
   get remoteAddress() {
-    const name = this[kHandle]?.peerAddress();
-    return name === undefined || typeof name === 'number' ? undefined : decodePath(name, this);
+    const name = this[kId] > 0 ? binding.peerAddress(this[kId]) : -1;
+    return typeof name === 'number' ? undefined : decodePath(name, this);
+  }
+
+  /**
+   * Sends what waits, and then closes; nothing is received meanwhile, and nothing more can be sent.
+   *
+   * @param {() => void} [callback] - after `'close'`
+   * @returns {this}
+   */
+  end(callback) {
+    check.optionalCallback(callback);
+    const state = this[kState];
+    if (callback) {
+      if (state.closeEmitted) nextTick(callback);
+      else this.once('close', () => callback());
+    }
+    if (this[kId] === 0 || state.isEnding) return this;
+    state.isEnding = true;
+    binding.setReading(this[kId], 0);
+    this[kWriter].afterLast(() => this.close());
+    return this;
   }
 
   /**
@@ -309,27 +331,38 @@ class DgramSocket extends EventEmitter {
     check.optionalCallback(callback);
     const state = this[kState];
     if (callback) {
-      if (state.closeEmitted) process.nextTick(callback);
+      if (state.closeEmitted) nextTick(callback);
       else this.once('close', callback);
     }
-    const handle = this[kHandle];
-    if (handle === null) return this;
-    tellClose(this);
-    this[kHandle] = null;
-    handle.close();
-    state.stopListening?.();
-    this[kOutbox].close();
-    this[kOutbox].afterCallbacks(() => {
-      state.closeEmitted = true;
-      this.emit('close');
-    });
+    const id = this[kId];
+    if (id === 0) return this;
+    publishClose(this);
+    this[kId] = 0;
+    closeId(id);
+    finishClosing(this);
     return this;
   }
 
-  /** close(), as a promise of `'close'`. */
+  /**
+   * Gives the descriptor up, for another process or another object; its file stays.
+   *
+   * @returns {{ fd: number, data: null, fds: number[] }} yours from here on
+   * @throws {Error} EBUSY: messages wait to be sent; ERR_SOCKET_DGRAM_NOT_RUNNING
+   */
+  detach() {
+    const id = running(this);
+    const result = detachId(id);
+    if (result === -EBUSY) throw systemError(result, 'detach');
+    const [fd, ...fds] = demand(result, 'detach');
+    this[kId] = 0;
+    finishClosing(this);
+    return { fd, data: null, fds };
+  }
+
+  /** end(), as a promise of `'close'`. */
   [Symbol.asyncDispose]() {
     return new Promise((resolve) => {
-      this.close(resolve);
+      this.end(resolve);
     });
   }
 
@@ -339,120 +372,137 @@ class DgramSocket extends EventEmitter {
    * off leaves the socket open.
    */
   [Symbol.asyncIterator]() {
-    const reader = { stopped: false, wake: () => {}, stop: () => {} };
-    const messages = messagesOf(this, reader);
-    abandonedIterators.register(messages, reader);
-    const end = messages.return;
-    // A generator's own return() would wait until the next message has come.
-    messages.return = (value) => {
-      reader.stopped = true;
-      reader.wake();
-      return end.call(messages, value);
-    };
-    return messages;
+    return messagesOf(this);
+  }
+
+  /** Receives, where the socket can, or not. */
+  [kSetReading](on) {
+    const { isBound, isConnected, isEnding } = this[kState];
+    if (this[kId] === 0 || isEnding || !(isBound || isConnected)) return;
+    binding.setReading(this[kId], on);
   }
 }
 
-shareMembers(DgramSocket);
-shareOutboxMembers(DgramSocket);
+members.shareSocketMembers(DgramSocket);
+members.shareMessageMembers(DgramSocket);
 
-/** The handle, unless the socket is closed. */
+/** Makes, takes over or adopts the descriptor. */
+function open(socket, plan, fd) {
+  const state = socket[kState];
+  const isAdopted = fd !== undefined;
+  let id = plan.id;
+  if (isAdopted) {
+    const number = descriptorOf(fd, 'options.fd');
+    id = demand(binding.adopt(sockets.loading, SOCK_DGRAM, number), 'adopt');
+  } else if (id === 0) {
+    id = demand(binding.create(sockets.loading, SOCK_DGRAM), 'socket');
+  } else {
+    state.isConnected = true;
+  }
+  try {
+    // The ends of a pair are configured already.
+    if (!plan.isUsual && plan.id === 0) plan.configure(id);
+    if (isAdopted) {
+      const name = binding.localAddress(id);
+      state.isBound = typeof name !== 'number' && name.length > 0;
+      state.isConnected = typeof binding.peerAddress(id) !== 'number';
+    }
+    socket[kId] = id;
+    sockets.own(id, socket);
+    if (state.isBound || state.isConnected) demand(binding.setReading(id, 1), 'epoll_ctl');
+  } catch (error) {
+    socket[kId] = 0;
+    if (isAdopted) detachId(id);
+    else closeId(id);
+    throw error;
+  }
+}
+
+/** The id, unless the socket is closed, or about to be. */
 function running(socket) {
-  const handle = socket[kHandle];
-  if (handle !== null) return handle;
+  if (socket[kId] > 0 && !socket[kState].isEnding) return socket[kId];
   throw codedError(Error, 'ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
 }
 
-function isReceiving({ bindState, connectState }) {
-  return bindState === BIND_STATE_BOUND || connectState === CONNECT_STATE_CONNECTED;
+function finishClosing(socket) {
+  const state = socket[kState];
+  state.stopListening?.();
+  socket[kWriter].close();
+  socket[kWriter].afterCallbacks(() => {
+    state.closeEmitted = true;
+    socket.emit('close');
+  });
 }
 
-function bindStateOf(handle) {
-  const name = handle.localAddress();
-  return typeof name !== 'number' && name.length > 0 ? BIND_STATE_BOUND : BIND_STATE_UNBOUND;
+/** A message for whoever listens, under node-unix-socket's name and under dgram's. */
+function deliver(socket, data, path, info) {
+  socket.emit('data', data, path, info);
+  if (socket.listenerCount('message') === 0 || socket[kId] === 0) return;
+  const { fds, credentials } = info;
+  socket.emit('message', data, { address: path, path, size: data.length, fds, credentials });
+}
+
+/** What the kernel answers where the peer has closed, and once it has dissolved the connection with it. */
+const PEER_IS_GONE = new Set([-ECONNREFUSED, -ECONNRESET, -ENOTCONN, -EDESTADDRREQ]);
+
+/** Sends, or drops, as the socket's options say. */
+function submit(socket, destination, view, offset, length, fds, path, callback) {
+  const state = socket[kState];
+  const writer = socket[kWriter];
+  if (destination === PEER && state.isPeerGone) {
+    const status = findSuccessor(socket);
+    if (status < 0) {
+      writer.reject(callback, systemError(status, 'connect', state.peer));
+      return;
+    }
+  }
+  const { failsWhenFull: isNow } = state.plan;
+  const result = isNow
+    ? writer.sendNow(destination, view, offset, length, fds, path, callback)
+    : writer.send(destination, view, offset, length, fds, path, callback);
+  if (result >= 0) return;
+  if (isNow && (result === -EAGAIN || result === -ENOBUFS)) state.dropped++;
+  else if (destination === PEER) notePeer(state, result);
+}
+
+/** A send failed: if the peer's receiver is gone, the next send looks for its successor. */
+function notePeer(state, status) {
+  if (state.peer !== null && PEER_IS_GONE.has(status)) state.isPeerGone = true;
+}
+
+/** Connects to whoever has the peer's name now; 0 or a negative errno. */
+function findSuccessor(socket) {
+  const state = socket[kState];
+  const lost = binding.connect(socket[kId], state.peer);
+  if (typeof lost === 'number') return lost;
+  state.isPeerGone = false;
+  socket[kWriter].cancel(lost);
+  return 0;
 }
 
 /** sendTo(message, destPath[, { fds }][, callback]) */
 function sendToShort(socket, message, destPath, options, callback) {
   if (typeof options === 'function') [options, callback] = [undefined, options];
-  const view = check.messageBytes(message);
+  const [view, inMessage] = messageParts(message);
   const { fds } = check.optionsObject(options);
-  const numbers = fds === undefined ? undefined : descriptorsOf(fds, 'options.fds');
+  const numbers = fds === undefined ? inMessage : descriptorsOf(fds, 'options.fds');
   check.optionalCallback(callback);
-  const handle = running(socket);
-  const lane = socket[kState].lanes.of(handle, destPath);
-  const outbox = socket[kOutbox];
-  outbox.send(handle, lane, view, 0, view.byteLength, numbers, destPath, callback);
-  return outbox.hasRoom();
-}
-
-function pathsAsBuffers(encoding) {
-  if (encoding === undefined || encoding === 'utf8') return false;
-  if (encoding === 'buffer') return true;
-  throw invalidValue('options.pathEncoding', encoding, "must be 'utf8' or 'buffer'");
+  const destination = socket[kState].destinations.of(running(socket), destPath);
+  submit(socket, destination, view, 0, view.byteLength, numbers, destPath, callback);
+  return socket[kWriter].hasRoom();
 }
 
 function decodePath(bytes, socket) {
-  return socket[kState].pathsAsBuffers ? bytes : bytes.toString();
-}
-
-function senderPath(socket) {
-  return decodePath(socket[kSenderName], socket);
+  return socket[kState].plan.pathsAsBuffers ? bytes : bytes.toString();
 }
 
 function receiveError(flags, path) {
-  if (flags & flag.TRUNCATED) return systemError(ENOBUFS, 'recvmsg', path);
-  return handles.descriptorError(flags);
-}
-
-function closeAll(fds) {
-  for (const fd of fds) closeFd(fd);
+  if (flags & flag.TRUNCATED) return systemError(-ENOBUFS, 'recvmsg', path);
+  return sockets.descriptorError(flags);
 }
 
 function emitIfOpen(socket, event) {
-  if (socket[kHandle] !== null) socket.emit(event);
-}
-
-/** An iterator that was dropped in the middle is one that was broken off. */
-const abandonedIterators = new FinalizationRegistry((reader) => reader.stop());
-
-async function* messagesOf(socket, reader) {
-  const waiting = [];
-  let failure = null;
-  const onData = (data, path, { fds, credentials }) => {
-    waiting.push({ data, path, fds, credentials });
-    if (waiting.length === ITERATOR_HIGH_WATER_MARK) socket[kHandle]?.setReading(0);
-    reader.wake();
-  };
-  const onError = (error) => {
-    failure ??= error;
-    reader.wake();
-  };
-  const onClose = () => reader.wake();
-  reader.stop = () => {
-    socket.off('data', onData).off('error', onError).off('close', onClose);
-    for (const { fds } of waiting.splice(0)) closeAll(fds);
-    if (isReceiving(socket[kState])) socket[kHandle]?.setReading(1);
-  };
-  socket.on('data', onData).on('error', onError).on('close', onClose);
-  try {
-    while (!reader.stopped) {
-      if (waiting.length > 0) {
-        yield waiting.shift();
-        if (waiting.length === 0 && isReceiving(socket[kState])) socket[kHandle]?.setReading(1);
-      } else if (failure !== null) {
-        throw failure;
-      } else if (socket[kHandle] === null) {
-        return;
-      } else {
-        await new Promise((resolve) => {
-          reader.wake = resolve;
-        });
-      }
-    }
-  } finally {
-    reader.stop();
-  }
+  if (socket[kId] > 0) socket.emit(event);
 }
 
 module.exports = { DgramSocket };

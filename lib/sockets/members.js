@@ -1,98 +1,137 @@
 // Owns: the members that classes of sockets and servers have alike, whatever they inherit from.
 'use strict';
 
-const { kHandle, peerCredentials } = require('../native/sockets');
+const binding = require('../native/binding');
+const { demand, kId, peerCredentials } = require('../native/sockets');
+const check = require('../util/validate');
 
 /** The record of a socket or server: `referenced`, and what its class adds. */
 const kState = Symbol('kState');
 /** A server's method for a connection that has closed. */
 const kConnectionClosed = Symbol('kConnectionClosed');
-/** A socket's Outbox. */
-const kOutbox = Symbol('kOutbox');
+/** A socket's MessageWriter. */
+const kWriter = Symbol('kWriter');
 
 /** Never made: members are copied, since one class is an EventEmitter, the others Duplexes. */
-class OutboxMembers {
+class MessageMembers {
   /** Bytes that wait to be sent. */
   get writableLength() {
-    return this[kOutbox].length;
+    return this[kWriter]?.length;
   }
 
   /** From this many waiting bytes on, sending returns false. */
   get writableHighWaterMark() {
-    return this[kOutbox].highWaterMark;
+    return this[kWriter]?.highWaterMark;
   }
 
   /** True while a `'drain'` event is due. */
   get writableNeedDrain() {
-    return this[kOutbox].needDrain;
+    return this[kWriter]?.needDrain;
+  }
+
+  /** The largest message that can be sent, in bytes, as SO_SNDBUF allows; undefined once closed. */
+  get maxMessageSize() {
+    const size = this.sendBufferSize;
+    return size === undefined ? undefined : Math.max(0, size - MESSAGE_COST);
   }
 }
 
-/** The same for whatever can have a peer. */
-class PeerMembers {
+/** What the kernel adds to a message when it compares its size with SO_SNDBUF. */
+const MESSAGE_COST = 32;
+
+/** The same for whatever has a peer and buffers. */
+class SocketMembers {
   /** `{ pid, uid, gid }` of whoever made the peer (SO_PEERCRED); undefined without one. */
   get peerCredentials() {
-    return peerCredentials(this[kHandle]);
+    return this[kId] > 0 ? peerCredentials(this[kId]) : undefined;
+  }
+
+  /** SO_SNDBUF in bytes, as the kernel counts (Linux doubles what was set); undefined once closed. */
+  get sendBufferSize() {
+    return bufferSize(this[kId], 0);
+  }
+
+  /** SO_RCVBUF in bytes, as the kernel counts (Linux doubles what was set); undefined once closed. */
+  get receiveBufferSize() {
+    return bufferSize(this[kId], 1);
   }
 }
 
-/** The same for whatever has a native handle. */
-class HandleMembers {
+/** The same for whatever has a descriptor. */
+class DescriptorMembers {
   /** The descriptor's number; -1 while there is none. */
   get fd() {
-    return this[kHandle] === null ? -1 : this[kHandle].fd();
+    return this[kId] > 0 ? binding.fd(this[kId]) : -1;
   }
 
   /** Lets the open socket, or listening server, keep the process alive: the default. @returns {this} */
   ref() {
-    this[kState].referenced = true;
-    this[kState].connectTimer?.ref();
-    this[kHandle]?.setRef(1);
-    return this;
+    return setReferenced(this, true);
   }
 
   /** Lets the process end although it is open. @returns {this} */
   unref() {
-    this[kState].referenced = false;
-    this[kState].connectTimer?.unref();
-    this[kHandle]?.setRef(0);
-    return this;
+    return setReferenced(this, false);
   }
 
   /** Whether it is open and keeps the process alive. */
   hasRef() {
-    return this[kHandle] !== null && this[kState].referenced;
+    return this[kId] > 0 && this[kState].referenced;
   }
 }
 
-/** Gives a class the members of another. */
+function setReferenced(owner, referenced) {
+  owner[kState].referenced = referenced;
+  if (owner[kId] > 0) binding.setRef(owner[kId], +referenced);
+  return owner;
+}
+
+function bufferSize(id, isReceive) {
+  const size = id > 0 ? binding.bufferSize(id, isReceive, -1) : -1;
+  return size < 0 ? undefined : size;
+}
+
+/** Sets SO_RCVBUF or SO_SNDBUF, in bytes. */
+function setBufferSize(id, isReceive, size) {
+  demand(
+    binding.bufferSize(id, isReceive, check.integer(size, 'size', 1, check.MAX_INT)),
+    'setsockopt',
+  );
+}
+
+/** Gives a class the members of another that it does not have in its own way. */
 function copyMembers(Target, Source) {
-  const { constructor, ...members } = Object.getOwnPropertyDescriptors(Source.prototype);
-  void constructor;
-  Object.defineProperties(Target.prototype, members);
+  for (const name of Object.getOwnPropertyNames(Source.prototype)) {
+    if (Object.getOwnPropertyDescriptor(Target.prototype, name) !== undefined) continue;
+    const member = Object.getOwnPropertyDescriptor(Source.prototype, name);
+    Object.defineProperty(Target.prototype, name, member);
+  }
 }
 
 /** Gives a class what every socket and server has. */
-function shareHandleMembers(Target) {
-  copyMembers(Target, HandleMembers);
+function shareDescriptorMembers(Target) {
+  copyMembers(Target, DescriptorMembers);
 }
 
 /** Gives a class what every socket has. */
-function shareMembers(Target) {
-  shareHandleMembers(Target);
-  copyMembers(Target, PeerMembers);
+function shareSocketMembers(Target) {
+  shareDescriptorMembers(Target);
+  copyMembers(Target, SocketMembers);
 }
 
-/** Gives a class what shows how much waits in its Outbox. */
-function shareOutboxMembers(Target) {
-  copyMembers(Target, OutboxMembers);
+/** Gives a class what shows how much waits in its MessageWriter. */
+function shareMessageMembers(Target) {
+  copyMembers(Target, MessageMembers);
 }
 
 module.exports = {
+  MESSAGE_COST,
   kConnectionClosed,
-  kOutbox,
   kState,
-  shareHandleMembers,
-  shareMembers,
-  shareOutboxMembers,
+  kWriter,
+  setBufferSize,
+  setReferenced,
+  shareDescriptorMembers,
+  shareMessageMembers,
+  shareSocketMembers,
 };

@@ -2,140 +2,211 @@
 'use strict';
 
 const { constants } = require('os');
-const { send } = require('../native/binding');
+const binding = require('../native/binding');
+const { kId } = require('../native/sockets');
 const { Callback } = require('../util/callback');
 const { systemError } = require('../util/errors');
-const { numberOf } = require('../native/sockets');
-const check = require('../util/validate');
+const { nextTick } = require('../util/host');
+const { MESSAGE_COST } = require('./members');
 
+const { send, trySend } = binding;
 const ECANCELED = -constants.errno.ECANCELED;
-const DEFAULT_HIGH_WATER_MARK = 64 * 1024;
-/** So many messages waiting, or outcomes to be told, are enough, however few bytes they have: a loop that
- * sends as long as it may has to come to an end for any of them to be told. */
+const EMSGSIZE = -constants.errno.EMSGSIZE;
+/** So many messages that wait, or outcomes that are due, are enough, however few bytes they have: a loop that
+ * sends as long as it may has to come to an end for any outcome to be reported. */
 const MOST_MESSAGES = 4096;
+
+/** The owner's method for the error of a send that has no callback. */
+const kSendError = Symbol('kSendError');
 
 /** A queued message, until native code settles it. */
 class QueuedSend {
-  constructor(length, path, callback) {
+  constructor(destination, length, fds, path, callback) {
+    this.destination = destination;
     this.length = length;
+    this.fds = fds;
     this.path = path;
     this.callback = callback;
+    /** Outcomes of later messages to the same destination, which are known already: callback, error … */
+    this.followers = null;
   }
 }
 
 /**
- * The sending side of a socket. Callbacks run exactly once, in order, never inside the call that
- * brought them; an error without a callback goes to `onError`.
+ * The sending side of a socket. Callbacks run exactly once, in the order of the sends to one destination, never
+ * inside the call that brought them; an error without a callback goes to the owner's [kSendError](error).
  */
-class Outbox {
+class MessageWriter {
   /**
    * @param {object} owner - emits `'drain'`
-   * @param {number | undefined} highWaterMark - the user's option, in bytes
-   * @param {(error: Error) => void} onError - of a send that has no callback
+   * @param {number} highWaterMark - in bytes
+   * @param {number} maxWaitingFds - descriptors that may wait
    */
-  constructor(owner, highWaterMark, onError) {
+  constructor(owner, highWaterMark, maxWaitingFds) {
     this.owner = owner;
-    const mark = highWaterMark ?? DEFAULT_HIGH_WATER_MARK;
-    this.highWaterMark = check.integer(mark, 'options.writableHighWaterMark');
-    this.onError = onError;
+    this.highWaterMark = highWaterMark;
+    this.maxWaitingFds = maxWaitingFds;
     /** Bytes that wait. */
     this.length = 0;
+    /** Descriptors that wait. */
+    this.fds = 0;
     this.needDrain = false;
     /** Ticket → QueuedSend, in the order of acceptance. Made with the first entry. */
     this.queued = null;
-    /** Sends that are done, for the next tick: callback, error, callback, error … */
-    this.finished = null;
-    /** An exception in one of these put off the rest: whatever is settled comes after them. */
-    this.interrupted = false;
+    /** Outcomes for the next tick: callback (undefined: the owner), error, callback, error … */
+    this.due = null;
     this.whenEmpty = null;
   }
 
   /**
-   * Sends through `handle`, or notes that the message waits.
+   * Sends through the owner's socket, or notes that the message waits.
    *
-   * @param {number} lane - or a negative errno, which is then the outcome
+   * @param {number} destination - or a negative errno, which is then the outcome
    * @returns {number} 0: sent; above: waits; below: a negative errno
    */
-  send(handle, lane, view, offset, length, fds, path, callback) {
-    let result = lane;
-    if (lane >= 0) {
-      const number = numberOf(handle);
+  send(destination, view, offset, length, fds, path, callback) {
+    return this.submit(send, destination, view, offset, length, fds, path, callback);
+  }
+
+  /** The same for a message that must not wait: EAGAIN where there is no room. */
+  sendNow(destination, view, offset, length, fds, path, callback) {
+    return this.submit(trySend, destination, view, offset, length, fds, path, callback);
+  }
+
+  submit(how, destination, view, offset, length, fds, path, callback) {
+    let result = destination;
+    if (destination >= 0) {
+      const id = this.owner[kId];
       // The fewer arguments cross, the cheaper: most messages are a whole Buffer.
-      if (fds !== undefined) result = send(number, lane, view, offset, length, fds);
-      else if (length === view.byteLength) result = send(number, lane, view);
-      else result = send(number, lane, view, offset, length);
+      if (fds !== undefined) result = how(id, destination, view, offset, length, fds);
+      else if (length === view.byteLength) result = how(id, destination, view);
+      else result = how(id, destination, view, offset, length);
     }
     const request = callback === undefined ? undefined : new Callback(callback);
     if (result > 0) {
+      const count = fds === undefined ? 0 : fds.length;
       this.queued ??= new Map();
-      this.queued.set(result, new QueuedSend(length, path, request));
+      this.queued.set(result, new QueuedSend(destination, length, count, path, request));
       this.length += length;
+      this.fds += count;
     } else if (result < 0) {
-      this.fail(request, systemError(result, 'sendmsg', path));
+      const error = this.makeError(result, path, length);
+      this.failAfterOthers(destination, request ?? this.onError(), error);
     } else if (request !== undefined) {
       this.finish(request, undefined);
     }
     return result;
   }
 
+  /** The Error of a send; of a message that is too large, it says how large, and what the limit is. */
+  makeError(errno, path, length) {
+    const error = systemError(errno, 'sendmsg', path);
+    const size = errno === EMSGSIZE ? this.owner.sendBufferSize : undefined;
+    if (size !== undefined) {
+      error.message +=
+        `: the message has ${length} bytes, and sendBufferSize, ${size}, ` +
+        `allows ${size - MESSAGE_COST}; set sendBufferSize to more`;
+    }
+    return error;
+  }
+
   /** What a send returns to the user: false once the mark is reached, and then `'drain'`. */
   hasRoom() {
     const isFull =
       this.length >= this.highWaterMark ||
+      this.fds >= this.maxWaitingFds ||
       (this.queued !== null && this.queued.size >= MOST_MESSAGES) ||
-      (this.finished !== null && this.finished.length >= 2 * MOST_MESSAGES);
+      (this.due !== null && this.due.length >= 2 * MOST_MESSAGES);
     if (!isFull) return true;
     this.needDrain = true;
     // Perhaps nothing waits that could bring 'drain' about: outcomes alone are many, or the mark is 0.
-    this.remove(0);
+    this.drain();
     return false;
   }
 
-  /** So many bytes fewer wait: is it time for `'drain'`? */
-  remove(bytes) {
-    this.length -= bytes;
+  /** Is it time for `'drain'`? */
+  drain() {
     if (!this.needDrain || this.length > this.highWaterMark >>> 1) return;
-    if (this.queued !== null && this.queued.size > MOST_MESSAGES >>> 1) return;
+    if (this.fds > this.maxWaitingFds >>> 1) return;
+    const waiting = this.queued === null ? 0 : this.queued.size;
+    if (waiting > (this.highWaterMark === 0 ? 0 : MOST_MESSAGES >>> 1)) return;
     this.needDrain = false;
-    // After the outcomes that are to be told.
-    process.nextTick(emitDrain, this);
+    // After the outcomes that are due.
+    nextTick(emitDrain, this);
   }
 
-  /** Calls back in the next tick, in order. */
+  /** An outcome for the next tick, in order: for the callback, or an error for the owner. */
   finish(callback, error) {
-    if (this.finished === null) {
-      this.finished = [];
-      process.nextTick(runFinished, this);
+    if (this.due === null) {
+      this.due = [];
+      nextTick(runDue, this);
     }
-    this.finished.push(callback, error);
+    this.due.push(callback, error);
   }
 
-  /** An error reaches the callback if there is one, else `onError`; in the next tick. */
-  fail(callback, error) {
-    this.finish(callback ?? new Callback(this.onError), error);
+  /** The same, but not before those that wait for the same destination. */
+  failAfterOthers(destination, callback, error) {
+    let last;
+    for (const send of this.queued?.values() ?? []) {
+      if (send.destination === destination) last = send;
+    }
+    if (last === undefined) {
+      this.finish(callback, error);
+      return;
+    }
+    last.followers ??= [];
+    last.followers.push(callback, error);
   }
 
   /** The outcome of something that was not even tried; `callback` is the user's, or undefined. */
   reject(callback, error) {
-    this.fail(callback === undefined ? undefined : new Callback(callback), error);
+    this.finish(callback === undefined ? this.onError() : new Callback(callback), error);
   }
 
-  /** Native code is done with a message. */
-  settle(ticket, status) {
-    const send = this.queued?.get(ticket);
-    // Closed by a callback before this one, and taken care of there.
-    if (send === undefined) return;
-    this.queued.delete(ticket);
-    this.remove(send.length);
-    if (this.queued.size === 0 && this.whenEmpty !== null) {
-      process.nextTick(this.whenEmpty);
+  /** In place of the callback that a failed send does not have: the owner, in the context of now. */
+  onError() {
+    return new Callback((error) => this.owner[kSendError](error));
+  }
+
+  /**
+   * Native code is done with messages. All of them are off the queue before the first callback runs: whatever
+   * that does, the kernel has the others.
+   *
+   * @param {number[]} outcomes - ticket, 0 or a negative errno, ticket, …
+   */
+  settle(outcomes) {
+    const done = [];
+    for (let index = 0; index < outcomes.length; index += 2) {
+      const send = this.remove(outcomes[index]);
+      if (send !== undefined) this.addOutcome(done, send, outcomes[index + 1]);
+    }
+    this.drain();
+    if (this.queued !== null && this.queued.size === 0 && this.whenEmpty !== null) {
+      nextTick(this.whenEmpty);
       this.whenEmpty = null;
     }
-    const error = status === 0 ? undefined : systemError(status, 'sendmsg', send.path);
-    if (this.interrupted) {
-      if (send.callback !== undefined || error !== undefined) this.fail(send.callback, error);
-    } else if (send.callback !== undefined) send.callback.run(error);
-    else if (error !== undefined) this.onError(error);
+    // What is due in the next tick was decided before.
+    if (this.due !== null) this.due.push(...done);
+    else runAll(this, done);
+  }
+
+  /** Takes a message off the queue; undefined if it is not there: the socket was closed. */
+  remove(ticket) {
+    const send = this.queued?.get(ticket);
+    if (send === undefined) return undefined;
+    this.queued.delete(ticket);
+    this.length -= send.length;
+    this.fds -= send.fds;
+    return send;
+  }
+
+  addOutcome(list, { callback, path, length, followers }, status) {
+    if (status !== 0) {
+      list.push(callback, this.makeError(status, path, length));
+    } else if (callback !== undefined) {
+      list.push(callback, undefined);
+    }
+    if (followers !== null) list.push(...followers);
   }
 
   /** Calls `callback` once nothing waits: at once if that is so. */
@@ -146,61 +217,70 @@ class Outbox {
 
   /** Messages that native code will not send after all. */
   cancel(tickets) {
+    const lost = [];
     for (const ticket of tickets) {
-      const send = this.queued.get(ticket);
-      this.queued.delete(ticket);
-      this.remove(send.length);
-      this.fail(send.callback, systemError(ECANCELED, 'sendmsg', send.path));
+      const send = this.remove(ticket);
+      if (send !== undefined) this.addOutcome(lost, send, ECANCELED);
     }
+    for (let index = 0; index < lost.length; index += 2) this.finish(lost[index], lost[index + 1]);
+    this.drain();
   }
 
   /**
-   * The socket is closed: the callbacks of what waits get an error, in order. What nobody asked to
-   * be told of goes quietly: the closing itself is what is told.
+   * The socket is closed: the callbacks of what waits get an error, in order. What has no callback
+   * goes quietly: the closing itself is the event.
    */
   close(makeError = ({ path }) => systemError(ECANCELED, 'sendmsg', path)) {
     for (const send of this.queued?.values() ?? []) {
       if (send.callback) this.finish(send.callback, makeError(send));
+      const { followers } = send;
+      for (let index = 0; followers !== null && index < followers.length; index += 2) {
+        if (followers[index]) this.finish(followers[index], followers[index + 1]);
+      }
     }
     this.queued = null;
     this.length = 0;
+    this.fds = 0;
     this.needDrain = false;
     this.whenEmpty = null;
   }
 
   /** Calls `callback` in a tick after the last callback that is due. */
   afterCallbacks(callback) {
-    process.nextTick(() => {
-      if (this.finished === null) callback();
+    nextTick(() => {
+      if (this.due === null) callback();
       else this.afterCallbacks(callback);
     });
   }
 }
 
-function emitDrain(outbox) {
-  const { owner } = outbox;
-  if (owner.fd >= 0) owner.emit('drain');
+function emitDrain({ owner }) {
+  if (owner[kId] > 0) owner.emit('drain');
 }
 
-function runFinished(outbox) {
-  const { finished } = outbox;
-  outbox.finished = null;
-  outbox.interrupted = false;
+function runDue(writer) {
+  const { due } = writer;
+  writer.due = null;
+  runAll(writer, due);
+}
+
+/** Runs callbacks. After one that throws, the others have their turn in the next tick, before any that came meanwhile. */
+function runAll(writer, outcomes) {
   let index = 0;
   try {
-    while (index < finished.length) {
+    while (index < outcomes.length) {
       index += 2;
-      finished[index - 2].run(finished[index - 1]);
+      const callback = outcomes[index - 2];
+      if (callback === undefined) writer.owner[kSendError](outcomes[index - 1]);
+      else callback.run(outcomes[index - 1]);
     }
   } finally {
-    // A callback threw: the others still have their turn, before any that came meanwhile.
-    if (index < finished.length) {
-      const rest = finished.slice(index).concat(outbox.finished ?? []);
-      if (outbox.finished === null) process.nextTick(runFinished, outbox);
-      outbox.finished = rest;
-      outbox.interrupted = true;
+    if (index < outcomes.length) {
+      const rest = outcomes.slice(index).concat(writer.due ?? []);
+      if (writer.due === null) nextTick(runDue, writer);
+      writer.due = rest;
     }
   }
 }
 
-module.exports = { Outbox };
+module.exports = { MessageWriter, kSendError };

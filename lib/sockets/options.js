@@ -1,49 +1,102 @@
-// Owns: the options that every socket has, checked and applied.
+// Owns: options of sockets: checked once, and then a plan that any number of sockets is made from.
 'use strict';
 
-const check = require('../util/validate');
+const { addAbortSignal } = require('stream');
+const binding = require('../native/binding');
+const { invalidValue } = require('../util/errors');
 const { demand } = require('../native/sockets');
+const check = require('../util/validate');
 
-/** As in native/engine/receive/inbox.rs. */
-const DEFAULT_MAX_PENDING_FDS = 1024;
+const { DEFAULT_MAX_PENDING_FDS } = binding.layout;
+const DEFAULT_CONNECT_TIMEOUT = 10_000;
+const DEFAULT_MAX_WAITING_FDS = 256;
+const DEFAULT_HIGH_WATER_MARK = 64 * 1024;
+/** Names for sizes of buffers: ours, and those that dgram has. */
+const SIZES = [
+  ['receiveBufferSize', 'recvBufferSize'],
+  ['sendBufferSize', 'sendBufferSize'],
+];
 
-/**
- * @param {object} options - as users give them
- * @param {boolean} [receiveFds=false] - the default of that option
- * @returns {object} the same, checked and with defaults, for configure()
- */
-function socketOptions(options, receiveFds = false) {
-  const mark = options.maxPendingFds ?? DEFAULT_MAX_PENDING_FDS;
-  const checked = {
-    receiveFds: check.optionalBoolean(options.receiveFds, 'options.receiveFds', receiveFds),
-    credentials: check.optionalBoolean(options.credentials, 'options.credentials', false),
-    maxPendingFds: check.integer(mark, 'options.maxPendingFds', 0, check.MAX_INT),
-    isUsual: true,
-    receiveBufferSize: optionalSize(options.receiveBufferSize, 'options.receiveBufferSize'),
-    sendBufferSize: optionalSize(options.sendBufferSize, 'options.sendBufferSize'),
-  };
-  // Then native code has them already: most connections need no call at all.
-  checked.isUsual =
-    checked.receiveFds === receiveFds &&
-    !checked.credentials &&
-    checked.maxPendingFds === DEFAULT_MAX_PENDING_FDS &&
-    checked.receiveBufferSize < 0 &&
-    checked.sendBufferSize < 0;
-  return checked;
+/** The options of every kind of socket, checked and with defaults. */
+class SocketPlan {
+  /**
+   * @param {object} options - as users give them, own properties alone
+   * @param {boolean} receiveFds - the default of that option
+   */
+  constructor(options, receiveFds) {
+    const mark = options.maxPendingFds ?? DEFAULT_MAX_PENDING_FDS;
+    const high = options.writableHighWaterMark ?? DEFAULT_HIGH_WATER_MARK;
+    const waiting = options.maxWaitingFds ?? DEFAULT_MAX_WAITING_FDS;
+    this.receiveFds = check.optionalBoolean(options.receiveFds, 'options.receiveFds', receiveFds);
+    this.credentials = check.optionalBoolean(options.credentials, 'options.credentials', false);
+    this.maxPendingFds = check.integer(mark, 'options.maxPendingFds', 0, check.MAX_INT);
+    this.maxWaitingFds = check.integer(waiting, 'options.maxWaitingFds', 1, check.MAX_INT);
+    [this.receiveBufferSize, this.sendBufferSize] = SIZES.map((names) => sizeOf(options, names));
+    this.writableHighWaterMark = check.integer(high, 'options.writableHighWaterMark');
+    this.signal = check.optionalSignal(options.signal);
+    /** Native code has this already: a socket needs no call for it. */
+    this.isUsual =
+      this.receiveFds === receiveFds &&
+      !this.credentials &&
+      this.maxPendingFds === DEFAULT_MAX_PENDING_FDS &&
+      this.receiveBufferSize < 0 &&
+      this.sendBufferSize < 0;
+  }
+
+  /** Applies it to a socket, or to what a listener accepts. */
+  configure(id) {
+    const { receiveFds, credentials, maxPendingFds, receiveBufferSize, sendBufferSize } = this;
+    const sizes = [receiveBufferSize, sendBufferSize];
+    const status = binding.configure(id, +receiveFds, +credentials, maxPendingFds, ...sizes);
+    demand(status, 'setsockopt');
+  }
 }
 
-/** Bytes, or -1 for what the system has. */
-function optionalSize(size, name) {
-  return size === undefined ? -1 : check.integer(size, name, 1, check.MAX_INT);
+/** The options of sockets with one peer. A server makes one plan for all its connections. */
+class ConnectedPlan extends SocketPlan {
+  /**
+   * @param {object} options
+   * @param {object} kind
+   * @param {number} kind.type - SOCK_STREAM or SOCK_SEQPACKET
+   * @param {boolean} kind.receiveFds - the option's default
+   * @param {object} kind.duplex - options of Duplex
+   */
+  constructor(options, { type, receiveFds, duplex }) {
+    super(options, receiveFds);
+    const wait = options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT;
+    const halfOpen = check.optionalBoolean(options.allowHalfOpen, 'options.allowHalfOpen', false);
+    const paused = check.optionalBoolean(options.pauseOnConnect, 'options.pauseOnConnect', false);
+    this.type = type;
+    this.connectTimeout = check.integer(wait, 'options.connectTimeout', 0, check.MAX_INT);
+    this.pauseOnConnect = paused;
+    this.localPath = options.localPath;
+    if (this.localPath !== undefined) check.pathBytes(this.localPath, 'options.localPath');
+    /** Of Duplex. `'close'` is emitted here, since it has an argument. */
+    this.duplex = { allowHalfOpen: halfOpen, emitClose: false, ...duplex };
+    /** For the connection that is being made from it: its id and its server. */
+    this.id = 0;
+    this.server = null;
+  }
 }
 
-/** Applies what socketOptions() returned to a handle that has its descriptor. */
-function configure(handle, options) {
-  if (options.isUsual) return;
-  const { receiveFds, credentials, maxPendingFds, receiveBufferSize, sendBufferSize } = options;
-  demand(handle.receiveBeside(+receiveFds, +credentials, maxPendingFds), 'setsockopt');
-  if (receiveBufferSize > 0) demand(handle.bufferSize(1, receiveBufferSize), 'setsockopt');
-  if (sendBufferSize > 0) demand(handle.bufferSize(0, sendBufferSize), 'setsockopt');
+/** Bytes under either name, or -1 for what the system has. */
+function sizeOf(options, names) {
+  const name = names.find((one) => options[one] !== undefined);
+  return name === undefined
+    ? -1
+    : check.integer(options[name], `options.${name}`, 1, check.MAX_INT);
 }
 
-module.exports = { configure, socketOptions };
+/** As net does: a socket's chunks are bytes. */
+function refuseObjectMode(options) {
+  for (const name of ['objectMode', 'readableObjectMode', 'writableObjectMode']) {
+    if (options[name]) throw invalidValue(`options.${name}`, options[name], 'is not supported');
+  }
+}
+
+/** Destroys a stream when the signal is aborted; at once if it is already. */
+function destroyOnAbort(signal, stream) {
+  if (signal !== undefined) addAbortSignal(signal, stream);
+}
+
+module.exports = { ConnectedPlan, SocketPlan, destroyOnAbort, refuseObjectMode };

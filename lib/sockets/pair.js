@@ -1,29 +1,30 @@
 // Owns: making the two sockets of a pair, whatever their class.
 'use strict';
 
-const { Endpoint, demand } = require('../native/sockets');
-const check = require('../util/validate');
-
-/** An option between classes: the native handle, with its descriptor, that a socket is made for. */
-const kAdoptHandle = Symbol('kAdoptHandle');
+const binding = require('../native/binding');
+const { closeId, demand, loading } = require('../native/sockets');
 
 /**
  * Two sockets of a class, connected to each other, socketpair(2).
  *
- * @param {Function} Socket - takes options, kAdoptHandle among them
- * @param {number} type - SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET
- * @param {object} [options] - of the user, for both; without `fd` and `path`
+ * @param {Function} Socket - is made from a plan
+ * @param {object} plan - of the class, for both
  */
-function makePair(Socket, type, options) {
-  const rest = { ...check.optionsObject(options), fd: undefined, path: undefined };
-  const ends = [new Endpoint(type), new Endpoint(type)];
-  demand(ends[0].createPair(ends[1]), 'socketpair');
+function makePair(Socket, plan) {
+  const ids = demand(binding.createPair(loading, plan.type), 'socketpair');
+  const made = [];
   try {
-    return ends.map((end) => new Socket({ ...rest, [kAdoptHandle]: end }));
+    for (const id of ids) {
+      if (!plan.isUsual) plan.configure(id);
+      plan.id = id;
+      made.push(new Socket(plan));
+    }
+    plan.id = 0;
+    return made;
   } catch (error) {
-    for (const end of ends) end.close();
+    for (const id of ids) closeId(id);
     throw error;
   }
 }
 
-module.exports = { kAdoptHandle, makePair };
+module.exports = { makePair };

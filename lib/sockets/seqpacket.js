@@ -3,25 +3,46 @@
 
 const { ENOTCONN } = require('os').constants.errno;
 const { isUint8Array } = require('util').types;
-const { codedError, systemError } = require('../util/errors');
+const binding = require('../native/binding');
 const { messageParts } = require('../native/fds');
+const { fdsToken, flag, kId, kSettled } = require('../native/sockets');
+const { codedError, systemError } = require('../util/errors');
+const { nextTick } = require('../util/host');
 const check = require('../util/validate');
-const handles = require('../native/sockets');
+const { ConnectedSocket, deliver } = require('./connected');
+const connecting = require('./connecting');
+const life = require('./life');
 const { PEER } = require('./destinations');
-const connected = require('./connected');
-const { kOutbox, kState, shareOutboxMembers } = require('./members');
-const { Outbox } = require('./message-writer');
+const { listen } = require('./listen');
+const { kState, kWriter, setBufferSize, shareMessageMembers } = require('./members');
+const { MessageWriter, kSendError } = require('./message-writer');
+const { ConnectedPlan } = require('./options');
 const { makePair } = require('./pair');
-const { SocketServer, listen } = require('./server');
+const { SocketServer } = require('./server');
 
-const { SOCK_SEQPACKET, flag, kHandle, kSettled } = handles;
-const { ConnectedSocket, kCancelWrites, kDeliver, kDieAfter, kEmitConnect, kTouch } = connected;
+const { kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = life;
+const { kPrepare, kReceived, kReset } = life;
+const { SOCK_SEQPACKET } = binding;
 
 /** Messages that may wait for the reader before the kernel holds the sender back. */
 const DEFAULT_READABLE_MARK = 64;
 const DEFAULT_READ_BUFFER = 256 * 1024;
 
 const kReadBufferSize = Symbol('kReadBufferSize');
+
+/** The options of a SeqpacketSocket. */
+class SeqpacketPlan extends ConnectedPlan {
+  constructor(options) {
+    super(options, {
+      type: SOCK_SEQPACKET,
+      receiveFds: false,
+      duplex: {
+        readableObjectMode: true,
+        readableHighWaterMark: options.readableHighWaterMark ?? DEFAULT_READABLE_MARK,
+      },
+    });
+  }
+}
 
 /**
  * A Unix socket that is connected like a stream and keeps messages apart like datagrams: a Duplex
@@ -32,37 +53,18 @@ const kReadBufferSize = Symbol('kReadBufferSize');
  */
 class SeqpacketSocket extends ConnectedSocket {
   /**
-   * @param {number | object} [options] - a descriptor to adopt, or:
-   * @param {number | object} [options.fd] - adopt this connected seqpacket socket
-   * @param {boolean} [options.allowHalfOpen=false] - do not end when the peer ends
-   * @param {number} [options.connectTimeout=10000] - milliseconds to wait for a full backlog
-   * @param {boolean} [options.receiveFds=false] - messages have `fds`, which are yours to close
-   * @param {boolean} [options.credentials=false] - messages have their sender's `credentials`
-   * @param {number} [options.maxPendingFds=1024] - descriptors that may wait to be taken
-   * @param {number} [options.receiveBufferSize] - SO_RCVBUF, in bytes
-   * @param {number} [options.sendBufferSize] - SO_SNDBUF, in bytes: what bounds a message's size
-   * @param {number} [options.readableHighWaterMark=64] - in messages
-   * @param {number} [options.writableHighWaterMark=65536] - in bytes
-   * @param {AbortSignal} [options.signal] - destroys the socket
-   * @param {boolean} [options.pauseOnConnect=false] - of a server or a pair: nothing is read before
-   *   resume()
+   * @param {number | object} [options] - a descriptor to adopt, or an object; seqpacket.d.ts describes its
+   *   properties
    * @throws {Error} EBADF, ENOTSOCK, EAFNOSUPPORT, EPROTOTYPE, EEXIST for an unsuitable `fd`
    */
   constructor(options) {
-    if (typeof options === 'number') options = { fd: options };
-    options = check.optionsObject(options);
-    const duplex = {
-      readableObjectMode: true,
-      readableHighWaterMark: options.readableHighWaterMark ?? DEFAULT_READABLE_MARK,
-    };
-    const kind = { type: SOCK_SEQPACKET, duplex, receiveFds: false };
-    super(kind, options);
-    this[kOutbox] = new Outbox(this, options.writableHighWaterMark, (error) => {
-      // A fatal one destroys the socket, which tells it.
-      if (!connected.isFatal(error.errno)) this.emit('error', error);
-    });
+    const given = options instanceof SeqpacketPlan ? undefined : optionsOf(options);
+    const plan = given === undefined ? options : new SeqpacketPlan(given);
+    super(plan);
+    this[kWriter] = null;
     this[kReadBufferSize] = DEFAULT_READ_BUFFER;
-    connected.adopt(this, options);
+    this[kReset]();
+    connecting.startFromPlan(this, plan, given?.fd);
   }
 
   /**
@@ -72,21 +74,24 @@ class SeqpacketSocket extends ConnectedSocket {
    * @returns {[SeqpacketSocket, SeqpacketSocket]}
    */
   static pair(options) {
-    return makePair(SeqpacketSocket, SOCK_SEQPACKET, options);
+    return makePair(SeqpacketSocket, new SeqpacketPlan(check.optionsObject(options)));
   }
 
   /**
-   * Connects, connect(2). Failures are `'error'` events. While the server's backlog is full it is
-   * tried again, up to `connectTimeout` (ETIMEDOUT). Writes meanwhile are queued.
+   * Connects, connect(2); a socket that was closed can be connected again. The outcome follows in a later turn;
+   * failures are `'error'` events. While the server's backlog is full it is tried again, up to
+   * `connectTimeout` (ETIMEDOUT). Writes meanwhile are queued.
    *
    * @param {string | Buffer | URL | { path }} path
    * @param {() => void} [callback] - on `'connect'`
    * @returns {this}
+   * @throws {Error} EISCONN
    */
   connect(path, callback) {
-    if (check.isOptions(path)) ({ path } = path);
+    if (check.isOptions(path)) ({ path } = check.optionsObject(path));
     check.optionalCallback(callback);
-    connected.connect(this, path);
+    connecting.connect(this, path);
+    if (this[kId] > 0) binding.setCorked(this[kId], 1);
     if (callback) this.once('connect', callback);
     return this;
   }
@@ -122,19 +127,22 @@ class SeqpacketSocket extends ConnectedSocket {
       size = check.partLength(view, start, length ?? Math.max(size - start, 0));
     }
     check.optionalCallback(callback);
-    const handle = this[kHandle];
+    if (this.writableEnded && this.readableEnded && !this.allowHalfOpen) {
+      return life.writeAfterEnd(this, callback);
+    }
     // What a Writable does then is right: an error with its code, to the callback and 'error'.
     if (this.writableEnded || this.destroyed) return super.write(EMPTY, callback);
-    const outbox = this[kOutbox];
-    if (handle === null) {
-      outbox.reject(callback, systemError(-ENOTCONN, 'sendmsg'));
+    const state = this[kState];
+    const writer = this[kWriter];
+    if (this[kId] === 0 || state.sendFailure !== null) {
+      writer.reject(callback, state.sendFailure ?? systemError(-ENOTCONN, 'sendmsg'));
       return true;
     }
-    this[kState].bytesWritten += size;
-    this[kTouch]();
-    const result = outbox.send(handle, PEER, view, start, size, fds, undefined, callback);
-    if (result < 0) this[kDieAfter](result);
-    return outbox.hasRoom();
+    state.bytesWritten += size;
+    life.refreshTimer(state);
+    const result = writer.send(PEER, view, start, size, fds, undefined, callback);
+    if (result < 0) endAfter(this, result);
+    return writer.hasRoom();
   }
 
   /**
@@ -153,36 +161,77 @@ class SeqpacketSocket extends ConnectedSocket {
     return super.end(callback);
   }
 
+  /** As in Readable; nothing after destroy(). */
+  read(size) {
+    return this.destroyed ? null : super.read(size);
+  }
+
   _write(chunk, encoding, callback) {
-    this[kOutbox].send(this[kHandle], PEER, chunk, 0, chunk.length, undefined, undefined, callback);
+    this[kWriter].send(PEER, chunk, 0, chunk.length, undefined, undefined, callback);
   }
 
   _final(callback) {
-    if (this.connecting) {
+    if (this.pending) {
       this.once('connect', () => this._final(callback));
       return;
     }
-    this[kOutbox].afterLast(() => {
-      // Fails where the peer is gone, and then there is nobody to tell.
-      this[kHandle]?.shutDownSending();
-      callback();
+    this[kWriter].afterLast(() => {
+      // Fails where the peer is gone, and then nobody waits for the end.
+      if (this[kId] > 0) binding.shutDownSending(this[kId]);
+      life.finishLater(this, callback);
     });
   }
 
-  [kCancelWrites](error, callback) {
-    this[kOutbox].close(() => connected.destroyedError(error));
-    this[kOutbox].afterCallbacks(callback);
+  destroy(error, callback) {
+    super.destroy(error, callback);
+    this[kWriter].close(() => life.destroyedError(error));
+    return this;
+  }
+
+  [kCancelWrites]() {
+    // destroy() has done it: in order, and before 'close'.
+  }
+
+  [kClosed]() {
+    // Nothing is left.
+  }
+
+  [kSendError](error) {
+    // A fatal one destroys the socket, which is the event.
+    if (life.isFatal(error.errno) && this[kState].sendFailure !== null) return;
+    if (error.code !== 'EMSGSIZE' || this.listenerCount('error') > 0) this.emit('error', error);
+    // That message's error, and not the process's end.
+    else process.emitWarning(error.message, { code: error.code, type: 'AfunixWarning' });
   }
 
   [kDeliver](data, flags, words, at) {
-    if (this[kState].options.receiveFds) defineFds(data, this, flags, words, at);
-    connected.deliver(this, data);
+    if (this[kState].plan.receiveFds) defineFds(data, this, flags, words, at);
+    deliver(this, data);
   }
 
-  [kSettled](ticket, status) {
-    this[kTouch]();
-    this[kOutbox].settle(ticket, status);
-    if (status < 0) this[kDieAfter](status);
+  [kSettled](outcomes) {
+    life.refreshTimer(this[kState]);
+    this[kWriter].settle(outcomes);
+    for (let index = 1; index < outcomes.length; index += 2) {
+      if (outcomes[index] < 0) endAfter(this, outcomes[index]);
+    }
+  }
+
+  [kMakeError](errno, syscall, path) {
+    return systemError(errno, syscall, path);
+  }
+
+  get [kReceived]() {
+    return 'recvmsg';
+  }
+
+  [kPrepare]() {
+    // Nothing: messages need no preparation.
+  }
+
+  [kReset]() {
+    const { writableHighWaterMark, maxWaitingFds } = this[kState].plan;
+    this[kWriter] = new MessageWriter(this, writableHighWaterMark, maxWaitingFds);
   }
 
   [kEmitConnect]() {
@@ -191,8 +240,18 @@ class SeqpacketSocket extends ConnectedSocket {
       this.emit('ready');
     } finally {
       // What was written meanwhile goes now, so that its callbacks come after 'connect'.
-      this[kHandle]?.setHolding(0);
+      if (this[kId] > 0) binding.setCorked(this[kId], 0);
     }
+  }
+
+  /** Sets SO_SNDBUF, in bytes: what bounds a message's size. */
+  setSendBufferSize(size) {
+    setBufferSize(this[kId], 0, size);
+  }
+
+  /** Sets SO_RCVBUF, in bytes. */
+  setRecvBufferSize(size) {
+    setBufferSize(this[kId], 1, size);
   }
 
   /** Kept for node-unix-socket: messages are whole whatever it says. */
@@ -206,12 +265,20 @@ class SeqpacketSocket extends ConnectedSocket {
   }
 }
 
-shareOutboxMembers(SeqpacketSocket);
+shareMessageMembers(SeqpacketSocket);
+
+/** A send failed: if the connection ended with it, so does the socket, after the callbacks. */
+function endAfter(socket, errno) {
+  if (!life.isFatal(errno) || socket[kState].sendFailure !== null) return;
+  const error = life.noteSendFailure(socket, systemError(errno, 'sendmsg'));
+  nextTick(life.destroyAfterLastWords, socket, error);
+}
 
 /**
  * A server of seqpacket sockets.
  *
- * Events: `'listening'`, `'connection'(socket, path)`, `'drop'`, `'warning'`, `'error'`, `'close'`.
+ * Events: `'listening'`, `'connection'(socket, path)`, `'drop'({ peer, reason })`, `'warning'`, `'error'`,
+ * `'close'`.
  */
 class SeqpacketServer extends SocketServer {
   /**
@@ -220,14 +287,14 @@ class SeqpacketServer extends SocketServer {
    * @param {(socket: SeqpacketSocket) => void} [connectionListener]
    */
   constructor(options, connectionListener) {
-    super(SeqpacketSocket, options, connectionListener);
+    super(SeqpacketSocket, SeqpacketPlan, options, connectionListener);
   }
 
   /**
    * Starts to listen. Synchronous: throws where it cannot; `'listening'` follows in the next tick.
    *
-   * @param {string | Buffer | URL | object} [path] - or `{ path, fd, backlog, mode }`; no path: the
-   *   kernel chooses an abstract name
+   * @param {string | Buffer | URL | object} [path] - or `{ path, fd, backlog, mode, uid, gid, … }`, see
+   *   server.d.ts; no path: the kernel chooses an abstract name
    * @param {number} [backlog=511]
    * @param {() => void} [callback] - on `'listening'`
    * @returns {this}
@@ -240,23 +307,30 @@ class SeqpacketServer extends SocketServer {
 
 const EMPTY = new Uint8Array();
 
+/** What users give in place of options. */
+function optionsOf(options) {
+  return check.optionsObject(typeof options === 'number' ? { fd: options } : options);
+}
+
 /** Gives a message its `fds`: taken from native code, which closes what nobody takes, when read. */
 function defineFds(data, socket, flags, words, at) {
   if ((flags & flag.FDS) === 0) {
     data.fds = [];
     return;
   }
-  const token = handles.fdsToken(words, at);
+  const token = fdsToken(words, at);
+  const id = socket[kId];
   let fds;
   Object.defineProperty(data, 'fds', {
+    __proto__: null,
     configurable: true,
     enumerable: true,
     get: () => {
-      if (fds === undefined && socket[kHandle] === null) {
+      if (fds === undefined && socket[kId] !== id) {
         const message = 'The descriptors were closed with the socket: read fds before that';
         throw codedError(Error, 'ERR_AFUNIX_FDS_CLOSED', message);
       }
-      return (fds ??= socket[kHandle].takeFds(token));
+      return (fds ??= binding.takeFds(id, token));
     },
   });
 }

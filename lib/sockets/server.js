@@ -1,80 +1,120 @@
 // Owns: what both servers have in common: listening, accepting, closing, counting connections.
 'use strict';
 
-const { EventEmitter, on } = require('events');
+const { EventEmitter } = require('events');
+const { EAGAIN } = require('os').constants.errno;
+const binding = require('../native/binding');
+const sockets = require('../native/sockets');
+const { publishClose, publishConnection } = require('../util/diagnostics');
 const { codedError, systemError } = require('../util/errors');
-const { tellClose, tellConnection, tellListen } = require('../util/diagnostics');
-const { descriptorOf } = require('../native/fds');
+const { nextTick, setImmediate } = require('../util/host');
 const check = require('../util/validate');
-const { kChecked } = require('./connected');
-const { kConnectionClosed, kState, shareHandleMembers } = require('./members');
-const handles = require('../native/sockets');
-const { kAdoptHandle } = require('./pair');
+const { kMakeError } = require('./life');
+const { Connections, kAcceptIfWanted } = require('./connections');
+const { kConnectionClosed, kState, shareDescriptorMembers } = require('./members');
 
-const { Endpoint, Listener, demand, kAccepts, kConnection, kError, kHandle, kShortage } = handles;
+const { closeId, demand, detachId, kAccepts, kConnection, kError, kId, kShortage } = sockets;
 
-/** As in net: the kernel's own limit (net.core.somaxconn) may be lower. */
-const DEFAULT_BACKLOG = 511;
+const kCaptureRejection = Symbol.for('nodejs.rejection');
+
+/** What a server knows. */
+class ServerState {
+  constructor(Socket, plan, allow, signal) {
+    this.Socket = Socket;
+    /** What connections are made from. */
+    this.plan = plan;
+    this.allow = allow;
+    this.signal = signal;
+    /** The name, kept after close() as net keeps it. */
+    this.path = null;
+    this.connections = 0;
+    /** Connections so far. */
+    this.accepted = 0;
+    this.referenced = true;
+    this.paused = false;
+    /** Loops over connections that are busy with one: they listen, and want no more now. */
+    this.idleLoops = 0;
+    /** Native code accepts. */
+    this.accepting = false;
+    this.stopListening = null;
+  }
+}
 
 /**
  * A server of connected Unix sockets, as net.Server is of TCP ones.
  *
- * Events: `'listening'`, `'connection'(socket, path)`, `'drop'` (beyond `maxConnections`, or not
- * allowed), `'warning'(error)` (accepting pauses for want of descriptors or memory, and goes on by itself),
- * `'error'(error)`, `'close'`.
+ * Events: `'listening'`, `'connection'(socket, path)`, `'drop'({ peer, reason })` (`'maxConnections'`, or not
+ * allowed), `'warning'(error)` (accepting pauses for want of descriptors or memory, and goes on by itself; an
+ * `allow` that throws), `'error'(error)`, `'close'`.
  */
 class SocketServer extends EventEmitter {
   /**
    * @param {Function} Socket - the class of its connections
+   * @param {Function} Plan - the class of their options
    * @param {object} [options] - given to each connection's socket, but for these:
    * @param {AbortSignal} [options.signal] - closes the server
    * @param {(peer: { pid, uid, gid }) => boolean} [options.allow] - asked before `'connection'`:
    *   anything but true closes the connection at once
    * @param {(socket: object) => void} [connectionListener]
    */
-  constructor(Socket, options, connectionListener) {
-    super();
+  constructor(Socket, Plan, options, connectionListener) {
     if (typeof options === 'function') [options, connectionListener] = [undefined, options];
     check.optionalCallback(connectionListener, 'connectionListener');
-    const { signal, allow, ...forSockets } = check.optionsObject(options);
+    const { signal, allow, captureRejections, ...forSockets } = check.optionsObject(options);
+    super({ captureRejections });
     check.optionalSignal(signal);
     check.optionalCallback(allow, 'options.allow');
-    // An unsuitable option is an error here, not at the first connection.
-    const probe = new Socket({ ...forSockets, fd: undefined, path: undefined });
-    const { options: checked, type } = probe[kState];
-    probe.destroy();
     /** Above this many connections new ones are closed at once. No limit unless set. */
     this.maxConnections = undefined;
-    this[kHandle] = null;
-    this[kState] = {
+    this[kId] = 0;
+    this[kState] = new ServerState(
       Socket,
-      type,
-      socketOptions: { ...forSockets, fd: undefined, path: undefined, [kChecked]: checked },
+      new Plan({ __proto__: null, ...forSockets }),
       allow,
-      path: '',
-      connections: 0,
-      referenced: true,
-      paused: false,
-      closeEmitted: true,
-      stopListening: null,
-    };
+      signal,
+    );
     if (connectionListener) this.on('connection', connectionListener);
-    if (signal) this[kState].stopListening = check.onAbort(signal, () => this.close());
   }
 
-  /** Whether the server accepts connections. */
+  /** Whether the server listens. */
   get listening() {
-    return this[kHandle] !== null;
+    return this[kId] > 0;
   }
 
+  /** Whether it wants connections now: not before somebody takes them. */
   get [kAccepts]() {
-    return this[kHandle] !== null && !this[kState].paused;
+    if (this[kId] === 0 || this[kState].paused) return false;
+    if (this.listenerCount('connection') > this[kState].idleLoops) return true;
+    setAccepting(this, false);
+    return false;
+  }
+
+  [kAcceptIfWanted]() {
+    if (this[kId] > 0 && this[kAccepts]) setAccepting(this, true);
+  }
+
+  /** As of any emitter; the first listener for `'connection'` starts to accept. */
+  on(event, listener) {
+    super.on(event, listener);
+    if (event === 'connection') this[kAcceptIfWanted]();
+    return this;
+  }
+
+  /** The same as on(). */
+  addListener(event, listener) {
+    return this.on(event, listener);
+  }
+
+  /** The same as on(), before other listeners. */
+  prependListener(event, listener) {
+    super.prependListener(event, listener);
+    if (event === 'connection') this[kAcceptIfWanted]();
+    return this;
   }
 
   /** The name the server listens at; null while it does not. */
   address() {
-    const name = this[kHandle]?.localAddress();
-    return name === undefined || typeof name === 'number' ? null : name.toString();
+    return this[kId] > 0 ? this[kState].path : null;
   }
 
   /**
@@ -84,177 +124,217 @@ class SocketServer extends EventEmitter {
    */
   getConnections(callback) {
     check.optionalCallback(callback);
-    process.nextTick(callback, null, this[kState].connections);
+    nextTick(callback, null, this[kState].connections);
     return this;
   }
 
   /** Accepts no more until resume(): connections wait in the backlog. */
   pause() {
     this[kState].paused = true;
-    this[kHandle]?.setAccepting(0);
+    setAccepting(this, false);
     return this;
   }
 
   /** Accepts again. */
   resume() {
     this[kState].paused = false;
-    if (this[kHandle] !== null) demand(this[kHandle].setAccepting(1), 'epoll_ctl');
+    this[kAcceptIfWanted]();
     return this;
   }
 
   /**
-   * Stops listening at once and removes the socket file, if it is still ours. Connections stay;
-   * `'close'` comes when the last of them has ended. Idempotent.
+   * Stops listening and removes the socket file, if it is still ours. Connections stay; `'close'` comes when the
+   * last of them has ended. Idempotent.
    *
+   * @param {object} [options]
+   * @param {boolean} [options.drain=false] - the file goes first; connections that wait in the backlog already
+   *   are accepted and served, and then the server stops listening: nobody is refused who could connect
    * @param {(error?: Error) => void} [callback] - with `'close'`; ERR_SERVER_NOT_RUNNING if the
    *   server did not listen
    */
-  close(callback) {
-    check.optionalCallback(callback);
-    const handle = this[kHandle];
-    if (callback) {
-      if (handle !== null) {
-        this.once('close', () => callback());
-      } else {
-        const error = codedError(Error, 'ERR_SERVER_NOT_RUNNING', 'Server is not running.');
-        process.nextTick(callback, error);
-      }
+  close(options, callback) {
+    if (!check.isOptions(options)) [options, callback] = [undefined, options ?? callback];
+    const { drain } = check.optionsObject(options);
+    const isDraining = check.optionalBoolean(drain, 'options.drain', false);
+    if (typeof callback === 'function') {
+      if (this[kId] === 0) this.once('close', () => callback(notRunning()));
+      else this.once('close', () => callback());
     }
-    if (handle === null) return this;
-    tellClose(this);
-    this[kHandle] = null;
-    this[kState].stopListening?.();
-    handle.close();
-    emitCloseIfEmpty(this);
+    if (this[kId] > 0 && isDraining) drainBacklog(this);
+    else stopListening(this);
     return this;
+  }
+
+  /**
+   * Gives the listening descriptor up, for another process or another object: the file stays, and connections wait
+   * in the backlog. What has been accepted stays open here.
+   *
+   * @returns {{ fd: number, data: null, fds: number[] }} yours from here on
+   * @throws {Error} ERR_SERVER_NOT_RUNNING
+   */
+  detach() {
+    if (this[kId] === 0) throw notRunning();
+    const [fd] = demand(detachId(this[kId]), 'detach');
+    this[kId] = 0;
+    forgetListening(this);
+    emitCloseIfEmpty(this);
+    return { fd, data: null, fds: [] };
   }
 
   /** close(), as a promise of `'close'`. */
   [Symbol.asyncDispose]() {
     return new Promise((resolve) => {
-      if (this[kState].closeEmitted) resolve();
-      else this.once('close', resolve);
-      this.close();
+      if (this[kId] === 0 && this[kState].connections === 0) {
+        resolve();
+        return;
+      }
+      this.once('close', resolve);
+      stopListening(this);
     });
   }
 
-  /** Connections, until the server is closed. */
-  async *[Symbol.asyncIterator]() {
-    for await (const [socket] of on(this, 'connection', { close: ['close'] })) yield socket;
+  /** Connections, until the server is closed. They are accepted as the loop asks for them. */
+  [Symbol.asyncIterator]() {
+    return new Connections(this);
+  }
+
+  /** As of net.Server: what an async listener for `'connection'` throws destroys that connection. */
+  [kCaptureRejection](error, event, socket) {
+    if (event === 'connection') socket.destroy(error);
+    else this.emit('error', error);
   }
 
   [kConnection]() {
-    const { Socket, type, socketOptions, allow, path } = this[kState];
-    const handle = new Endpoint(type);
-    const status = handle.acceptFrom(this[kHandle]);
-    if (status < 0) {
-      handle.close();
-      this.emit('error', systemError(status, 'accept', path));
+    const state = this[kState];
+    const id = binding.accept(this[kId]);
+    if (id < 0) {
+      if (id !== -EAGAIN) this.emit('error', this[kMakeError](id, 'accept', state.path));
       return;
     }
-    const isFull = this[kState].connections >= (this.maxConnections ?? Infinity);
-    if (isFull || !isAllowed(allow, handle)) {
-      handle.close();
-      this.emit('drop');
+    state.accepted++;
+    const reason = refusal(this, id);
+    if (reason !== undefined) {
+      const peer = this.listenerCount('drop') > 0 ? sockets.peerCredentials(id) : undefined;
+      closeId(id);
+      if (reason !== null) this.emit('drop', { peer, reason });
       return;
     }
+    const { plan, Socket } = state;
     let socket;
+    plan.id = id;
+    plan.server = this;
     try {
-      socket = new Socket({ ...socketOptions, [kAdoptHandle]: handle });
+      socket = new Socket(plan);
     } catch (error) {
       // The system has no means for one more: the caller is native code, and nobody else would know.
-      handle.close();
+      closeId(id);
       this.emit('error', error);
       return;
+    } finally {
+      plan.id = 0;
+      plan.server = null;
     }
-    socket[kState].server = this;
-    this[kState].connections++;
-    tellConnection(this, socket);
-    this.emit('connection', socket, path);
+    state.connections++;
+    publishConnection(this, socket);
+    this.emit('connection', socket, state.path);
   }
 
   /** A connection's socket has closed. */
   [kConnectionClosed]() {
     this[kState].connections--;
-    if (this[kHandle] === null) emitCloseIfEmpty(this);
+    if (this[kId] === 0) emitCloseIfEmpty(this);
+  }
+
+  [kMakeError](errno, syscall, path) {
+    return systemError(errno, syscall, path);
   }
 
   [kShortage](errno) {
-    this.emit('warning', systemError(errno, 'accept', this[kState].path));
+    this.emit('warning', this[kMakeError](errno, 'accept', this[kState].path));
   }
 
   [kError](errno) {
-    this.emit('error', systemError(errno, 'accept', this[kState].path));
+    this.emit('error', this[kMakeError](errno, 'accept', this[kState].path));
   }
 }
 
-shareHandleMembers(SocketServer);
+shareDescriptorMembers(SocketServer);
 
-/** Whether the peer of a new connection may stay; an exception of the user's refuses it too. */
-function isAllowed(allow, handle) {
-  if (allow === undefined) return true;
+/** Why a new connection may not stay; undefined if it may, null if there is nobody to report that to. */
+function refusal(server, id) {
+  const { allow, connections } = server[kState];
+  if (connections >= (server.maxConnections ?? Infinity)) return 'maxConnections';
+  if (allow === undefined) return undefined;
   let answer = false;
   try {
-    answer = allow(handles.peerCredentials(handle));
-  } finally {
-    if (answer !== true) handle.close();
+    answer = allow(sockets.peerCredentials(id));
+  } catch (error) {
+    server.emit('warning', error);
   }
-  return answer === true;
+  // It may have closed the server.
+  if (server[kId] === 0) return null;
+  return answer === true ? undefined : 'allow';
 }
 
-/**
- * Makes a server listen, or throws: ERR_SERVER_ALREADY_LISTEN, EADDRINUSE (somebody lives there, or
- * the file is no dead socket) and other errors of bind(2) and listen(2); for `fd` EBADF, ENOTSOCK,
- * EINVAL (it does not listen), EPROTOTYPE.
- */
-function listen(server, path, backlog, callback) {
-  if (typeof path === 'function') [path, callback] = [undefined, path];
-  if (typeof backlog === 'function') [backlog, callback] = [undefined, backlog];
-  let options = {};
-  if (check.isOptions(path)) {
-    options = path;
-    ({ path, backlog = backlog } = options);
-  }
-  check.optionalCallback(callback);
-  const { fd, mode } = options;
-  const length = check.integer(backlog ?? DEFAULT_BACKLOG, 'backlog', 0, check.MAX_INT);
-  const bits = mode === undefined ? -1 : check.integer(mode, 'options.mode', 0, 0o7777);
+function setAccepting(server, accepting) {
   const state = server[kState];
-  if (server[kHandle] !== null) {
-    const message = 'Listen method has been called more than once without closing.';
-    throw codedError(Error, 'ERR_SERVER_ALREADY_LISTEN', message);
+  if (state.accepting === accepting || server[kId] === 0) return;
+  const status = binding.setAccepting(server[kId], +accepting);
+  if (accepting) demand(status, 'epoll_ctl');
+  state.accepting = accepting;
+}
+
+function notRunning() {
+  return codedError(Error, 'ERR_SERVER_NOT_RUNNING', 'Server is not running.');
+}
+
+/** Turns of the event loop without a connection after which nobody is in the backlog any more. */
+const IDLE_TURNS = 2;
+
+/** The file goes; who is in the backlog is served; then the server stops listening. */
+function drainBacklog(server) {
+  const id = server[kId];
+  const state = server[kState];
+  demand(binding.removeFile(id), 'unlink', state.path);
+  server.resume();
+  let { accepted } = state;
+  let turns = 0;
+  const look = () => {
+    if (server[kId] !== id) return;
+    turns = state.accepted === accepted ? turns + 1 : 0;
+    ({ accepted } = state);
+    if (turns > IDLE_TURNS) stopListening(server);
+    else setImmediate(look);
+  };
+  setImmediate(look);
+}
+
+/** Closes the listening socket, if there is one. */
+function stopListening(server) {
+  const id = server[kId];
+  if (id > 0) {
+    publishClose(server);
+    server[kId] = 0;
+    closeId(id);
+    forgetListening(server);
   }
-  const handle = new Listener(state.type);
-  if (fd !== undefined) {
-    demand(handle.adopt(descriptorOf(fd, 'options.fd')), 'adopt');
-  } else {
-    // Without a name the kernel chooses one.
-    const name = path === undefined || path === null ? new Uint8Array() : check.pathBytes(path);
-    demand(handle.listen(name, length, bits), 'listen', path);
-  }
-  handle.owner = server;
-  if (!state.referenced) handle.setRef(0);
-  try {
-    if (!state.paused) demand(handle.setAccepting(1), 'epoll_ctl');
-  } catch (error) {
-    handle.close();
-    throw error;
-  }
-  server[kHandle] = handle;
-  state.closeEmitted = false;
-  state.path = server.address();
-  tellListen(server, state.path);
-  if (callback) server.once('listening', callback);
-  process.nextTick(() => {
-    if (server[kHandle] === handle) server.emit('listening');
-  });
+  emitCloseIfEmpty(server);
+}
+
+function forgetListening(server) {
+  const state = server[kState];
+  state.accepting = false;
+  state.stopListening?.();
+  state.stopListening = null;
 }
 
 function emitCloseIfEmpty(server) {
-  const state = server[kState];
-  if (state.connections > 0 || state.closeEmitted) return;
-  state.closeEmitted = true;
-  process.nextTick(() => server.emit('close'));
+  if (server[kId] > 0 || server[kState].connections > 0) return;
+  nextTick(emitClose, server);
 }
 
-module.exports = { SocketServer, listen };
+function emitClose(server) {
+  server.emit('close');
+}
+
+module.exports = { SocketServer, emitCloseIfEmpty };

@@ -1,120 +1,132 @@
-// Owns: how the bytes and descriptors of a USocket come in.
+// Owns: what a USocket receives besides a Readable's bytes: descriptors in their order, and bytes that go into
+// memory of the user's. Made when the first of them is there.
 'use strict';
 
-const connected = require('./connected');
+const { isUint8Array } = require('util').types;
+const binding = require('../native/binding');
+const { kId } = require('../native/sockets');
 const { invalidType } = require('../util/errors');
-const { flag, kHandle } = require('../native/sockets');
-const { kState } = require('./members');
 const check = require('../util/validate');
 
-/** A socket's record of this file. */
-const kReads = Symbol('kReads');
-
-/** The record of a new socket: descriptors that wait to be taken, and who reads by `onread`. */
-function newReads(onread) {
-  return { fds: 0, groups: null, onread: onreadOf(onread) };
-}
-
-/**
- * Descriptors came with a chunk that ends with the byte at `last`. The kernel puts bytes that were
- * written before in front of those that have descriptors, but none behind: only of its last byte it
- * is certain that it was written with them.
- */
-function queueFds(socket, count, last) {
-  const reads = socket[kReads];
-  reads.fds += count;
-  reads.groups ??= [];
-  reads.groups.push({ count, last });
-  emitFds(socket);
-}
-
-/** All that wait, to whoever listens. */
-function emitFds(socket) {
-  const { fds } = socket[kReads];
-  if (fds > 0 && socket[kHandle] !== null && socket.listenerCount('fds') > 0) {
-    socket.emit('fds', takeFds(socket, fds));
+/** Descriptors that came with one chunk, which ends with the byte at `last` of all that was received. */
+class Group {
+  constructor(count, last) {
+    this.count = count;
+    this.last = last;
   }
 }
 
-/** How many descriptors came with bytes that have been read. */
-function fdsUpTo(socket) {
-  const { fds, groups } = socket[kReads];
-  // Characters are not bytes.
-  if (socket.readableEncoding !== null) return fds;
-  const position = socket[kState].bytesRead - socket.readableLength;
-  let total = 0;
-  for (const { count, last } of groups ?? []) {
-    if (last >= position) break;
-    total += count;
+/** The receiving side of a USocket. */
+class StreamReader {
+  /** @param {USocket} socket */
+  constructor(socket) {
+    this.socket = socket;
+    /** Descriptors that wait in native code, and how they came. */
+    this.fds = 0;
+    this.groups = [];
+    /** `{ buffer, callback, current }`: the option `onread`. */
+    this.onread = null;
   }
-  return total;
+
+  /**
+   * Descriptors came with a chunk. The kernel puts bytes that were written before in front of those that have
+   * descriptors, but none behind: only of a chunk's last byte it is certain that it was written with them.
+   */
+  add(count, last) {
+    this.fds += count;
+    this.groups.push(new Group(count, last));
+    this.emit();
+  }
+
+  /** Descriptors are the socket's again, to be taken before the others. */
+  putBack(count) {
+    this.fds += count;
+    this.groups.unshift(new Group(count, -Infinity));
+  }
+
+  /** All that wait, to whoever listens. */
+  emit() {
+    const { socket, fds } = this;
+    if (fds > 0 && socket[kId] > 0 && socket.listenerCount('fds') > 0) {
+      socket.emit('fds', this.take(fds));
+    }
+  }
+
+  /** How many came with bytes before `position`. */
+  countBefore(position) {
+    let total = 0;
+    for (const { count, last } of this.groups) {
+      if (last >= position) break;
+      total += count;
+    }
+    return total;
+  }
+
+  /** The next `count` descriptors, which are the caller's from here on. */
+  take(count) {
+    if (count === 0) return [];
+    this.fds -= count;
+    for (let left = count; left > 0;) {
+      const [group] = this.groups;
+      const some = Math.min(group.count, left);
+      group.count -= some;
+      left -= some;
+      if (group.count === 0) this.groups.shift();
+    }
+    return binding.takeNextFds(this.socket[kId], count);
+  }
+
+  /** They were closed with the socket. */
+  forget() {
+    this.fds = 0;
+    this.groups = [];
+  }
+
+  /** Receives into the user's memory from now on. */
+  receiveInto({ buffer, callback }) {
+    this.onread = { buffer, callback, current: undefined };
+    this.nextBuffer();
+  }
+
+  /** Asks the user for the next Buffer, and names it to native code. What that throws destroys the socket. */
+  nextBuffer() {
+    const { onread, socket } = this;
+    const { buffer } = onread;
+    onread.current = typeof buffer === 'function' ? buffer() : buffer;
+    binding.setTarget(socket[kId], onread.current);
+  }
+
+  /**
+   * Bytes are in the user's buffer.
+   *
+   * @returns {boolean} false: no more for now
+   */
+  deliver(length) {
+    const { onread, socket } = this;
+    const goesOn = onread.callback.call(socket, length, onread.current) !== false;
+    if (socket[kId] > 0 && typeof onread.buffer === 'function') {
+      try {
+        this.nextBuffer();
+      } catch (error) {
+        socket.destroy(error);
+      }
+    }
+    return goesOn;
+  }
 }
 
-function takeFds(socket, count) {
-  const reads = socket[kReads];
-  reads.fds -= count;
-  for (let left = count; left > 0;) {
-    const [group] = reads.groups;
-    const some = Math.min(group.count, left);
-    group.count -= some;
-    left -= some;
-    if (group.count === 0) reads.groups.shift();
-  }
-  return count === 0 ? [] : socket[kHandle].takeNextFds(count);
-}
-
-/** The option as net has it: where bytes go, and who is told. */
-function onreadOf(onread) {
+/** The option as net has it: where bytes go, and who gets them; null without it. */
+function checkOnread(onread) {
   if (onread === undefined || onread === null) return null;
   if (!check.isOptions(onread)) throw invalidType('options.onread', 'of type object', onread);
   const { buffer, callback } = onread;
   if (typeof callback !== 'function') {
     throw invalidType('options.onread.callback', 'of type function', callback);
   }
-  if (!(buffer instanceof Uint8Array) && typeof buffer !== 'function') {
+  if (!isUint8Array(buffer) && typeof buffer !== 'function') {
     throw invalidType('options.onread.buffer', 'a function or an instance of Uint8Array', buffer);
   }
-  return { buffer, callback, current: undefined };
+  return { buffer, callback };
 }
 
-function nextBuffer(onread) {
-  const { buffer } = onread;
-  onread.current = typeof buffer === 'function' ? buffer() : buffer;
-  return onread.current;
-}
-
-function deliverBytes(socket, data, flags, length) {
-  if (flags & flag.INTO) deliverInto(socket, length);
-  else connected.deliver(socket, data);
-}
-
-/** Bytes are in the user's buffer. */
-function deliverInto(socket, length) {
-  const { onread } = socket[kReads];
-  const goesOn = onread.callback(length, onread.current);
-  const handle = socket[kHandle];
-  if (handle === null) return;
-  if (typeof onread.buffer === 'function') handle.setTarget(nextBuffer(onread));
-  if (goesOn === false) {
-    socket[kState].reading = false;
-    handle.setReading(0);
-  }
-}
-
-function resumeInto(socket) {
-  const state = socket[kState];
-  if (state.reading || state.ended || !socket[connected.kIsConnected]) return;
-  connected.startReading(socket);
-}
-
-module.exports = {
-  deliverBytes,
-  emitFds,
-  fdsUpTo,
-  kReads,
-  newReads,
-  nextBuffer,
-  queueFds,
-  resumeInto,
-  takeFds,
-};
+module.exports = { StreamReader, checkOnread };

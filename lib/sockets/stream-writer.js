@@ -1,45 +1,321 @@
-// Owns: how the bytes and descriptors of a USocket go out.
+// Owns: how the bytes and descriptors of a USocket go out. A Writable keeps the queue of chunks; here is the one
+// write that native code has not finished, and which descriptors go with which chunk.
 'use strict';
 
 const { Buffer } = require('buffer');
 const { Duplex } = require('stream');
-const { isUint8Array } = require('util').types;
 const { ENOTCONN, EBADF } = require('os').constants.errno;
-const { write: writeNatively, writeMany, writeString } = require('../native/binding');
-const { keepContext, runAlone } = require('../util/callback');
-const connected = require('./connected');
-const { codedError, invalidType, show, systemError } = require('../util/errors');
+const { isUint8Array } = require('util').types;
+const binding = require('../native/binding');
 const { MAX_FDS, descriptorsOf } = require('../native/fds');
-const { FastBuffer, kHandle, numberOf } = require('../native/sockets');
-const { kState } = require('./members');
+const { FastBuffer, kId } = require('../native/sockets');
+const { inContext, runAlone } = require('../util/callback');
+const { codedError, invalidType, show, streamError } = require('../util/errors');
+const { nextTick } = require('../util/host');
 const check = require('../util/validate');
+const life = require('./life');
+const { kState } = require('./members');
 
-const { kDieAfter, kTouch } = connected;
-
+const { MAX_STRING } = binding.layout;
+const { write } = Duplex.prototype;
 const EMPTY = Buffer.alloc(0);
-/** The longest string, in bytes, that native code takes: as in native/api/sockets.rs. */
-const MAX_STRING = 16 * 1024;
 /** The most bytes that a UTF-16 unit becomes, in encodings that native code knows. */
 const BYTES_EACH = { __proto__: null, utf8: 3, 'utf-8': 3, latin1: 1, binary: 1, ascii: 1 };
 
-/** A socket's record of this file. */
-const kWrites = Symbol('kWrites');
-/** On a Buffer: how many of the queued descriptors go with it. */
-const kErrands = Symbol('kErrands');
+/** Descriptors that were written together and wait for bytes to travel with. */
+class Group {
+  constructor(left, callback) {
+    this.left = left;
+    this.callback = callback;
+  }
+}
 
-/** The record of a new socket. */
-function newWrites() {
-  return {
-    connectCallback: null,
-    /** What the kernel has not taken yet: Writable's callback, and Buffers from before 'connect'. */
-    callback: null,
-    deferred: null,
-    final: null,
-    /** What an attempt that write() made before Writable's turn came to. */
-    attempt: undefined,
-    /** Groups of descriptors that wait for bytes to travel with. */
-    groups: null,
-  };
+/** The sending side of a USocket. */
+class StreamWriter {
+  /** @param {USocket} socket */
+  constructor(socket) {
+    this.socket = socket;
+    /** Writable's callback for what native code, or the connection, has not taken yet. */
+    this.callback = null;
+    /** What waits for the connection: entries, or the callback of the end. */
+    this.deferred = null;
+    this.final = null;
+    /** Groups that wait for bytes, first in, first out; native code has the descriptors in the same order. */
+    this.groups = [];
+    /** Chunks on their way through Writable that take descriptors along: { chunk, count }. */
+    this.marks = [];
+    /** Descriptors of chunks that are not sent yet. */
+    this.fds = 0;
+    /** The result of a write that was tried before Writable's turn; only while that turn is taken. */
+    this.result = 0;
+    this.hasResult = false;
+    /** Why what was cut off by closing is not sent. */
+    this.cancelled = null;
+  }
+
+  /** A user's callback as Writable gets it: in its context, and with the error that Writable must not have. */
+  wrap(callback) {
+    if (callback === undefined) return undefined;
+    const run = inContext(callback);
+    return (error) => runAlone(run, error ?? this.cancelled);
+  }
+
+  /** A callback for a write with so many descriptors, which count until it runs. */
+  count(fds, callback) {
+    this.fds += fds;
+    return (error) => {
+      this.fds -= fds;
+      callback?.(error);
+    };
+  }
+
+  /** Nothing waits, here or in Writable: what is written now may be sent now. */
+  isIdle() {
+    const { socket } = this;
+    return (
+      this.callback === null &&
+      socket.writableLength === 0 &&
+      socket.writableCorked === 0 &&
+      socket[kState].phase === life.OPEN
+    );
+  }
+
+  /**
+   * Gives bytes to the kernel.
+   *
+   * @returns {number} 0: all are sent; 1: the rest waits; below: a negative errno
+   */
+  attempt(data, fds) {
+    const id = this.socket[kId];
+    life.refreshTimer(this.socket[kState]);
+    if (fds === undefined) return binding.write(id, data);
+    const result = binding.write(id, data, fds);
+    if (result === -EBADF) throw streamError(result, 'write');
+    return result;
+  }
+
+  /** The same for a string. Short ones in a usual encoding need no Buffer. */
+  attemptString(text, encoding) {
+    const bytesEach = BYTES_EACH[encoding];
+    if (bytesEach === undefined || text.length * bytesEach > MAX_STRING || text.length === 0) {
+      return this.attempt(Buffer.from(text, encoding));
+    }
+    life.refreshTimer(this.socket[kState]);
+    const result = binding.writeString(this.socket[kId], text, bytesEach === 1 ? 1 : 0);
+    return result > 0 ? 0 : result || 1;
+  }
+
+  /** Passes a write to Writable, whose turn comes inside of `write`, with the result that it has already. */
+  passOn(result, write) {
+    this.result = result;
+    this.hasResult = true;
+    try {
+      return write();
+    } finally {
+      this.hasResult = false;
+    }
+  }
+
+  /** Writable's turn: entries are `{ chunk, encoding }`. */
+  start(entries, callback) {
+    const { socket } = this;
+    const state = socket[kState];
+    if (socket.connecting) {
+      this.deferred = entries;
+      this.callback = callback;
+      return;
+    }
+    let result;
+    if (this.hasResult) {
+      ({ result } = this);
+      this.hasResult = false;
+    } else {
+      result = socket[kId] > 0 ? this.submit(entries) : -ENOTCONN;
+    }
+    if (result === 0) {
+      callback();
+    } else if (result > 0) {
+      this.callback = callback;
+      state.lastQueued = socket.writableLength;
+    } else if (socket[kId] > 0) {
+      callback(life.noteSendFailure(socket, streamError(result, 'write')));
+    } else {
+      callback(codedError(Error, 'ERR_SOCKET_CLOSED', 'Socket is closed'));
+    }
+  }
+
+  submit(entries) {
+    const buffers = [];
+    const counts = [];
+    let total = 0;
+    if (entries.length === 1 && this.marks.length === 0) {
+      const [{ chunk, encoding }] = entries;
+      return typeof chunk === 'string' ? this.attemptString(chunk, encoding) : this.attempt(chunk);
+    }
+    for (const { chunk, encoding } of entries) {
+      let count = 0;
+      if (this.marks.length > 0 && this.marks[0].chunk === chunk) ({ count } = this.marks.shift());
+      total += count;
+      if (chunk.length === 0) continue;
+      buffers.push(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk);
+      counts.push(count);
+    }
+    if (buffers.length === 0) return this.attempt(EMPTY);
+    life.refreshTimer(this.socket[kState]);
+    return total === 0
+      ? binding.writeMany(this.socket[kId], buffers)
+      : binding.writeMany(this.socket[kId], buffers, counts);
+  }
+
+  /** Native code has sent what waited, or cannot. */
+  settle(status) {
+    const { callback, socket } = this;
+    life.refreshTimer(socket[kState]);
+    if (callback === null) return;
+    this.callback = null;
+    if (status === 0) callback();
+    else callback(life.noteSendFailure(socket, streamError(status, 'write')));
+  }
+
+  /** The connection is made: what was written before goes now. */
+  goOn() {
+    const { deferred, callback } = this;
+    if (deferred === null) return;
+    this.deferred = this.callback = null;
+    this.start(deferred, callback);
+  }
+
+  /** Sends or queues bytes, perhaps none, with the descriptors that wait for bytes and these. */
+  writeWithFds(data, encoding, fds, callback) {
+    const { socket } = this;
+    const bytes = typeof data === 'string' ? Buffer.from(data, encoding) : data;
+    const wrapped = this.wrap(callback);
+    if (bytes.length > 0 && fds?.length <= MAX_FDS && this.groups.length === 0 && this.isIdle()) {
+      const result = this.attempt(bytes, fds);
+      socket[kState].bytesWritten += bytes.length;
+      if (result === 0) {
+        if (callback) nextTick(callback, null);
+        return true;
+      }
+      const settled = result > 0 ? this.count(fds.length, wrapped) : wrapped;
+      return this.passOn(result, () => write.call(socket, bytes, settled)) && this.hasRoom();
+    }
+    if (fds !== undefined && !this.queueFds(fds, wrapped)) return true;
+    if (bytes.length === 0) return true;
+    socket[kState].bytesWritten += bytes.length;
+    // With descriptors it is those that are called back for: they may go with later bytes.
+    const [chunk, settled] = this.carry(bytes, fds === undefined ? wrapped : undefined);
+    return write.call(socket, chunk, settled) && this.hasRoom();
+  }
+
+  /** Whether few enough descriptors wait. */
+  hasRoom() {
+    const { socket } = this;
+    if (this.fds < socket[kState].plan.maxWaitingFds) return true;
+    // Writable emits 'drain' once nothing waits.
+    socket._writableState.needDrain = true;
+    return false;
+  }
+
+  /**
+   * Duplicates descriptors, which are to travel with the next bytes.
+   *
+   * @param {(error?: Error) => void} [callback]
+   * @returns {boolean} false: there was no room for them, and the socket is destroyed
+   * @throws {Error} EBADF
+   */
+  queueFds(fds, callback) {
+    const { socket } = this;
+    const status = binding.queueFds(socket[kId], fds);
+    if (status === -EBADF) throw streamError(status, 'dup');
+    if (status < 0) {
+      // What is written behind them must not arrive without them.
+      const error = streamError(status, 'dup');
+      if (callback) nextTick(callback, error);
+      socket.destroy(error);
+      return false;
+    }
+    this.groups.push(new Group(fds.length, callback));
+    return true;
+  }
+
+  /**
+   * A chunk that takes waiting descriptors along, as many as its bytes can carry: 253 each.
+   *
+   * @param {Uint8Array} data
+   * @param {(error?: Error) => void} [callback]
+   * @returns {[FastBuffer, (error?: Error) => void]} what to give to Writable
+   */
+  carry(data, callback) {
+    const done = [];
+    let room = data.length * MAX_FDS;
+    let count = 0;
+    while (this.groups.length > 0 && room > 0) {
+      const [group] = this.groups;
+      const some = Math.min(group.left, room);
+      count += some;
+      room -= some;
+      group.left -= some;
+      if (group.left > 0) break;
+      if (group.callback) done.push(group.callback);
+      this.groups.shift();
+    }
+    if (callback) done.push(callback);
+    // Another object for each write: the user may write one Buffer twice.
+    const chunk = new FastBuffer(data.buffer, data.byteOffset, data.byteLength);
+    this.marks.push({ chunk, count });
+    const settled = (error) => {
+      for (const call of done) call(error);
+    };
+    return [chunk, this.count(count, settled)];
+  }
+
+  /**
+   * Descriptors that wait for bytes will not be sent: closes the duplicates, and calls back.
+   *
+   * @returns {Error | undefined} the error, if some had no callback
+   */
+  failGroups(makeError = unsentError) {
+    const { groups, socket } = this;
+    if (groups.length === 0) return undefined;
+    this.groups = [];
+    // Also where the socket lives on: it may receive for long after its end.
+    if (socket[kId] > 0) binding.dropQueuedFds(socket[kId]);
+    let unreported;
+    for (const { callback } of groups) {
+      const error = makeError();
+      if (callback) nextTick(callback, error);
+      else unreported = error;
+    }
+    return unreported;
+  }
+
+  /** The socket is destroyed: Writable gets its callback, and fails the rest by itself. */
+  cancel(error) {
+    // What waits for a connection waits for 'close', as in net.
+    if (this.deferred !== null) return;
+    const { callback } = this;
+    this.callback = this.final = null;
+    this.marks = [];
+    this.cancelled = life.destroyedError(error);
+    // As in net: it is the destroying that is the stream's error, if that has one.
+    callback?.();
+    this.failGroups(() => this.cancelled);
+  }
+
+  /** After 'close': what waited for a connection. */
+  failDeferred() {
+    const { callback, deferred } = this;
+    if (deferred === null) return;
+    this.callback = this.deferred = this.final = null;
+    const message = 'Socket closed before the connection was established';
+    callback(codedError(Error, 'ERR_SOCKET_CLOSED_BEFORE_CONNECTION', message));
+  }
+}
+
+function unsentError() {
+  const message = 'The descriptors were not sent: no bytes were written for them to travel with';
+  return codedError(Error, 'ERR_AFUNIX_FDS_UNSENT', message);
 }
 
 /** The parts of what is no string and no Uint8Array; `callback` runs both of those given. */
@@ -52,20 +328,20 @@ function partsOf(message, encoding, callback) {
   if (ArrayBuffer.isView(message)) {
     return { data: bytesOf(check.messageBytes(message)), callback };
   }
-  const isParts = check.isOptions(message) && (message.data ?? message.fds) !== undefined;
-  if (!isParts) {
+  const parts = check.isOptions(message) ? check.optionsObject(message) : {};
+  if ((parts.data ?? parts.fds) === undefined) {
     const expected = 'a string, a view, an array of descriptors or an object with data or fds';
     throw invalidType('message', expected, message);
   }
-  const data = message.data ?? EMPTY;
-  const first = check.optionalCallback(message.callback ?? undefined, 'message.callback');
+  const data = parts.data ?? EMPTY;
+  const first = check.optionalCallback(parts.callback ?? undefined, 'message.callback');
   const both = (error) => {
     runAlone(first, error);
     callback(error);
   };
   return {
     data: bytesOf(check.messageBytes(data, 'message.data', encoding)),
-    fds: someOf(message.fds, 'message.fds'),
+    fds: someOf(parts.fds, 'message.fds'),
     callback: first && callback ? both : (first ?? callback),
   };
 }
@@ -84,154 +360,9 @@ function checkEncoding(encoding) {
   throw codedError(TypeError, 'ERR_UNKNOWN_ENCODING', `Unknown encoding: ${show(encoding)}`);
 }
 
+/** How many bytes a chunk has. */
 function bytesIn(data, encoding) {
   return typeof data === 'string' ? Buffer.byteLength(data, encoding) : data.length;
 }
 
-/**
- * Gives bytes to the kernel.
- *
- * @returns {number} 0: all are sent; 1: the rest waits; below: a negative errno
- */
-function attempt(socket, handle, data, fds) {
-  socket[kTouch]();
-  const number = numberOf(handle);
-  if (fds === undefined) return writeNatively(number, data);
-  const result = writeNatively(number, data, fds);
-  if (result === -EBADF) throw systemError(result, 'sendmsg');
-  return result;
-}
-
-/** The same for a string. Short ones in a usual encoding need no Buffer. */
-function attemptString(socket, handle, text, encoding) {
-  const bytesEach = BYTES_EACH[encoding];
-  if (bytesEach === undefined || text.length * bytesEach > MAX_STRING) {
-    return attempt(socket, handle, Buffer.from(text, encoding));
-  }
-  socket[kTouch]();
-  const number = numberOf(handle);
-  const result = writeString(number, text, bytesEach === 1 ? 1 : 0);
-  return result > 0 ? 0 : result || 1;
-}
-
-/** Queues bytes, perhaps none, with the descriptors that wait for bytes and these. */
-function writeWithFds(socket, handle, data, fds, callback) {
-  const writes = socket[kWrites];
-  callback = keepContext(callback);
-  writes.groups ??= [];
-  if (fds !== undefined) {
-    const token = handle.keepFds(fds);
-    if (token === -EBADF) throw systemError(token, 'dup');
-    if (token < 0) {
-      // What is written behind it must not arrive without it.
-      const error = systemError(token, 'dup');
-      if (callback) process.nextTick(callback, error);
-      socket.destroy(error);
-      return true;
-    }
-    writes.groups.push({ token, left: fds.length, callback });
-    if (data.length === 0) return true;
-    callback = undefined;
-  }
-  socket[kState].bytesWritten += data.length;
-  let going = 0;
-  const done = [];
-  let room = data.length * MAX_FDS;
-  while (writes.groups.length > 0 && room > 0) {
-    const [group] = writes.groups;
-    const count = Math.min(group.left, room);
-    going += count;
-    room -= count;
-    group.left -= count;
-    if (group.left > 0) break;
-    if (group.callback) done.push(group.callback);
-    writes.groups.shift();
-  }
-  if (writes.groups.length === 0) writes.groups = null;
-  if (callback) done.push(callback);
-  // Another object for each write: the user may write one Buffer twice.
-  const chunk = new FastBuffer(data.buffer, data.byteOffset, data.byteLength);
-  chunk[kErrands] = going;
-  return Duplex.prototype.write.call(socket, chunk, (error) => {
-    for (const tell of done) tell(error);
-  });
-}
-
-/** Writable's turn: entries are `{ chunk, encoding }`. */
-function startWrite(socket, entries, callback) {
-  const writes = socket[kWrites];
-  const handle = socket[kHandle];
-  if (socket.connecting) {
-    writes.deferred = entries;
-    writes.callback = callback;
-    return;
-  }
-  const result = writes.attempt ?? (handle === null ? -ENOTCONN : submit(socket, handle, entries));
-  writes.attempt = undefined;
-  if (result === 0) {
-    callback();
-  } else if (result > 0 || (handle !== null && connected.isFatal(result))) {
-    writes.callback = callback;
-    if (result < 0) socket[kDieAfter](result);
-  } else {
-    callback(systemError(result, 'write'));
-  }
-}
-
-function submit(socket, handle, entries) {
-  const buffers = [];
-  const counts = [];
-  const full = entries.filter(({ chunk }) => chunk.length > 0);
-  if (full.length === 0) return 0;
-  if (full.length === 1) {
-    const [{ chunk, encoding }] = full;
-    if (typeof chunk === 'string') return attemptString(socket, handle, chunk, encoding);
-    if (chunk[kErrands] === undefined) return attempt(socket, handle, chunk);
-  }
-  for (const { chunk, encoding } of full) {
-    counts.push(chunk[kErrands] ?? 0);
-    buffers.push(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk);
-  }
-  socket[kTouch]();
-  return writeMany(numberOf(handle), buffers, counts);
-}
-
-function unsentError() {
-  const message = 'The descriptors were not sent: no bytes were written for them to travel with';
-  return codedError(Error, 'ERR_AFUNIX_FDS_UNSENT', message);
-}
-
-/**
- * Descriptors that wait for bytes will not be sent: closes the duplicates, and tells their callbacks.
- *
- * @returns {Error | undefined} the error, if there was somebody without a callback
- */
-function failGroups(socket, makeError) {
-  const writes = socket[kWrites];
-  const { groups } = writes;
-  if (groups === null) return undefined;
-  writes.groups = null;
-  let untold;
-  for (const { token, callback } of groups) {
-    // Also where the socket lives on: it may receive for long after its end.
-    socket[kHandle]?.dropKept(token);
-    const error = makeError();
-    if (callback) process.nextTick(callback, error);
-    else untold = error;
-  }
-  return untold;
-}
-
-module.exports = {
-  attempt,
-  attemptString,
-  bytesIn,
-  checkEncoding,
-  failGroups,
-  kWrites,
-  newWrites,
-  partsOf,
-  startWrite,
-  unsentError,
-  writeWithFds,
-};
+module.exports = { StreamWriter, bytesIn, checkEncoding, partsOf };

@@ -1,96 +1,82 @@
-// Owns: UServer and USocket, SOCK_STREAM Unix sockets that pass descriptors.
+// Owns: USocket, a SOCK_STREAM Unix socket that passes descriptors.
 'use strict';
 
-const { Buffer } = require('buffer');
-const { ENOTCONN, EPIPE } = require('os').constants.errno;
+const { ENOTCONN } = require('os').constants.errno;
 const { isUint8Array } = require('util').types;
-const { keepContext, runAlone } = require('../util/callback');
-const { invalidType, systemError } = require('../util/errors');
-const { MAX_FDS, descriptorsOf } = require('../native/fds');
+const binding = require('../native/binding');
+const { descriptorsOf } = require('../native/fds');
+const { fdsToken, flag, kId, kSettled, lengthAt } = require('../native/sockets');
+const { runAlone } = require('../util/callback');
+const { codedError, streamError } = require('../util/errors');
+const { nextTick, setImmediate } = require('../util/host');
 const check = require('../util/validate');
-const handles = require('../native/sockets');
-const connected = require('./connected');
+const { ConnectedSocket, deliver } = require('./connected');
+const connecting = require('./connecting');
+const { HandleView } = require('./handle-view');
+const life = require('./life');
 const { kState } = require('./members');
+const { ConnectedPlan, refuseObjectMode } = require('./options');
 const { makePair } = require('./pair');
-const { SocketServer, listen } = require('./server');
-const {
-  deliverBytes,
-  emitFds,
-  fdsUpTo,
-  kReads,
-  newReads,
-  nextBuffer,
-  queueFds,
-  resumeInto,
-  takeFds,
-} = require('./stream-reader');
-const {
-  attempt,
-  attemptString,
-  bytesIn,
-  checkEncoding,
-  failGroups,
-  kWrites,
-  newWrites,
-  partsOf,
-  startWrite,
-  unsentError,
-  writeWithFds,
-} = require('./stream-writer');
+const { StreamReader, checkOnread } = require('./stream-reader');
+const { StreamWriter, bytesIn, checkEncoding, partsOf } = require('./stream-writer');
 
-const { SOCK_STREAM, flag, kHandle, kSettled } = handles;
-const { ConnectedSocket, kCancelWrites, kDeliver, kDieAfter, kEmitConnect, kStart, kTouch } =
-  connected;
+const { kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = life;
+const { kPrepare, kReceived, kReset } = life;
+const { SOCK_STREAM } = binding;
+
+const DEFAULT_MARK = 64 * 1024;
+
+const kReader = Symbol('kReader');
+const kStreamWriter = Symbol('kStreamWriter');
+
+/** The options of a USocket. */
+class USocketPlan extends ConnectedPlan {
+  constructor(options) {
+    refuseObjectMode(options);
+    const mark = options.highWaterMark ?? DEFAULT_MARK;
+    super(options, {
+      type: SOCK_STREAM,
+      receiveFds: true,
+      duplex: {
+        readableHighWaterMark: options.readableHighWaterMark ?? mark,
+        writableHighWaterMark: options.writableHighWaterMark ?? mark,
+        // Short strings go to the kernel without a Buffer in between.
+        decodeStrings: false,
+      },
+    });
+    this.onread = checkOnread(options.onread);
+    this.timeout = options.timeout;
+  }
+}
 
 /**
  * A Unix stream socket that passes descriptors, and stands in for net.Socket.
  *
- * Events: those of Duplex, `'connected'` or `'connect'`, `'ready'`, `'fds'(fds)`, `'timeout'`, and
+ * Events: those of Duplex, `'connected'`, `'connect'`, `'ready'`, `'fds'(fds)`, `'timeout'`, and
  * `'close'(hadError)`. See unix(7).
  */
 class USocket extends ConnectedSocket {
   /**
    * @param {string | Buffer | URL | number | object} [options] - a path to connect to, a descriptor
-   *   to adopt, or:
-   * @param {string | Buffer | URL} [options.path] - connect to this name
-   * @param {number | object} [options.fd] - adopt this connected stream socket
-   * @param {boolean} [options.allowHalfOpen=false] - do not end when the peer ends
-   * @param {number} [options.connectTimeout=10000] - milliseconds to wait for a full backlog
-   * @param {boolean} [options.receiveFds=true] - without it the kernel discards descriptors
-   * @param {number} [options.maxPendingFds=1024] - descriptors that may wait to be taken
-   * @param {boolean} [options.credentials=false] - chunks have their sender's `credentials`
-   * @param {{ buffer, callback }} [options.onread] - receive into a buffer of yours, as in net
-   * @param {boolean} [options.pauseOnConnect=false] - of a server or a pair: nothing is read before
-   *   resume()
-   * @param {number} [options.timeout] - as setTimeout()
-   * @param {number} [options.highWaterMark] - and readableHighWaterMark, writableHighWaterMark, in
-   *   bytes, as in Duplex; 64 KiB unless set
-   * @param {number} [options.receiveBufferSize] - SO_RCVBUF, in bytes
-   * @param {number} [options.sendBufferSize] - SO_SNDBUF, in bytes
-   * @param {AbortSignal} [options.signal] - destroys the socket
+   *   to adopt, or an object; usocket.d.ts describes its properties
    * @param {() => void} [callback] - when the connection is made
    * @throws {Error} EBADF, ENOTSOCK, EAFNOSUPPORT, EPROTOTYPE, EEXIST for an unsuitable `fd`
    */
   constructor(options, callback) {
-    options = optionsOf(options);
+    const given = options instanceof USocketPlan ? undefined : optionsOf(options);
+    const plan = given === undefined ? options : new USocketPlan(given);
+    super(plan);
+    this[kReader] = null;
+    this[kStreamWriter] = null;
+    if (plan.timeout) this.setTimeout(plan.timeout);
     check.optionalCallback(callback);
-    const mark = options.highWaterMark ?? DEFAULT_MARK;
-    const duplex = {
-      readableHighWaterMark: options.readableHighWaterMark ?? mark,
-      writableHighWaterMark: options.writableHighWaterMark ?? mark,
-      // Short strings go to the kernel without a Buffer in between.
-      decodeStrings: false,
-    };
-    super({ type: SOCK_STREAM, duplex, receiveFds: true }, options);
-    this[kWrites] = newWrites();
-    this[kReads] = newReads(options.onread);
-    if (options.timeout) this.setTimeout(options.timeout);
-    connected.adopt(this, options);
-    if (options.fd !== undefined) {
-      if (callback) this[kWrites].connectCallback = callback;
-      if (callback) emitConnectLater(this);
-    } else if (options.path !== undefined && options.path !== null && !this.destroyed) {
-      this.connect(options, callback);
+    connecting.startFromPlan(this, plan, given?.fd);
+    if (given === undefined) return;
+    if (given.fd !== undefined) {
+      this[kState].connectCallback = callback;
+      if (callback) setImmediate(emitConnectOf, this);
+    } else if (given.path !== undefined && given.path !== null && !this.destroyed) {
+      this.connect({ path: given.path }, callback);
     }
   }
 
@@ -101,33 +87,40 @@ class USocket extends ConnectedSocket {
    * @returns {[USocket, USocket]}
    */
   static pair(options) {
-    return makePair(USocket, SOCK_STREAM, options);
+    return makePair(USocket, new USocketPlan(check.optionsObject(options)));
   }
 
   /**
-   * Connects, connect(2). Failures are `'error'` events. While the server's backlog is full it is
-   * tried again, up to `connectTimeout` (ETIMEDOUT). Writes meanwhile are queued.
-   *
-   * When it is done the callback runs; then `'connected'` is emitted if anybody listens to that,
-   * `'connect'` otherwise.
+   * Connects, connect(2), or adopts a connected descriptor; a socket that was closed can be connected again.
+   * The outcome follows in a later turn: the callback runs, then `'connected'`, `'connect'` and `'ready'` are
+   * emitted; failures are `'error'` events. While the server's backlog is full it is tried again, up to
+   * `connectTimeout` (ETIMEDOUT). Writes meanwhile are queued.
    *
    * @param {string | Buffer | URL | { path } | { fd }} options
    * @param {() => void} [callback]
    * @returns {this}
-   * @throws {Error} EISCONN; ERR_STREAM_DESTROYED; for `fd` as the constructor
+   * @throws {Error} EISCONN; ERR_MISSING_ARGS; ERR_INVALID_ARG_VALUE for a host or port
    */
   connect(options, callback) {
-    if (typeof options === 'number') throw invalidType('options', 'a path or an object', options);
-    const { path, fd } = optionsOf(options);
     check.optionalCallback(callback);
-    if (fd === undefined) {
-      connected.connect(this, path);
-    } else {
-      connected.demandFresh(this);
-      connected.adoptDescriptor(this, fd);
-      emitConnectLater(this);
+    const { path, fd, host, port } = connectOptions(options);
+    if (fd !== undefined) {
+      connecting.renew(this);
+      try {
+        connecting.adoptDescriptor(this, fd);
+      } catch (error) {
+        // As usocket does: what the system refuses is an event.
+        if (error.syscall === undefined && error.code !== 'ERR_OUT_OF_RANGE') throw error;
+        nextTick(() => this.destroy(error));
+        return this;
+      }
+      this[kState].connectCallback = callback;
+      setImmediate(emitConnectOf, this);
+      return this;
     }
-    if (callback) this[kWrites].connectCallback = callback;
+    if (path === undefined || path === null) throw missingPath(host, port);
+    connecting.connect(this, path);
+    this[kState].connectCallback = callback;
     return this;
   }
 
@@ -146,9 +139,9 @@ class USocket extends ConnectedSocket {
    * @param {string} [encoding='utf8']
    * @param {(error?: Error | null) => void} [callback] - exactly once, in order, never inside the
    *   call: bytes and descriptors are with the kernel, or will never be. An error destroys the
-   *   socket: EPIPE, ECONNRESET (after what the peer sent has been read), ERR_STREAM_DESTROYED;
-   *   ERR_AFUNIX_FDS_UNSENT: no bytes came for the descriptors to travel with
-   * @returns {boolean} false: `writableHighWaterMark` is reached, wait for `'drain'`
+   *   socket: EPIPE, ECONNRESET, ERR_STREAM_DESTROYED; ERR_AFUNIX_FDS_UNSENT: no bytes came for the
+   *   descriptors to travel with
+   * @returns {boolean} false: `writableHighWaterMark` or `maxWaitingFds` is reached, wait for `'drain'`
    * @throws {Error} EBADF: a descriptor is not open; nothing is sent then
    */
   write(message, encoding, callback) {
@@ -165,49 +158,28 @@ class USocket extends ConnectedSocket {
       if (message === null || message === undefined) return super.write(message);
       ({ data, fds, callback } = partsOf(message, encoding, callback));
     }
-    const handle = this[kHandle];
-    const writes = this[kWrites];
     if (this.writableEnded && this.readableEnded && !this.allowHalfOpen) {
-      // As in net: it was the peer's end that ended this side.
-      const error = systemError(-EPIPE, 'write');
-      if (callback) process.nextTick(callback, error);
-      this.destroy(error);
-      return false;
+      return life.writeAfterEnd(this, callback);
     }
     const isOver = this.writableEnded || this.destroyed || this._writableState.errored;
-    if (isOver || handle === null) {
-      // Also after a failed write, before the socket is destroyed: the peer must not see a gap. What
-      // a Writable does then is right: an error with its code, to the callback and 'error'.
-      return super.write(data, encoding, callback);
-    }
-    if (this[kState].sendFailure !== null) this[connected.kGoOn](false, true);
-    const hasBytes = data.length > 0;
-    if (fds !== undefined || (writes.groups !== null && hasBytes)) {
-      const bytes = typeof data === 'string' ? Buffer.from(data, encoding) : data;
-      const isAlone = this.writableLength === 0 && writes.groups === null;
-      const isFree = isAlone && this.writableCorked === 0 && !this.connecting;
-      if (!isFree || !hasBytes || fds.length > MAX_FDS) {
-        return writeWithFds(this, handle, bytes, fds, callback);
-      }
-      writes.attempt = attempt(this, handle, bytes, fds);
-      data = bytes;
-    } else if (this.writableCorked > 0) {
-      this[kState].bytesWritten += bytesIn(data, encoding);
-      return super.write(data, encoding, keepContext(callback));
-    } else if (hasBytes && this.writableLength === 0 && !this.connecting) {
-      writes.attempt =
-        typeof data === 'string'
-          ? attemptString(this, handle, data, encoding)
-          : attempt(this, handle, data);
+    // Also after a failed write, before the socket is destroyed: the peer must not see a gap. What
+    // a Writable does then is right: an error with its code, to the callback and 'error'.
+    if (isOver || this[kId] === 0) return super.write(data, encoding, callback);
+    const writer = writerOf(this);
+    if (fds !== undefined || (writer.groups.length > 0 && data.length > 0)) {
+      return writer.writeWithFds(data, encoding, fds, callback);
     }
     this[kState].bytesWritten += bytesIn(data, encoding);
-    if (writes.attempt === 0) {
-      // All of it is sent: Writable need not know.
-      writes.attempt = undefined;
-      if (callback) process.nextTick(callback, null);
-      return true;
+    if (!writer.isIdle()) return super.write(data, encoding, writer.wrap(callback));
+    const result =
+      typeof data === 'string' ? writer.attemptString(data, encoding) : writer.attempt(data);
+    if (result !== 0) {
+      const wrapped = writer.wrap(callback);
+      return writer.passOn(result, () => super.write(data, encoding, wrapped));
     }
-    return super.write(data, encoding, keepContext(callback));
+    // All of it is sent: Writable need not know.
+    if (callback) nextTick(callback, null);
+    return true;
   }
 
   /**
@@ -236,101 +208,107 @@ class USocket extends ConnectedSocket {
   end(message, encoding, callback) {
     if (typeof message === 'function') [message, callback] = [undefined, message];
     else if (typeof encoding === 'function') [encoding, callback] = [undefined, encoding];
-    if (message !== undefined && message !== null) this.write(message, encoding);
-    // Writable takes what is no function for a chunk; as its third argument, it ignores it.
-    return super.end(undefined, undefined, callback);
+    if (message === undefined || message === null) {
+      // Writable takes what is no function for a chunk; as its third argument, it ignores it.
+      return super.end(undefined, undefined, callback);
+    }
+    const isPlain = typeof message === 'string' || isUint8Array(message);
+    const isClosed = this.destroyed || this.writableEnded;
+    if (!isPlain || (!isClosed && this[kStreamWriter]?.groups.length > 0)) {
+      this.write(message, encoding);
+      return super.end(undefined, undefined, callback);
+    }
+    if (!isClosed) this[kState].bytesWritten += bytesIn(message, encoding);
+    return super.end(message, encoding, callback);
+  }
+
+  destroy(error, callback) {
+    // Before the callbacks of what is queued behind it.
+    const writer = this[kStreamWriter];
+    if (!this.destroyed && writer?.callback) {
+      nextTick(cancelWriter, writer, error);
+    }
+    return super.destroy(error, callback);
   }
 
   _write(chunk, encoding, callback) {
-    startWrite(this, [{ chunk, encoding }], callback);
+    writerOf(this).start([{ chunk, encoding }], callback);
   }
 
   _writev(entries, callback) {
-    startWrite(this, entries, callback);
+    writerOf(this).start(entries, callback);
   }
 
   _final(callback) {
-    const writes = this[kWrites];
-    if (this.connecting) {
-      writes.final = callback;
-      return;
-    }
-    const error = failGroups(this, unsentError);
-    // Fails where the peer is gone, and then there is nobody to tell.
-    this[kHandle]?.shutDownSending();
-    callback(error);
+    if (this.pending) writerOf(this).final = callback;
+    else finish(this, callback);
   }
 
-  [kCancelWrites](error, callback) {
-    const writes = this[kWrites];
-    const { sendFailure } = this[kState];
-    if (writes.callback === null && writes.groups === null) {
-      process.nextTick(callback);
-      return;
-    }
-    process.nextTick(() => {
-      const cancelled = writes.callback;
-      writes.callback = null;
-      writes.deferred = null;
-      const reason = sendFailure ?? connected.destroyedError(error);
-      cancelled?.(reason);
-      failGroups(this, () => reason);
-      // Behind what these left to the next tick.
-      process.nextTick(callback);
-    });
+  [kCancelWrites](error) {
+    this[kStreamWriter]?.cancel(error);
   }
 
-  [kSettled](ticket, status) {
-    this[kTouch]();
-    const writes = this[kWrites];
-    const { callback } = writes;
-    if (callback === null) return;
-    if (connected.isFatal(status)) {
-      this[kDieAfter](status);
-      return;
-    }
-    writes.callback = null;
-    callback(status === 0 ? undefined : systemError(status, 'write'));
+  [kClosed]() {
+    this[kStreamWriter]?.failDeferred();
+  }
+
+  [kSettled](outcomes) {
+    // There is only one write at a time.
+    this[kStreamWriter]?.settle(outcomes[1]);
+  }
+
+  [kMakeError](errno, syscall, path) {
+    return streamError(errno, syscall, path);
+  }
+
+  get [kReceived]() {
+    return 'read';
+  }
+
+  [kReset]() {
+    this[kReader] = null;
+    this[kStreamWriter] = null;
   }
 
   [kEmitConnect]() {
-    const writes = this[kWrites];
-    const { connectCallback } = writes;
-    writes.connectCallback = null;
+    const state = this[kState];
+    const { connectCallback } = state;
+    state.connectCallback = undefined;
     try {
       connectCallback?.call(this);
-      if (this.destroyed) return;
-      this.emit(this.listenerCount('connected') > 0 ? 'connected' : 'connect');
-      if (!this.destroyed) this.emit('ready');
+      const hears = this.listenerCount('connected') > 0;
+      if (hears) this.emit('connected');
+      // What sets this, as dbus-next does, listens to both and would shake hands twice.
+      if (!hears || !Object.prototype.hasOwnProperty.call(this, 'supportsUnixFd')) {
+        this.emit('connect');
+      }
+      this.emit('ready');
     } finally {
       // What was written meanwhile goes now, so that its callbacks come after 'connect'.
-      const { deferred, final, callback } = writes;
-      if (deferred !== null && !this.destroyed) {
-        writes.deferred = writes.callback = null;
-        startWrite(this, deferred, callback);
-      } else if (final !== null && !this.destroyed) {
-        writes.final = null;
-        this._final(final);
+      const writer = this[kStreamWriter];
+      if (writer !== null && !this.destroyed) {
+        const { final } = writer;
+        writer.final = null;
+        writer.goOn();
+        if (final !== null) finish(this, final);
       }
     }
   }
 
-  [kStart](handle) {
-    const { onread } = this[kReads];
-    if (onread !== null) handle.setTarget(nextBuffer(onread));
-    super[kStart](handle);
+  [kPrepare]() {
+    const { onread } = this[kState].plan;
+    if (onread !== null) readerOf(this).receiveInto(onread);
   }
 
   [kDeliver](data, flags, words, at) {
-    if ((flags & flag.FDS) === 0) {
-      deliverBytes(this, data, flags, words[at + 1]);
-      return;
-    }
     try {
-      queueFds(this, handles.fdsToken(words, at), this[kState].bytesRead - 1);
+      if (flags & flag.FDS) readerOf(this).add(fdsToken(words, at), this[kState].bytesRead - 1);
     } finally {
-      // Not where a listener closed the socket; but an exception of his costs no bytes.
-      if (this[kHandle] !== null) deliverBytes(this, data, flags, words[at + 1]);
+      // Not where a listener closed the socket; but an exception of a listener costs no bytes.
+      if (this[kId] > 0) {
+        if ((flags & flag.INTO) === 0) deliver(this, data);
+        else if (!this[kReader].deliver(lengthAt(words, at))) life.stopReading(this);
+      }
     }
   }
 
@@ -344,18 +322,18 @@ class USocket extends ConnectedSocket {
    * @returns {Buffer | { data: Buffer | null, fds: number[] } | null} descriptors are yours to close
    */
   read(size, fdCount) {
-    const reads = this[kReads];
-    if (reads.onread !== null) resumeInto(this);
+    const reader = this[kReader];
+    if (reader !== null && reader.onread !== null) life.resumeReading(this);
     if (fdCount === undefined) return super.read(size);
     if (fdCount !== null) check.integer(fdCount, 'fdCount');
-    // They were closed with the socket.
-    if (this[kHandle] === null) Object.assign(reads, { fds: 0, groups: null });
-    const isMissing = fdCount !== null && reads.fds < fdCount;
+    if (this[kId] === 0) reader?.forget();
+    const waiting = reader === null ? 0 : reader.fds;
+    const isMissing = fdCount !== null && waiting < fdCount;
     const data = super.read(isMissing ? 0 : (size ?? undefined));
     if (isMissing || (data === null && size > 0)) return null;
-    const count = fdCount ?? (data === null ? reads.fds : fdsUpTo(this));
+    const count = fdCount ?? (data === null ? waiting : fdsRead(this));
     if (data === null && count === 0) return null;
-    return { data, fds: takeFds(this, count) };
+    return { data, fds: count === 0 ? [] : reader.take(count) };
   }
 
   /**
@@ -370,12 +348,9 @@ class USocket extends ConnectedSocket {
     if (fds === undefined) return super.unshift(chunk);
     const numbers = descriptorsOf(fds);
     if (numbers.length > 0) {
-      const result = this[kHandle]?.putBackFds(numbers) ?? -ENOTCONN;
-      if (result < 0) throw systemError(result, 'unshift');
-      const reads = this[kReads];
-      reads.fds += numbers.length;
-      reads.groups ??= [];
-      reads.groups.unshift({ count: numbers.length, last: -Infinity });
+      const result = this[kId] > 0 ? binding.putBackFds(this[kId], numbers) : -ENOTCONN;
+      if (result < 0) throw streamError(result, 'unshift');
+      readerOf(this).putBack(numbers.length);
     }
     return chunk === null || chunk === undefined ? this.readableLength > 0 : super.unshift(chunk);
   }
@@ -383,7 +358,9 @@ class USocket extends ConnectedSocket {
   /** As in Readable. A listener for `'fds'` gets what waits already in the next tick. */
   on(event, listener) {
     super.on(event, listener);
-    if (event === 'fds' && this[kReads].fds > 0) process.nextTick(emitFds, this);
+    if (event === 'fds' && this[kReader]?.fds > 0) {
+      nextTick(emitFds, this[kReader]);
+    }
     return this;
   }
 
@@ -394,23 +371,29 @@ class USocket extends ConnectedSocket {
 
   /** As in Readable; with `onread`, receives no more until resume(). */
   pause() {
-    const state = this[kState];
-    if (this[kReads].onread !== null && state.reading) {
-      state.reading = false;
-      this[kHandle]?.setReading(0);
-    }
+    if (this[kReader]?.onread && this[kState].reading) life.stopReading(this);
     return super.pause();
   }
 
   /** As in Readable. */
   resume() {
-    if (this[kReads].onread !== null) resumeInto(this);
+    if (this[kReader]?.onread) life.resumeReading(this);
     return super.resume();
   }
 
-  /** Bytes that wait to be sent, as net.Socket still has it. */
+  /** As net.Socket has it, for libraries that look: null on a closed socket. */
+  get _handle() {
+    return this[kId] > 0 ? new HandleView(this) : null;
+  }
+
+  /** The name of the peer; undefined if it has none, as in net, and while there is no peer. */
+  get remoteAddress() {
+    return super.remoteAddress || undefined;
+  }
+
+  /** Bytes that wait to be sent, as net.Socket still has it; undefined while there is no connection. */
   get bufferSize() {
-    return this.writableLength;
+    return this[kId] > 0 ? this.writableLength : undefined;
   }
 
   /** Does nothing: there is no Nagle's algorithm here. @returns {this} */
@@ -434,61 +417,66 @@ class USocket extends ConnectedSocket {
   }
 }
 
-const DEFAULT_MARK = 64 * 1024;
-
 /** What dbus libraries ask for; those that negotiate set it. */
 USocket.prototype.supportsUnixFd = true;
 
-/**
- * A server of stream sockets, as net.Server is.
- *
- * Events: `'listening'`, `'connection'(socket, path)`, `'drop'`, `'warning'`, `'error'`, `'close'`.
- */
-class UServer extends SocketServer {
-  /**
-   * @param {object} [options] - as for USocket, given to each connection; `signal` closes the
-   *   server
-   * @param {(peer: { pid, uid, gid }) => boolean} [options.allow] - asked before `'connection'`:
-   *   anything but true closes the connection at once
-   * @param {(socket: USocket) => void} [connectionListener]
-   */
-  constructor(options, connectionListener) {
-    super(USocket, options, connectionListener);
-  }
-
-  /**
-   * Starts to listen; `'listening'` follows in the next tick. What the system refuses is an
-   * `'error'` event: EADDRINUSE, EACCES …
-   *
-   * @param {string | Buffer | URL | object} [path] - or `{ path, fd, backlog, mode }`; no path: the
-   *   kernel chooses an abstract name
-   * @param {number} [backlog=511]
-   * @param {() => void} [callback] - on `'listening'`
-   * @returns {this}
-   * @throws {Error} ERR_SERVER_ALREADY_LISTEN
-   */
-  listen(path, backlog, callback) {
-    try {
-      listen(this, path, backlog, callback);
-    } catch (error) {
-      if (error.syscall === undefined) throw error;
-      process.nextTick(() => this.emit('error', error));
-    }
-    return this;
-  }
-}
-
 /** What users give in place of options. */
 function optionsOf(options) {
-  if (options === undefined || options === null) return {};
-  if (check.isOptions(options)) return options;
-  return typeof options === 'number' ? { fd: options } : { path: options };
+  if (options === undefined || options === null) return { __proto__: null };
+  if (check.isOptions(options)) return check.optionsObject(options);
+  return { __proto__: null, [typeof options === 'number' ? 'fd' : 'path']: options };
 }
 
-function emitConnectLater(socket) {
-  process.nextTick(() => {
-    if (!socket.destroyed) socket[kEmitConnect]();
-  });
+/** The same for connect(), where a number would be a port. */
+function connectOptions(options) {
+  return typeof options === 'number' ? { port: options } : optionsOf(options);
 }
 
-module.exports = { UServer, USocket };
+/** Why connect() has nothing to connect to. */
+function missingPath(host, port) {
+  if (host === undefined && port === undefined) {
+    const message = 'The "options" or "path" argument must be specified';
+    return codedError(TypeError, 'ERR_MISSING_ARGS', message);
+  }
+  const message = 'Unix sockets only: give a path; host and port are for node:net';
+  return codedError(TypeError, 'ERR_INVALID_ARG_VALUE', message);
+}
+
+function emitConnectOf(socket) {
+  if (!socket.destroyed) socket[kEmitConnect]();
+}
+
+function readerOf(socket) {
+  return (socket[kReader] ??= new StreamReader(socket));
+}
+
+function writerOf(socket) {
+  return (socket[kStreamWriter] ??= new StreamWriter(socket));
+}
+
+function emitFds(reader) {
+  reader.emit();
+}
+
+function cancelWriter(writer, error) {
+  writer.cancel(error);
+}
+
+/** How many descriptors came with bytes that have been read. */
+function fdsRead(socket) {
+  const reader = socket[kReader];
+  if (reader === null) return 0;
+  // Characters are not bytes.
+  if (socket.readableEncoding !== null) return reader.fds;
+  return reader.countBefore(socket[kState].bytesRead - socket.readableLength);
+}
+
+/** The end, shutdown(2). */
+function finish(socket, callback) {
+  const error = socket[kStreamWriter]?.failGroups();
+  // Fails where the peer is gone, and then nobody waits for the end.
+  if (socket[kId] > 0) binding.shutDownSending(socket[kId]);
+  life.finishLater(socket, callback, error);
+}
+
+module.exports = { USocket, USocketPlan };

@@ -41,10 +41,46 @@ function systemError(errno, syscall, path) {
   return error;
 }
 
+/**
+ * The same as net has it: `connect ENOENT /path`, with the name as `address`, and as `path` too.
+ *
+ * @param {number} errno - negative
+ * @param {string} syscall - `'connect'`, `'read'`, `'write'` …
+ * @param {string | Buffer | URL} [path]
+ * @returns {NodeJS.ErrnoException}
+ */
+function streamError(errno, syscall, path) {
+  const error = systemError(errno, syscall, path);
+  const { code, path: address } = error;
+  error.message = `${syscall} ${code}${address === undefined ? '' : ` ${address}`}`;
+  if (address !== undefined) error.address = address;
+  return error;
+}
+
+/** The same for a server: `listen EADDRINUSE: address already in use /path`, with a `port` of -1. */
+function serverError(errno, syscall, path) {
+  const error = systemError(errno, syscall, path);
+  const { code, path: address } = error;
+  const description = getSystemErrorMap().get(errno)?.[1] ?? 'system error';
+  error.message = `${syscall} ${code}: ${description}${address === undefined ? '' : ` ${address}`}`;
+  if (address !== undefined) Object.assign(error, { address, port: -1 });
+  return error;
+}
+
+/** Also one of another realm, as test runners have them. */
+function isUrl(value) {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof value.href === 'string' &&
+    'protocol' in value
+  );
+}
+
 /** A path as text; '' for none, and for what an unchecked argument may be instead. */
 function textOf(path) {
   if (typeof path === 'string') return path;
-  if (path instanceof URL) return fileURLToPath(path);
+  if (isUrl(path)) return fileURLToPath(path);
   if (!isUint8Array(path)) return '';
   return Buffer.from(path).toString();
 }
@@ -92,4 +128,14 @@ function describe(value) {
   return `type ${typeof value} (${show(value)})`;
 }
 
-module.exports = { codedError, invalidType, invalidValue, outOfRange, show, systemError };
+module.exports = {
+  codedError,
+  invalidType,
+  invalidValue,
+  isUrl,
+  outOfRange,
+  serverError,
+  show,
+  streamError,
+  systemError,
+};

@@ -4,7 +4,8 @@
 const { Buffer } = require('buffer');
 const { isUint8Array } = require('util').types;
 const { fileURLToPath } = require('url');
-const { codedError, invalidType, invalidValue, outOfRange } = require('./errors');
+const { nextTick } = require('./host');
+const { codedError, invalidType, invalidValue, isUrl, outOfRange } = require('./errors');
 
 /** The largest int of C, and the longest time of a timer, in milliseconds. */
 const MAX_INT = 2 ** 31 - 1;
@@ -20,7 +21,7 @@ function pathBytes(path, name = 'path') {
   let bytes;
   if (typeof path === 'string') bytes = Buffer.from(path);
   else if (isUint8Array(path)) bytes = path;
-  else if (path instanceof URL) bytes = Buffer.from(fileURLToPath(path));
+  else if (isUrl(path)) bytes = Buffer.from(fileURLToPath(path));
   else throw invalidType(name, 'of type string or an instance of Buffer or URL', path);
   if (bytes.length === 0) throw invalidValue(name, path, 'must not be empty');
   if (bytes[0] !== 0 && bytes.includes(0)) {
@@ -32,9 +33,26 @@ function pathBytes(path, name = 'path') {
   return bytes;
 }
 
+const SLASH = 0x2f;
+
+/** The same for a name that is used later, too: a relative one becomes absolute, and means the same after chdir(). */
+function addressBytes(path, name) {
+  const bytes = pathBytes(path, name);
+  if (bytes[0] === 0 || bytes[0] === SLASH) return bytes;
+  try {
+    return Buffer.concat([Buffer.from(`${process.cwd()}/`), bytes]);
+  } catch {
+    // The current folder has been removed: the kernel says what that means for the name.
+    return bytes;
+  }
+}
+
 /** A message: a view is taken as it is, a string becomes UTF-8. */
 function messageBytes(message, name = 'message', encoding = 'utf8') {
-  if (isUint8Array(message)) return message;
+  if (isUint8Array(message)) {
+    if (message.byteLength > 0 || hasMemory(message)) return message;
+    throw invalidValue(name, message, 'must not be a detached buffer');
+  }
   if (ArrayBuffer.isView(message)) {
     if (hasMemory(message)) return message;
     throw invalidValue(name, message, 'must not be a detached buffer');
@@ -67,6 +85,11 @@ function integer(value, name, min = 0, max = Number.MAX_SAFE_INTEGER) {
   if (!Number.isInteger(value)) throw outOfRange(name, 'an integer', value);
   if (value < min || value > max) throw outOfRange(name, `>= ${min} and <= ${max}`, value);
   return value;
+}
+
+/** An integer from 0 to `max`, or nothing, which native code knows as -1. */
+function optionalNumber(value, name, max) {
+  return value === undefined ? -1 : integer(value, name, 0, max);
 }
 
 /** A number of milliseconds for a timer; one beyond what timers can do is the longest, as in net. */
@@ -115,11 +138,14 @@ function isOptions(value) {
   return Object.prototype.toString.call(value) === '[object Object]';
 }
 
-/** An object or nothing: nothing becomes an empty one. */
+/**
+ * An object or nothing: a copy of what it has itself, so that nothing that somebody put on Object.prototype
+ * becomes an option.
+ */
 function optionsObject(options, name = 'options') {
-  if (options === undefined) return {};
+  if (options === undefined) return { __proto__: null };
   if (!isOptions(options)) throw invalidType(name, 'of type object', options);
-  return options;
+  return { __proto__: null, ...options };
 }
 
 /** A boolean or nothing. */
@@ -131,7 +157,8 @@ function optionalBoolean(value, name, otherwise) {
 
 /** An AbortSignal or nothing. */
 function optionalSignal(signal, name = 'options.signal') {
-  if (signal !== undefined && (typeof signal !== 'object' || !('aborted' in Object(signal)))) {
+  if (signal === undefined) return undefined;
+  if (typeof signal !== 'object' || typeof signal?.addEventListener !== 'function') {
     throw invalidType(name, 'an instance of AbortSignal', signal);
   }
   return signal;
@@ -144,7 +171,7 @@ function optionalSignal(signal, name = 'options.signal') {
  */
 function onAbort(signal, react) {
   if (signal.aborted) {
-    process.nextTick(react);
+    nextTick(react);
     return null;
   }
   signal.addEventListener('abort', react, { once: true });
@@ -153,6 +180,7 @@ function onAbort(signal, react) {
 
 module.exports = {
   MAX_INT,
+  addressBytes,
   duration,
   hasMemory,
   integer,
@@ -161,6 +189,7 @@ module.exports = {
   onAbort,
   optionalBoolean,
   optionalCallback,
+  optionalNumber,
   optionalSignal,
   optionsObject,
   partLength,

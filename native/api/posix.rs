@@ -393,7 +393,7 @@ fn receive_message(call: &Call) -> Result<Value> {
     let filled = (header.msg_controllen as usize).min(size_of_val(&control));
     // SAFETY: the kernel wrote this many bytes for this message; they are decoded once.
     let beside =
-        unsafe { Received::decode(std::slice::from_raw_parts(control.as_ptr().cast(), filled)) };
+        unsafe { Received::decode(ptr::slice_from_raw_parts(control.as_ptr().cast(), filled)) };
     from.set_len(header.msg_namelen);
     report(call, 3, fd, from)?;
     let js = call.js;

@@ -133,8 +133,9 @@ impl Endpoint {
     }
 
     /// Connects. What waits for the peer before still goes there.
-    pub fn connect(&self, to: &UnixAddr) -> Result<Vec<u32>> {
-        self.change_peer(|fd| socket::connect(fd, to))
+    pub fn connect(&self, name: &[u8]) -> Result<Vec<u32>> {
+        let to = self.handle.env.folders.resolve(name)?;
+        self.change_peer(|fd| socket::connect(fd, to.addr()))
     }
 
     /// Dissolves a datagram connection. What waits for the peer still goes there.
@@ -225,13 +226,6 @@ impl Endpoint {
         done
     }
 
-    /// A send showed that the connection is over. Reported once what came before has been read.
-    pub fn fail(&self, errno: Errno) -> Result<()> {
-        self.receiver.fail_send(errno);
-        self.receiver.pump(&self.handle, false);
-        self.rearm()
-    }
-
     /// A message's descriptors, which are JavaScript's to close from here on.
     pub fn take_fds(&self, token: u32) -> Vec<OwnedFd> {
         self.receiver.take_fds(token)
@@ -264,8 +258,8 @@ impl Endpoint {
 /// Sending; see [`Sender`].
 impl Endpoint {
     /// The number of a destination.
-    pub fn destination(&self, to: UnixAddr) -> Result<usize> {
-        self.sender.destination(to)
+    pub fn destination(&self, name: &[u8]) -> Result<usize> {
+        self.sender.destination(self.handle.env.folders.resolve(name)?)
     }
 
     /// Forgets destinations for which nothing waits.

@@ -19,6 +19,7 @@ use crate::node::js::{AsyncContext, Js, Reference};
 use crate::node::polls::Polls;
 use crate::node::uv::{Loop, Signal, Token};
 use crate::sys::errno::{Errno, Result};
+use crate::sys::name::Folders;
 
 /// Settled sends reported in one call without making a larger list.
 const LEDGER: usize = 256;
@@ -43,6 +44,8 @@ pub struct Environment {
     pub event_loop: Rc<Loop>,
     /// The loop's poll handles.
     pub polls: Rc<Polls>,
+    /// The folders that names lead through.
+    pub folders: Folders,
     /// Where received messages live until nobody refers to them.
     pub slab: RefCell<Slab>,
     /// An ArrayBuffer made for a stream's bytes, of which few came.
@@ -71,6 +74,7 @@ impl Environment {
             js,
             polls: Polls::new(&event_loop),
             event_loop,
+            folders: Folders::default(),
             slab: RefCell::new(Slab::default()),
             spare: RefCell::new(None),
             loadings: RefCell::new(Vec::new()),

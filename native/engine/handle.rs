@@ -14,7 +14,6 @@ use crate::node::uv::{Timer, Token};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::socket;
 use crate::sys::socket_file::{self, SocketFile};
-use crate::sys::unix_addr::UnixAddr;
 
 /// The longest pause between attempts to send for which the kernel offers no event, in milliseconds.
 pub const MAX_SEND_PAUSE: u64 = 32;
@@ -69,20 +68,6 @@ pub enum Event {
     Shortage = 2,
     /// There is room to send to the peer, or the peer is gone, as asked for.
     Writable = 3,
-}
-
-/// A name to bind to, and what becomes of its file.
-pub struct Binding {
-    /// The name.
-    pub to: UnixAddr,
-    /// The file's permissions; None leaves them to the umask.
-    pub mode: Option<u32>,
-    /// The file's owner.
-    pub uid: Option<u32>,
-    /// The file's group.
-    pub gid: Option<u32>,
-    /// Removes the file at close.
-    pub unlink: bool,
 }
 
 /// Something with a [`Handle`], which the loop's events go to.
@@ -227,16 +212,12 @@ impl Handle {
         self.with_fd(|fd| Ok(fd.as_raw_fd()))
     }
 
-    /// Binds; see [`socket_file::bind`].
-    pub fn bind(&self, binding: &Binding) -> Result<()> {
-        let file = self.with_fd(|fd| socket_file::bind(fd, &binding.to, binding.mode))?;
-        // The file's owner is not changed yet.
-        let _ = (binding.uid, binding.gid);
+    /// Binds, and listens if the options say so; see [`socket_file::bind_at`].
+    pub fn bind(&self, name: &[u8], options: &socket_file::Options) -> Result<()> {
+        let folders = &self.env.folders;
+        let bound = self.with_fd(|fd| socket_file::bind_at(fd, name, options, folders))?;
         if let Some(open) = self.open.borrow_mut().as_mut() {
-            open.file = file.map(Box::new);
-            if !binding.unlink {
-                open.keep_file();
-            }
+            open.file = bound.file.map(Box::new);
         }
         Ok(())
     }

@@ -9,9 +9,7 @@ use std::rc::Rc;
 use crate::engine::endpoint::{Endpoint, Options};
 use crate::engine::env::Environment;
 use crate::engine::handle::Source;
-use crate::engine::handle::{
-    Binding, Callee, Event, Handle, Kind, MAX_ERROR_PAUSE, MAX_SEND_PAUSE,
-};
+use crate::engine::handle::{Callee, Event, Handle, Kind, MAX_ERROR_PAUSE, MAX_SEND_PAUSE};
 use crate::engine::sockets::Socket;
 use crate::node::uv::READABLE;
 use crate::sys::errno::{Errno, Result};
@@ -102,12 +100,6 @@ impl Listener {
         Ok(())
     }
 
-    /// Binds, and listens.
-    pub fn listen(&self, binding: &Binding, backlog: i32) -> Result<()> {
-        self.handle.bind(binding)?;
-        self.handle.with_fd(|fd| socket::listen(fd, backlog))
-    }
-
     /// Makes a socket of the next accepted connection: its number. EAGAIN if there is none.
     pub fn accept(&self) -> Result<i32> {
         let fd = self.accepted.borrow_mut().pop_front().ok_or(Errno::AGAIN)?;
@@ -172,9 +164,8 @@ impl Listener {
     /// Accepts up to [`BATCH`] connections; says what ended it, if not that number.
     fn accept_batch(&self) -> (usize, Option<Errno>) {
         let mut count = 0;
-        let accept = self.handle.with_fd(|fd| Ok(socket::acceptor(fd)));
         while count < BATCH {
-            match accept.and_then(|accept| self.handle.with_fd(accept)) {
+            match self.handle.with_fd(socket::accept) {
                 Ok(fd) => self.accepted.borrow_mut().push_back(fd),
                 // One that was given up in the meantime.
                 Err(Errno::CONNABORTED) => continue,

@@ -6,7 +6,7 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use socket2::{Domain, Protocol, SockRef, Type};
 
@@ -38,11 +38,7 @@ pub fn borrow<'a>(fd: RawFd) -> Result<BorrowedFd<'a>> {
 
 /// What `fd` is; EBADF where it is not open.
 pub fn describe(fd: BorrowedFd<'_>) -> Result<Description> {
-    let mut stat = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: room for one stat.
-    unsafe { syscall!(fstat(fd.as_raw_fd(), stat.as_mut_ptr())) }?;
-    // SAFETY: fstat succeeded, so it is filled.
-    let mode = unsafe { stat.assume_init() }.st_mode;
+    let mode = stat(fd)?.st_mode;
     // SAFETY: a plain call on an open descriptor.
     let flags = unsafe { syscall!(fcntl(fd.as_raw_fd(), libc::F_GETFL)) }?;
     let kind = match mode & libc::S_IFMT {
@@ -63,6 +59,15 @@ pub fn describe(fd: BorrowedFd<'_>) -> Result<Description> {
         access: flags & libc::O_ACCMODE,
         is_ipv6: matches!(kind, "tcp" | "udp") && domain(fd) == Some(Domain::IPV6),
     })
+}
+
+/// `fstat(2)`
+pub fn stat(fd: BorrowedFd<'_>) -> Result<libc::stat> {
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: room for one stat.
+    unsafe { syscall!(fstat(fd.as_raw_fd(), stat.as_mut_ptr())) }?;
+    // SAFETY: fstat succeeded, so it is filled.
+    Ok(unsafe { stat.assume_init() })
 }
 
 fn is_terminal(fd: BorrowedFd<'_>) -> bool {
@@ -122,6 +127,52 @@ pub fn set_cloexec(fd: BorrowedFd<'_>) -> Result<()> {
     unsafe { syscall!(fcntl(fd.as_raw_fd(), libc::F_SETFD, flags | libc::FD_CLOEXEC)) }.map(drop)
 }
 
+/// A descriptor that somebody passed to us and nobody has taken yet. Dropping it closes it without
+/// waiting.
+///
+/// close(2) of the last copy of a TCP socket with SO_LINGER waits for its peer, as long as the sender
+/// of the descriptor likes, and the event loop with it.
+#[derive(Debug)]
+pub struct PassedFd(Option<OwnedFd>);
+
+impl From<OwnedFd> for PassedFd {
+    fn from(fd: OwnedFd) -> PassedFd {
+        PassedFd(Some(fd))
+    }
+}
+
+impl PassedFd {
+    /// The descriptor, for whoever takes it.
+    #[allow(dead_code)]
+    pub fn take(mut self) -> Option<OwnedFd> {
+        self.0.take()
+    }
+}
+
+impl Drop for PassedFd {
+    fn drop(&mut self) {
+        if let Some(fd) = &self.0 {
+            forget_linger(fd.as_fd());
+        }
+    }
+}
+
+/// Closes descriptors that were passed to us; see [`PassedFd`].
+pub fn close_passed(fds: impl IntoIterator<Item = OwnedFd>) {
+    fds.into_iter().for_each(|fd| drop(PassedFd::from(fd)));
+}
+
+/// Sees to it that closing does not wait. What is no socket says ENOTSOCK. A time of 0 is left: it
+/// does not wait, but resets the connection.
+fn forget_linger(fd: BorrowedFd<'_>) {
+    let none = libc::linger { l_onoff: 0, l_linger: 0 };
+    // SAFETY: plain integers.
+    let found = unsafe { socket::option(fd, libc::SOL_SOCKET, libc::SO_LINGER, none) };
+    if found.is_ok_and(|found| found.l_onoff != 0 && found.l_linger > 0) {
+        let _ = SockRef::from(&fd).set_linger(None);
+    }
+}
+
 /// An anonymous file that holds `bytes`, its offset 0; with `seal`, nobody can change it any more.
 /// ENOSYS elsewhere than on Linux. The kernel checks the bytes' memory: EFAULT.
 pub fn memfd(name: &CStr, bytes: *const [u8], seal: bool) -> std::result::Result<OwnedFd, Failure> {
@@ -176,7 +227,9 @@ fn write_all(fd: &OwnedFd, bytes: *const [u8]) -> Result<()> {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::io::Read;
-    use std::os::fd::AsFd;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -188,7 +241,7 @@ mod tests {
     fn tells_what_descriptors_are() {
         let (left, right) = socket::pair(Type::SEQPACKET).unwrap();
         assert_eq!((kind_of(&left), kind_of(&right)), ("unix-seqpacket", "unix-seqpacket"));
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         assert!(describe(listener.as_fd()).unwrap().listening);
         assert_eq!(kind_of(&listener), "tcp");
         assert_eq!(kind_of(std::net::UdpSocket::bind("[::1]:0").unwrap()), "udp");
@@ -205,7 +258,28 @@ mod tests {
         let mut read = Vec::new();
         file.read_to_end(&mut read).unwrap();
         assert_eq!(read, bytes);
-        assert!(std::io::Write::write(&mut file, b"x").is_err());
+        assert!(file.write(b"x").is_err());
         assert!(file.set_len(0).is_err());
+    }
+
+    #[test]
+    fn a_socket_that_lingers_is_closed_without_waiting() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let limit = Duration::from_secs(20);
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let _unread = listener.accept().unwrap();
+        SockRef::from(&client).set_linger(Some(limit)).unwrap();
+        client.set_nonblocking(true).unwrap();
+        // More than the other end has room for.
+        while (&client).write(&[0; 1 << 16]).is_ok() {}
+        let started = Instant::now();
+        close_passed([OwnedFd::from(client)]);
+        assert!(started.elapsed() < limit / 2);
+        // What is no socket is closed all the same, and what was taken is not.
+        let (reader, writer) = std::io::pipe().unwrap();
+        close_passed([OwnedFd::from(writer)]);
+        assert_eq!((&reader).read(&mut [0]).unwrap(), 0);
+        let taken = PassedFd::from(OwnedFd::from(reader)).take().unwrap();
+        assert_eq!(kind_of(&taken), "pipe");
     }
 }

@@ -49,11 +49,16 @@ named! {
     NAMETOOLONG = libc::ENAMETOOLONG,
     NFILE = libc::ENFILE,
     NOBUFS = libc::ENOBUFS,
+    NODATA = libc::ENODATA,
     NOENT = libc::ENOENT,
     NOMEM = libc::ENOMEM,
+    NOPROTOOPT = libc::ENOPROTOOPT,
     NOSYS = libc::ENOSYS,
     NOTCONN = libc::ENOTCONN,
+    NOTDIR = libc::ENOTDIR,
+    PERM = libc::EPERM,
     PROTOTYPE = libc::EPROTOTYPE,
+    RANGE = libc::ERANGE,
     TOOMANYREFS = libc::ETOOMANYREFS,
 }
 

@@ -5,6 +5,10 @@ pub mod blocking;
 pub mod descriptor;
 pub mod errno;
 pub mod message;
+pub mod name;
+// Asked for by what is above as it comes to need it.
+#[allow(dead_code)]
+pub mod peer;
 pub mod receive_memory;
 pub mod reuseport;
 pub mod sockaddr;

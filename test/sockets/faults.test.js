@@ -66,7 +66,8 @@ describe('a system call that fails', onLinux(skipUnless('cc')), () => {
         const { once } = require('node:events');
         const count = () => readdirSync('/proc/self/fd').length;
         const found = [];
-        const server = new afunix[Server]();
+        // Without a listener for connections nothing is polled.
+        const server = new afunix[Server](() => {});
         server.on('error', (error) => found.push(error.code));
         const open = count();
         accessSync(strike);
@@ -159,12 +160,12 @@ describe('a system call that fails', onLinux(skipUnless('cc')), () => {
         two.on('close', () => console.log(JSON.stringify([told, chunks.join('')])));
       };
       const source = `(...args) => (${body})(...args, ${fds})`;
-      const [told, arrived] = await run(t, source, call, 'ENOBUFS');
+      const [told, arrived] = await run(t, source, call, 'EPERM');
       assert.equal(arrived, 'first,');
-      assert.deepEqual(told.slice(0, 2), ['sent', 'ENOBUFS']);
+      assert.deepEqual(told.slice(0, 2), ['sent', 'EPERM']);
       assert.deepEqual(
         told.filter((code) => code.startsWith("'error'")),
-        ["'error' ENOBUFS"],
+        ["'error' EPERM"],
       );
       assert.equal(told.length, 4);
     });

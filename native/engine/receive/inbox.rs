@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 
 use crate::engine::batch::flag;
+use crate::sys::descriptor::close_passed;
 use crate::sys::errno::Errno;
 use crate::sys::unix_addr::UnixAddr;
 
@@ -29,6 +30,7 @@ impl Inbox {
     /// (`is_stream`), how many they are.
     pub fn admit(&mut self, fds: Vec<OwnedFd>, max: usize, is_stream: bool) -> (u32, u32) {
         if self.count + self.queue.len() + fds.len() > max {
+            close_passed(fds);
             return (flag::FDS_REFUSED, 0);
         }
         let token = if is_stream {
@@ -67,8 +69,9 @@ impl Inbox {
     }
 
     /// All of them, as above.
-    pub fn take_all(self) -> Vec<OwnedFd> {
-        self.queue.into_iter().chain(self.by_token.into_values().flatten()).collect()
+    pub fn take_all(&mut self) -> Vec<OwnedFd> {
+        self.count = 0;
+        self.queue.drain(..).chain(self.by_token.drain().flat_map(|(_, fds)| fds)).collect()
     }
 
     /// A stream's descriptors that were taken, and are to be taken again before the others. ENOBUFS
@@ -81,6 +84,12 @@ impl Inbox {
             self.queue.push_front(fd);
         }
         Ok(())
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        close_passed(self.take_all());
     }
 }
 

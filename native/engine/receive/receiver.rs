@@ -13,6 +13,7 @@ use crate::node::js::{Reference, Value};
 use crate::node::uv::READABLE;
 use crate::node::view::Room;
 use crate::sys::ancillary::Received;
+use crate::sys::descriptor::close_passed;
 use crate::sys::errno::{Errno, Result};
 use crate::sys::message::RECEIVE_BATCH;
 use crate::sys::{socket, stream};
@@ -58,7 +59,6 @@ enum Target {
 #[derive(Clone, Copy)]
 struct Failure {
     errno: Errno,
-    of_send: bool,
     /// Something was received after it.
     delivered: bool,
 }
@@ -162,14 +162,8 @@ impl Receiver {
     /// The kernel says that the connection failed. Reported once what came before has been read.
     pub fn fail(&self, errno: Errno) {
         if self.failure.get().is_none() {
-            self.failure.set(Some(Failure { errno, of_send: false, delivered: false }));
+            self.failure.set(Some(Failure { errno, delivered: false }));
         }
-    }
-
-    /// The same where a send said it: an error even if all was read.
-    pub fn fail_send(&self, errno: Errno) {
-        self.fail(errno);
-        self.failure.set(self.failure.get().map(|failure| Failure { of_send: true, ..failure }));
     }
 
     /// Receives a stream's bytes into this memory of the user's from now on, if there is any.
@@ -189,7 +183,7 @@ impl Receiver {
 
     /// All descriptors that wait, as above.
     pub fn take_all_fds(&self) -> Vec<OwnedFd> {
-        self.inbox.take().map_or_else(Vec::new, |inbox| inbox.take_all())
+        self.inbox.take().map_or_else(Vec::new, |mut inbox| inbox.take_all())
     }
 
     /// See [`Inbox::put_back`].
@@ -297,9 +291,7 @@ impl Receiver {
     fn finish(&self, handle: &Handle, ended: bool) {
         match self.failure.take() {
             // As libuv: all that came was read, so only what was sent may be missing.
-            Some(Failure { delivered: true, of_send: false, .. }) | None if ended => {
-                self.end(handle);
-            }
+            Some(Failure { delivered: true, .. }) | None if ended => self.end(handle),
             Some(Failure { errno, .. }) => {
                 self.is_over.set(ended);
                 handle.report(Event::Error, errno.to_js());
@@ -370,8 +362,9 @@ impl Receiver {
         }
         let Received { fds, credentials, .. } = ancillary;
         let mut token = 0;
-        // Dropping what is not asked for closes it.
-        if self.wants_fds.get() && !fds.is_empty() {
+        if !self.wants_fds.get() {
+            close_passed(fds);
+        } else if !fds.is_empty() {
             let mut inbox = self.inbox.borrow_mut();
             let is_stream = self.kind == Kind::Stream;
             let admitted =

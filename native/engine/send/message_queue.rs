@@ -13,6 +13,7 @@ use crate::node::view::Bytes;
 use crate::sys::ancillary::{Rights, duplicate};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::message::{self, Outgoing, SEND_BATCH};
+use crate::sys::name::{self, Name};
 use crate::sys::unix_addr::UnixAddr;
 
 /// For how long a helper socket is believed that its destination is full.
@@ -80,7 +81,7 @@ pub enum Flushed {
 /// The messages for one destination.
 pub struct Destination {
     /// Where they go; None for the connected peer.
-    to: Option<UnixAddr>,
+    to: Option<Name>,
     waiting: VecDeque<Waiting>,
     /// Made when the destination was first full.
     helper: Option<HelperSocket>,
@@ -91,9 +92,13 @@ pub struct Destination {
 }
 
 impl Destination {
-    fn new(to: Option<UnixAddr>) -> Destination {
+    fn new(to: Option<Name>) -> Destination {
         let tried = Instant::now();
         Destination { to, waiting: VecDeque::new(), helper: None, tried, doubtful: false }
+    }
+
+    fn addr(&self) -> Option<&UnixAddr> {
+        self.to.as_ref().map(Name::addr)
     }
 
     /// Nothing waits.
@@ -123,7 +128,7 @@ impl Destination {
 
     /// Sends now, if nothing waits before it.
     fn try_send(&self, fd: BorrowedFd<'_>, offer: &Offer<'_>) -> Result<()> {
-        if self.is_empty() { offer.send(fd, self.to.as_ref()) } else { Err(Errno::AGAIN) }
+        if self.is_empty() { offer.send(fd, self.addr()) } else { Err(Errno::AGAIN) }
     }
 
     /// Sends what waits, in order, until the destination is full or the budget is used up.
@@ -172,7 +177,7 @@ impl Destination {
                 Err(_) => break,
             };
             let rights = rights.get(index).and_then(Option::as_ref);
-            messages.push(Outgoing { bytes, len, to: self.to.as_ref(), rights });
+            messages.push(Outgoing { bytes, len, to: self.addr(), rights });
         }
         // SAFETY: copies live in `self.waiting`; Buffers were asked for their memory just now, and
         // no JavaScript ran since.
@@ -183,7 +188,7 @@ impl Destination {
 /// The destinations of a socket, the connected peer ([`PEER`]) first.
 pub struct MessageQueue {
     destinations: Vec<Option<Destination>>,
-    by_address: HashMap<UnixAddr, usize>,
+    by_name: HashMap<Name, usize>,
     free: Vec<usize>,
     next_ticket: u32,
     /// Messages that wait, for all destinations.
@@ -199,7 +204,7 @@ impl MessageQueue {
     pub fn new() -> MessageQueue {
         MessageQueue {
             destinations: vec![Some(Destination::new(None))],
-            by_address: HashMap::new(),
+            by_name: HashMap::new(),
             free: Vec::new(),
             next_ticket: 0,
             waiting: 0,
@@ -209,11 +214,11 @@ impl MessageQueue {
     }
 
     /// The number of the destination `to`, which is made if it is new.
-    pub fn destination(&mut self, to: UnixAddr) -> usize {
-        if let Some(id) = self.by_address.get(&to) {
+    pub fn destination(&mut self, to: Name) -> usize {
+        if let Some(id) = self.by_name.get(&to) {
             return *id;
         }
-        let destination = Some(Destination::new(Some(to)));
+        let destination = Some(Destination::new(Some(to.clone())));
         let id = match self.free.pop() {
             Some(id) => {
                 self.destinations[id] = destination;
@@ -224,7 +229,7 @@ impl MessageQueue {
                 self.destinations.len() - 1
             }
         };
-        self.by_address.insert(to, id);
+        self.by_name.insert(to, id);
         id
     }
 
@@ -232,7 +237,7 @@ impl MessageQueue {
     pub fn sweep(&mut self) {
         for (id, slot) in self.destinations.iter_mut().enumerate().skip(PEER + 1) {
             if let Some(Destination { to: Some(to), .. }) = slot.take_if(|it| it.is_empty()) {
-                self.by_address.remove(&to);
+                self.by_name.remove(&to);
                 self.free.push(id);
             }
         }
@@ -307,8 +312,8 @@ impl MessageQueue {
         self.turn = id;
     }
 
-    /// The peer changes: what waits for `old` still goes there, if it has a name. Otherwise the
-    /// tickets of what cannot be sent any more are returned.
+    /// The peer changes: what waits for `old` still goes there, if it has a name that means the same
+    /// to us. Otherwise the tickets of what cannot be sent any more are returned.
     pub fn readdress_peer(&mut self, old: &UnixAddr) -> Vec<u32> {
         let waiting = match self.get(PEER) {
             Ok(peer) => std::mem::take(&mut peer.waiting),
@@ -317,11 +322,17 @@ impl MessageQueue {
         if waiting.is_empty() {
             return Vec::new();
         }
-        if old.name_len() == 0 {
+        let name: Vec<u8> = old.name().collect();
+        let is_lasting = match name.first() {
+            None => false,
+            Some(0) => true,
+            Some(_) => !name::is_fleeting(&name),
+        };
+        if !is_lasting {
             self.waiting -= waiting.len();
             return waiting.into_iter().map(|lost| lost.ticket).collect();
         }
-        let id = self.destination(*old);
+        let id = self.destination(Name::from(*old));
         if let Ok(destination) = self.get(id) {
             destination.waiting.extend(waiting);
         }
@@ -344,7 +355,7 @@ impl MessageQueue {
 
     fn try_watch(&mut self, handle: &Handle, id: usize, is_wrong: bool) -> Result<()> {
         let destination = self.get(id)?;
-        let to = destination.to.as_ref().ok_or(Errno::NOTCONN)?;
+        let to = destination.to.as_ref().ok_or(Errno::NOTCONN)?.addr();
         match &destination.helper {
             Some(helper) => helper.follow(to, is_wrong)?,
             None => destination.helper = Some(HelperSocket::new(handle, id as u32, to)?),

@@ -9,6 +9,7 @@ use crate::engine::send::message_queue::{Flushed, MessageQueue, Offer, PEER, Set
 use crate::engine::send::stream_queue::{Piece, Progress, StreamQueue};
 use crate::node::uv::WRITABLE;
 use crate::sys::errno::{Errno, Result};
+use crate::sys::name::Name;
 use crate::sys::socket;
 use crate::sys::unix_addr::UnixAddr;
 
@@ -130,7 +131,7 @@ impl Sender {
     }
 
     /// The number of a destination.
-    pub fn destination(&self, to: UnixAddr) -> Result<usize> {
+    pub fn destination(&self, to: Name) -> Result<usize> {
         Ok(self.messages()?.destination(to))
     }
 
@@ -149,7 +150,7 @@ impl Sender {
     }
 
     /// The peer changes: what waits for `old` still goes there. Returns the tickets of messages that
-    /// have lost their way, because it has no name.
+    /// have lost their way, because it has no name that can be trusted.
     pub fn change_peer(&self, handle: &Handle, old: &UnixAddr) -> Vec<u32> {
         if !self.is_waiting() {
             return Vec::new();

@@ -1,0 +1,152 @@
+// Owns: how a socket with one peer comes by its connection: by a name, a descriptor, or from a server.
+'use strict';
+
+const { constants } = require('os');
+const binding = require('../native/binding');
+const { descriptorOf } = require('../native/fds');
+const { demand, detachId, kId, loading, own } = require('../native/sockets');
+const { publishConnect } = require('../util/diagnostics');
+const { setImmediate } = require('../util/host');
+const check = require('../util/validate');
+const { waitForBacklog } = require('./backlog');
+const life = require('./life');
+const { kState } = require('./members');
+const { destroyOnAbort } = require('./options');
+
+const { CONNECTING, ConnectionState, OPEN, UNCONNECTED } = life;
+const { kEmitConnect, kMakeError, kPrepare, kReset, refreshTimer, startReading, wantsData } = life;
+const { EAGAIN, EISCONN } = constants.errno;
+
+/** There is a connection. */
+function open(socket) {
+  const state = socket[kState];
+  state.phase = OPEN;
+  if (!state.referenced) binding.setRef(socket[kId], 0);
+  socket[kPrepare](socket[kId]);
+}
+
+/**
+ * The same where nobody was told to wait for it: reading starts as net's does.
+ *
+ * @throws {Error} of epoll_ctl(2): nobody could listen for an `'error'` yet
+ */
+function start(socket) {
+  open(socket);
+  if (!wantsData(socket)) return;
+  socket[kState].reading = true;
+  demand(binding.setReading(socket[kId], 1), 'epoll_ctl');
+}
+
+/** Makes a socket from its plan: of a connection that was accepted, or of an `fd` that was given. */
+function startFromPlan(socket, plan, fd) {
+  if (plan.pauseOnConnect && (plan.id > 0 || fd !== undefined)) socket.pause();
+  if (plan.id > 0) {
+    socket[kId] = plan.id;
+    own(plan.id, socket);
+    start(socket);
+  } else if (fd !== undefined) {
+    adoptDescriptor(socket, fd);
+  }
+  destroyOnAbort(plan.signal, socket);
+}
+
+/** Takes over a connected socket that somebody else opened. On an exception it is still the caller's. */
+function adoptDescriptor(socket, fd) {
+  const { plan } = socket[kState];
+  const number = descriptorOf(fd, 'options.fd');
+  const id = demand(binding.adopt(loading, plan.type, number), 'adopt');
+  try {
+    if (!plan.isUsual) plan.configure(id);
+    socket[kId] = id;
+    own(id, socket);
+    start(socket);
+  } catch (error) {
+    socket[kId] = 0;
+    detachId(id);
+    throw error;
+  }
+}
+
+/**
+ * Makes a socket that was closed as new, and checks that it is not connected.
+ *
+ * @throws {Error} EISCONN
+ */
+function renew(socket, path) {
+  if (socket.destroyed) {
+    const { plan, referenced } = socket[kState];
+    socket._undestroy();
+    socket[kState] = new ConnectionState(plan);
+    socket[kState].referenced = referenced;
+    socket[kReset]();
+  }
+  if (socket[kState].phase !== UNCONNECTED) throw socket[kMakeError](-EISCONN, 'connect', path);
+}
+
+/**
+ * Connects to a name, connect(2); the outcome follows in a later turn, a failure destroys the socket. While the
+ * server's backlog is full it is tried again, up to `connectTimeout` (ETIMEDOUT).
+ *
+ * @throws {Error} EISCONN
+ */
+function connect(socket, path) {
+  const name = check.addressBytes(path);
+  renew(socket, path);
+  const state = socket[kState];
+  const { plan } = state;
+  state.phase = CONNECTING;
+  state.path = path;
+  if (state.timer !== null) refreshTimer(state);
+  let status = binding.create(loading, plan.type);
+  if (status > 0) {
+    const id = status;
+    socket[kId] = id;
+    own(id, socket);
+    if (!state.referenced) binding.setRef(id, 0);
+    status = prepareToConnect(plan, id);
+    if (status === 0) status = binding.connect(id, name);
+  }
+  if (status === -EAGAIN) waitForBacklog(socket, name, plan.connectTimeout, connectLater);
+  else connectLater(socket, status);
+}
+
+/** What has to be set before connect(2): later the first messages would be without it. 0 or a negative errno. */
+function prepareToConnect(plan, id) {
+  if (!plan.isUsual) {
+    const { receiveFds, credentials, maxPendingFds, receiveBufferSize, sendBufferSize } = plan;
+    const sizes = [receiveBufferSize, sendBufferSize];
+    const status = binding.configure(id, +receiveFds, +credentials, maxPendingFds, ...sizes);
+    if (status < 0) return status;
+  }
+  if (plan.localPath === undefined) return 0;
+  return binding.bind(id, check.pathBytes(plan.localPath), -1, -1, -1, 1);
+}
+
+/** As in net, the outcome is not known before a later turn of the event loop. */
+function connectLater(socket, status) {
+  socket[kState].backlog = null;
+  setImmediate(finishConnecting, socket, socket[kState], status);
+}
+
+function finishConnecting(socket, state, status) {
+  // Destroyed meanwhile: nothing is said of this attempt.
+  if (socket[kState] !== state || state.phase !== CONNECTING) return;
+  const { path } = state;
+  if (status < 0) {
+    const syscall = socket[kId] > 0 ? 'connect' : 'socket';
+    socket.destroy(socket[kMakeError](status, syscall, path));
+    return;
+  }
+  try {
+    open(socket);
+  } catch (error) {
+    socket.destroy(error);
+    return;
+  }
+  publishConnect(socket, path);
+  socket[kEmitConnect]();
+  // As in net: a handler may have paused it.
+  if (state.phase === OPEN && !state.reading && wantsData(socket)) startReading(socket);
+}
+
+module.exports = { adoptDescriptor, connect, renew, startFromPlan };

@@ -1,0 +1,74 @@
+// Owns: loops over the messages of a DgramSocket.
+'use strict';
+
+const { closeFd } = require('../native/fds');
+const { kId } = require('../native/sockets');
+
+/** Messages a loop holds before it stops the socket from reading more. */
+const HIGH_WATER_MARK = 64;
+
+/** A socket's method: receives, or not. */
+const kSetReading = Symbol('kSetReading');
+
+/** Messages as `{ data, path, fds, credentials }`, until the socket is closed. */
+function messagesOf(socket) {
+  const reader = { stopped: false, wake: () => {}, stop: () => {} };
+  const messages = iterate(socket, reader);
+  abandoned.register(messages, reader);
+  const end = messages.return;
+  // A generator's own return() would wait until the next message has come.
+  messages.return = (value) => {
+    reader.stopped = true;
+    reader.wake();
+    return end.call(messages, value);
+  };
+  return messages;
+}
+
+function closeAll(fds) {
+  for (const fd of fds) closeFd(fd);
+}
+
+/** An iterator that was dropped in the middle is one that was broken off. */
+const abandoned = new FinalizationRegistry((reader) => reader.stop());
+
+async function* iterate(socket, reader) {
+  const waiting = [];
+  let failure = null;
+  const onData = (data, path, { fds, credentials }) => {
+    waiting.push({ data, path, fds, credentials });
+    if (waiting.length === HIGH_WATER_MARK) socket[kSetReading](0);
+    reader.wake();
+  };
+  const onError = (error) => {
+    failure ??= error;
+    reader.wake();
+  };
+  const onClose = () => reader.wake();
+  reader.stop = () => {
+    socket.off('data', onData).off('error', onError).off('close', onClose);
+    for (const { fds } of waiting.splice(0)) closeAll(fds);
+    socket[kSetReading](1);
+  };
+  socket.on('data', onData).on('error', onError).on('close', onClose);
+  try {
+    while (!reader.stopped) {
+      if (waiting.length > 0) {
+        yield waiting.shift();
+        if (waiting.length === 0) socket[kSetReading](1);
+      } else if (failure !== null) {
+        throw failure;
+      } else if (socket[kId] === 0) {
+        return;
+      } else {
+        await new Promise((resolve) => {
+          reader.wake = resolve;
+        });
+      }
+    }
+  } finally {
+    reader.stop();
+  }
+}
+
+module.exports = { closeAll, kSetReading, messagesOf };

@@ -1,0 +1,267 @@
+// Owns: the record of what happened to a connection, and what follows from it: failures, the end, closing.
+'use strict';
+
+const { Duplex } = require('stream');
+const { constants } = require('os');
+const binding = require('../native/binding');
+const { kId } = require('../native/sockets');
+const { codedError } = require('../util/errors');
+const { nextTick, setImmediate, setTimeout } = require('../util/host');
+const { kState } = require('./members');
+
+const { ECONNRESET, ENOTCONN, EPIPE } = constants.errno;
+/** Failed sends after which no other can succeed. */
+const FATAL = new Set([-EPIPE, -ECONNRESET, -ENOTCONN]);
+
+/** How long unread messages of a peer that is gone wait for the next read, in milliseconds. */
+const LAST_WORDS = 500;
+
+/** Where the life of a connection stands. */
+const UNCONNECTED = 0;
+const CONNECTING = 1;
+const OPEN = 2;
+const CLOSED = 3;
+
+// What a class does in its own way.
+const kDeliver = Symbol('kDeliver');
+const kEmitConnect = Symbol('kEmitConnect');
+const kCancelWrites = Symbol('kCancelWrites');
+const kClosed = Symbol('kClosed');
+const kMakeError = Symbol('kMakeError');
+const kPrepare = Symbol('kPrepare');
+const kReceived = Symbol('kReceived');
+const kReset = Symbol('kReset');
+
+/**
+ * What happened to a connection, all of it: what a socket does next is decided from this record and its
+ * streams' own state. docs/internals.md has the table.
+ */
+class ConnectionState {
+  constructor(plan) {
+    this.plan = plan;
+    this.phase = UNCONNECTED;
+    /** Native code reads. */
+    this.reading = false;
+    /** Somebody asked for data before there was a connection. */
+    this.wantsData = false;
+    /** The peer sends no more. */
+    this.ended = false;
+    /** What ended receiving while data was still unread: destroys the socket once that is read. */
+    this.failure = null;
+    /** The send error with which the connection ended; the socket is about to be destroyed. */
+    this.sendFailure = null;
+    /** How long that may take. */
+    this.patience = null;
+    /** What is due once the end is sent. */
+    this.finishing = null;
+    this.referenced = true;
+    this.server = plan.server;
+    /** Those that wait for the same server, while this one does. */
+    this.backlog = null;
+    this.timeout = undefined;
+    this.timer = null;
+    this.timerDelay = 0;
+    /** Bytes that waited in native code when the time-out last looked. */
+    this.lastQueued = 0;
+    this.bytesRead = 0;
+    this.bytesWritten = 0;
+    this.closeEmitted = false;
+    /** Where connect() goes, and whom it calls back. */
+    this.path = undefined;
+    this.connectCallback = undefined;
+  }
+}
+
+/** Callbacks of what is not sent, then 'close'. */
+function finishClosing(socket, error, ...hadError) {
+  try {
+    socket[kCancelWrites](error);
+  } finally {
+    // Behind what these left to the next tick.
+    nextTick(emitClose, socket, hadError);
+  }
+}
+
+function emitClose(socket, hadError) {
+  socket[kState].closeEmitted = true;
+  socket.emit('close', ...hadError);
+  socket[kClosed]();
+}
+
+function destroyWith(socket, error) {
+  socket.destroy(error);
+}
+
+/** Destroys the socket, after what came before has been read. */
+function fail(socket, error) {
+  if (socket.readableLength === 0) socket.destroy(error);
+  else socket[kState].failure ??= error;
+}
+
+/** The same for a fault on this side: whoever sent too much is not kept for a reader who may never come. */
+function failHere(socket, error) {
+  if (isRead(socket)) fail(socket, error);
+  else socket.destroy(error);
+}
+
+/** Somebody takes what is received, or did and has paused. */
+function isRead(socket) {
+  return socket.readableFlowing !== null || socket.listenerCount('readable') > 0;
+}
+
+/** A send failed in a way that ends the connection, whose `destroy()` gets that error next. */
+function noteSendFailure(socket, error) {
+  return (socket[kState].sendFailure ??= error);
+}
+
+/**
+ * Before a socket is destroyed for a send that failed: what the peer sent before is taken from the kernel where
+ * somebody reads. Nobody is waited for.
+ */
+function receiveRest(socket) {
+  if (!socket.readableFlowing) return;
+  emitBuffered(socket);
+  takeWhatIsThere(socket);
+  emitBuffered(socket);
+}
+
+/** A stream that failed to write emits no data any more by itself. */
+function emitBuffered(socket) {
+  if (!socket.errored) return;
+  for (let data; (data = Duplex.prototype.read.call(socket)) !== null;) socket.emit('data', data);
+}
+
+/** Reads what the kernel has now. */
+function takeWhatIsThere(socket) {
+  const state = socket[kState];
+  if (state.ended || socket[kId] === 0) return;
+  if (!state.reading) startReading(socket);
+  binding.receiveNow(socket[kId]);
+}
+
+/**
+ * A send failed, and messages may be left that the peer sent before: whoever reads them gets them, as long as
+ * there is a read within LAST_WORDS; then the socket is destroyed.
+ */
+function destroyAfterLastWords(socket, error) {
+  if (socket.destroyed) return;
+  if (isRead(socket)) takeWhatIsThere(socket);
+  if (socket.destroyed) return;
+  if (socket.readableLength === 0 || !isRead(socket)) {
+    socket.destroy(error);
+    return;
+  }
+  const state = socket[kState];
+  state.failure = error;
+  state.patience = setTimeout(destroyWith, LAST_WORDS, socket, error).unref();
+}
+
+/** What was buffered has been read. */
+function finishFailure(socket) {
+  const { failure, sendFailure } = socket[kState];
+  if (failure === null || socket.destroyed) return;
+  if (sendFailure !== null) takeWhatIsThere(socket);
+  if (!socket.destroyed && socket.readableLength === 0) socket.destroy(failure);
+}
+
+/** Takes up reading, or ends the socket: otherwise it would wait for ever. */
+function startReading(socket) {
+  const state = socket[kState];
+  state.wantsData = false;
+  state.reading = true;
+  const status = binding.setReading(socket[kId], 1);
+  if (status < 0) socket.destroy(socket[kMakeError](status, 'epoll_ctl'));
+}
+
+/** Takes up reading where that is possible. */
+function resumeReading(socket) {
+  const { phase, reading, ended } = socket[kState];
+  if (phase === OPEN && !reading && !ended) startReading(socket);
+}
+
+function stopReading(socket) {
+  socket[kState].reading = false;
+  if (socket[kId] > 0) binding.setReading(socket[kId], 0);
+}
+
+/** Somebody asked for data, or nobody has paused. */
+function wantsData(socket) {
+  return socket[kState].wantsData || !socket.isPaused();
+}
+
+/** There was activity: the time-out starts anew. */
+function refreshTimer(state) {
+  if (state.timer !== null && state.timeout > 0) state.timer.refresh();
+}
+
+/** Whether a send that failed so is the end of the connection. */
+function isFatal(errno) {
+  return FATAL.has(errno);
+}
+
+/** As in net: it was the peer's end that ended this side. */
+function writeAfterEnd(socket, callback) {
+  const error = codedError(Error, 'EPIPE', 'This socket has been ended by the other party');
+  if (callback) nextTick(callback, error);
+  socket.destroy(error);
+  return false;
+}
+
+/**
+ * The end has been sent, shutdown(2). As in net its outcome is known in a later turn, but before the peer's end,
+ * which may be there when that turn begins.
+ */
+function finishLater(socket, callback, error) {
+  const state = socket[kState];
+  state.finishing = () => callback(error);
+  setImmediate(finishNow, state);
+}
+
+function finishNow(state) {
+  const { finishing } = state;
+  state.finishing = null;
+  finishing?.();
+}
+
+/** Why a write that was still waiting is not sent. */
+function destroyedError(error) {
+  return (
+    error ??
+    codedError(Error, 'ERR_STREAM_DESTROYED', 'Cannot call write after a stream was destroyed')
+  );
+}
+
+module.exports = {
+  CLOSED,
+  CONNECTING,
+  ConnectionState,
+  OPEN,
+  UNCONNECTED,
+  fail,
+  destroyAfterLastWords,
+  destroyWith,
+  destroyedError,
+  failHere,
+  finishClosing,
+  finishFailure,
+  finishLater,
+  finishNow,
+  isFatal,
+  isRead,
+  kCancelWrites,
+  kClosed,
+  kDeliver,
+  kEmitConnect,
+  kMakeError,
+  kPrepare,
+  kReceived,
+  kReset,
+  noteSendFailure,
+  receiveRest,
+  refreshTimer,
+  resumeReading,
+  startReading,
+  stopReading,
+  wantsData,
+  writeAfterEnd,
+};

@@ -1,0 +1,138 @@
+// Owns: how a server begins to listen.
+'use strict';
+
+const { Buffer } = require('buffer');
+const binding = require('../native/binding');
+const { descriptorOf } = require('../native/fds');
+const { closeId, kId, loading, own } = require('../native/sockets');
+const { publishListen } = require('../util/diagnostics');
+const { codedError, invalidValue } = require('../util/errors');
+const { nextTick } = require('../util/host');
+const check = require('../util/validate');
+const { kMakeError } = require('./life');
+const { kAcceptIfWanted } = require('./connections');
+const { kState } = require('./members');
+const { emitCloseIfEmpty } = require('./server');
+
+/** As in net: the kernel's own limit (net.core.somaxconn) may be lower. */
+const DEFAULT_BACKLOG = 511;
+
+/** What listen() was given, checked. */
+class ListenPlan {
+  constructor(server, options) {
+    const { path, fd, backlog, mode, uid, gid, unlinkOnClose, signal, host, port } = options;
+    if (path === undefined && fd === undefined && (host !== undefined || port !== undefined)) {
+      const message = 'Unix sockets only: give a path; host and port are for node:net';
+      throw codedError(TypeError, 'ERR_INVALID_ARG_VALUE', message);
+    }
+    this.path = path;
+    this.fd = fd;
+    // Without a name the kernel chooses one.
+    this.name =
+      fd !== undefined || path === undefined || path === null
+        ? new Uint8Array()
+        : check.pathBytes(path);
+    this.backlog = check.integer(backlog ?? DEFAULT_BACKLOG, 'backlog', 0, check.MAX_INT);
+    this.mode = check.optionalNumber(mode, 'options.mode', 0o7777);
+    this.uid = check.optionalNumber(uid, 'options.uid', check.MAX_INT);
+    this.gid = check.optionalNumber(gid, 'options.gid', check.MAX_INT);
+    this.mode = withAccess(this, options);
+    this.unlink = +check.optionalBoolean(unlinkOnClose, 'options.unlinkOnClose', true);
+    this.signals = [server[kState].signal, check.optionalSignal(signal)].filter(Boolean);
+  }
+}
+
+/** The mode with net's `readableAll` and `writableAll`. */
+function withAccess({ name, mode }, { readableAll, writableAll }) {
+  const readable = check.optionalBoolean(readableAll, 'options.readableAll', false);
+  const writable = check.optionalBoolean(writableAll, 'options.writableAll', false);
+  if (!readable && !writable) return mode;
+  if (name.length === 0 || name[0] === 0) {
+    const option = readable ? 'readableAll' : 'writableAll';
+    throw invalidValue(
+      `options.${option}`,
+      true,
+      'needs a path: abstract names have no permissions',
+    );
+  }
+  const base = mode < 0 ? 0o777 & ~process.umask() : mode;
+  return base | (readable ? 0o444 : 0) | (writable ? 0o222 : 0);
+}
+
+/**
+ * Makes a server listen, or throws: ERR_SERVER_ALREADY_LISTEN, EADDRINUSE (a living server has the name, or
+ * the file is no dead socket) and other errors of bind(2) and listen(2); for `fd` EBADF, ENOTSOCK,
+ * EINVAL (it does not listen), EPROTOTYPE.
+ */
+function listen(server, path, backlog, callback) {
+  if (typeof path === 'function') [path, callback] = [undefined, path];
+  if (typeof backlog === 'function') [backlog, callback] = [undefined, backlog];
+  if (typeof path === 'number') path = { port: path };
+  const options = check.isOptions(path)
+    ? { __proto__: null, backlog, ...path }
+    : { __proto__: null, path, backlog };
+  check.optionalCallback(callback);
+  const plan = new ListenPlan(server, options);
+  const state = server[kState];
+  if (server[kId] > 0) {
+    const message = 'Listen method has been called more than once without closing.';
+    throw codedError(Error, 'ERR_SERVER_ALREADY_LISTEN', message);
+  }
+  // As in net: an aborted one listens to nothing, and is closed.
+  if (plan.signals.some(({ aborted }) => aborted)) {
+    emitCloseIfEmpty(server);
+    return;
+  }
+  const id = open(server, plan);
+  server[kId] = id;
+  own(id, server);
+  if (!state.referenced) binding.setRef(id, 0);
+  const name = binding.localAddress(id);
+  // As it was given: a long path is bound under another.
+  state.path = plan.name.length > 0 ? Buffer.from(plan.name).toString() : name.toString();
+  try {
+    server[kAcceptIfWanted]();
+  } catch (error) {
+    server[kId] = 0;
+    closeId(id);
+    throw error;
+  }
+  const stops = plan.signals.map((signal) => check.onAbort(signal, () => server.close()));
+  state.stopListening = stops.length === 0 ? null : () => stops.forEach((stop) => stop?.());
+  publishListen(server, state.path);
+  if (callback) server.once('listening', callback);
+  nextTick(() => {
+    // As in net, also where it was closed and listens again.
+    if (server[kId] > 0) server.emit('listening');
+  });
+}
+
+/** A listening socket; its id. */
+function open(server, { path, fd, name, backlog, mode, uid, gid, unlink }) {
+  const { plan } = server[kState];
+  if (fd !== undefined) {
+    const number = descriptorOf(fd, 'options.fd');
+    const adopted = binding.adoptListener(loading, plan.type, number);
+    const id = demandAs(server, adopted, 'adopt');
+    if (!plan.isUsual) plan.configure(id);
+    return id;
+  }
+  const id = demandAs(server, binding.createListener(loading, plan.type), 'socket', path);
+  try {
+    // Before anybody can connect: what is sent first has credentials too.
+    if (!plan.isUsual) plan.configure(id);
+    demandAs(server, binding.listen(id, name, backlog, mode, uid, gid, unlink), 'listen', path);
+    return id;
+  } catch (error) {
+    closeId(id);
+    throw error;
+  }
+}
+
+/** demand() with the errors of the server's class. */
+function demandAs(server, result, syscall, path) {
+  if (typeof result === 'number' && result < 0) throw server[kMakeError](result, syscall, path);
+  return result;
+}
+
+module.exports = { listen };
