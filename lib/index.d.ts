@@ -4,9 +4,11 @@ export type {
   BindOptions,
   Credentials,
   Descriptor,
+  Detached,
   MessageData,
   MessageWithFds,
   NotifyCb,
+  ReceivedFds,
   SendCallback,
   SendCb,
   SocketOptions,
@@ -15,6 +17,8 @@ export type {
 export * from './compat/unix-dgram.js';
 export * from './sockets/dgram.js';
 export * from './descriptors/functions.js';
+export * from './net/serve.js';
 export * from './sockets/seqpacket.js';
-export type { ListenOptions, ServerOptions } from './sockets/server.js';
+export type { CloseOptions, Dropped, ListenOptions, ServerOptions } from './sockets/server.js';
+export * from './sockets/userver.js';
 export * from './sockets/usocket.js';

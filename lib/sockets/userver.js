@@ -9,6 +9,8 @@ const { kState } = require('./members');
 const { SocketServer } = require('./server');
 const { USocket, USocketPlan } = require('./usocket');
 
+const USOCKETS = { Socket: USocket, Plan: USocketPlan };
+
 /**
  * A server of stream sockets, as net.Server is.
  *
@@ -22,9 +24,10 @@ class UServer extends SocketServer {
    * @param {(peer: { pid, uid, gid }) => boolean} [options.allow] - asked before `'connection'`:
    *   anything but true closes the connection at once
    * @param {(socket: USocket) => void} [connectionListener]
+   * @param {object} [kind] - of a subclass: the class of its connections, and that of their options
    */
-  constructor(options, connectionListener) {
-    super(USocket, USocketPlan, options, connectionListener);
+  constructor(options, connectionListener, { Socket, Plan } = USOCKETS) {
+    super(Socket, Plan, options, connectionListener);
   }
 
   /**

@@ -46,6 +46,10 @@ class USocketPlan extends ConnectedPlan {
     });
     this.onread = checkOnread(options.onread);
     this.timeout = options.timeout;
+    /** Whether 'connected' is an event, as usocket has it. */
+    this.emitsConnected = true;
+    /** From this length on every write takes Writable's way, whose result is what net's is. */
+    this.indirectLength = Infinity;
   }
 }
 
@@ -170,7 +174,9 @@ class USocket extends ConnectedSocket {
       return writer.writeWithFds(data, encoding, fds, callback);
     }
     this[kState].bytesWritten += bytesIn(data, encoding);
-    if (!writer.isIdle()) return super.write(data, encoding, writer.wrap(callback));
+    if (!writer.isIdle() || data.length >= this[kState].plan.indirectLength) {
+      return super.write(data, encoding, writer.wrap(callback));
+    }
     const result =
       typeof data === 'string' ? writer.attemptString(data, encoding) : writer.attempt(data);
     if (result !== 0) {
@@ -272,11 +278,11 @@ class USocket extends ConnectedSocket {
 
   [kEmitConnect]() {
     const state = this[kState];
-    const { connectCallback } = state;
+    const { connectCallback, plan } = state;
     state.connectCallback = undefined;
     try {
       connectCallback?.call(this);
-      const hears = this.listenerCount('connected') > 0;
+      const hears = plan.emitsConnected && this.listenerCount('connected') > 0;
       if (hears) this.emit('connected');
       // What sets this, as dbus-next does, listens to both and would shake hands twice.
       if (!hears || !Object.prototype.hasOwnProperty.call(this, 'supportsUnixFd')) {
@@ -340,12 +346,12 @@ class USocket extends ConnectedSocket {
    * Puts bytes back, and descriptors: to be read again before the others.
    *
    * @param {Buffer | string | null} chunk
-   * @param {number[]} [fds] - are the socket's again
+   * @param {number[] | string} [fds] - are the socket's again; or the encoding of a string
    * @throws {Error} EBADF, EEXIST (a socket has it), ENOBUFS (more than `maxPendingFds`)
    */
   unshift(chunk, fds) {
     // Readable takes null for the end; here it stands for no bytes.
-    if (fds === undefined) return super.unshift(chunk);
+    if (fds === undefined || typeof fds === 'string') return super.unshift(chunk, fds);
     const numbers = descriptorsOf(fds);
     if (numbers.length > 0) {
       const result = this[kId] > 0 ? binding.putBackFds(this[kId], numbers) : -ENOTCONN;

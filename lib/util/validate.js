@@ -182,7 +182,6 @@ module.exports = {
   MAX_INT,
   addressBytes,
   duration,
-  hasMemory,
   integer,
   isOptions,
   messageBytes,
