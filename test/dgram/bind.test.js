@@ -94,8 +94,10 @@ describe('a name', () => {
       const socket = openSocket(t);
       assert.throws(() => socket.bind(name), { code: 'ENAMETOOLONG', syscall: 'bind' });
       assert.throws(() => socket.bind(Buffer.from(name)), { code: 'ENAMETOOLONG' });
-      assert.throws(() => socket.connect(name), { code: 'ENAMETOOLONG', syscall: 'connect' });
-      await assert.rejects(sendTo(socket, 'x', name), { code: 'ENAMETOOLONG', syscall: 'sendmsg' });
+      // Nobody is there either, where the name leads through its folder.
+      const code = /^(ENAMETOOLONG|ENOENT)$/;
+      assert.throws(() => socket.connect(name), { code, syscall: 'connect' });
+      await assert.rejects(sendTo(socket, 'x', name), { code, syscall: 'sendmsg' });
       assert.equal(socket.address(), '');
       await assertReaches(t, socket.bind(temporaryPath(t)), socket.address());
     });
