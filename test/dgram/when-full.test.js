@@ -141,7 +141,10 @@ describe('end()', onLinux(), () => {
     assert.ok(socket.fd >= 0 && fs.existsSync(path));
     receiver.resume();
     const texts = await receiver.texts(sent);
-    assert.deepEqual(texts, Array.from({ length: sent }, (_, index) => `${index}`));
+    assert.deepEqual(
+      texts,
+      Array.from({ length: sent }, (_, index) => `${index}`),
+    );
     if (socket.fd >= 0) await once(socket, 'close');
     await turn();
     assert.deepEqual(order, [...Array(sent).fill('sent'), 'close', 'ended', 'ended again']);
