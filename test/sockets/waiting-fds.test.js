@@ -103,7 +103,7 @@ for (const [name, { Socket, close, send, stall }] of Object.entries(KINDS)) {
       );
     });
 
-    test('what waits is closed with the socket', async (t) => {
+    test('what waits is closed with the socket', async () => {
       const before = countFds();
       const [one, two] = Socket.pair();
       const goOn = stall(two);
