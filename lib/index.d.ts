@@ -17,6 +17,7 @@ export type {
 export * from './compat/unix-dgram.js';
 export * from './sockets/dgram.js';
 export * from './descriptors/functions.js';
+export * from './net/serve.js';
 export * from './sockets/seqpacket.js';
 export type { CloseOptions, Dropped, ListenOptions, ServerOptions } from './sockets/server.js';
 export * from './sockets/userver.js';

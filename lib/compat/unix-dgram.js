@@ -8,10 +8,12 @@ const { Buffer } = require('buffer');
 const dgram = require('dgram');
 const { EventEmitter } = require('events');
 const { constants } = require('os');
+const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
 const { inContext } = require('../util/callback');
 const { publishBind, publishClose } = require('../util/diagnostics');
 const { codedError, show, systemError } = require('../util/errors');
+const { nextTick } = require('../util/host');
 const sockets = require('../native/sockets');
 const { Destinations, PEER } = require('../sockets/destinations');
 const check = require('../util/validate');
@@ -176,8 +178,8 @@ class Socket extends EventEmitter {
     for (const { path, callback } of waiting?.values() ?? []) {
       const error = packageError(-ECANCELED, 'send', path);
       // Each in a tick of its own: one that throws takes no other along.
-      if (callback) process.nextTick(callback, error);
-      else process.nextTick(reportIfHeard, this, error);
+      if (callback) nextTick(callback, error);
+      else nextTick(reportIfHeard, this, error);
     }
   }
 
@@ -282,7 +284,7 @@ function reportAll(socket, settled) {
       report(socket, callback, settled[index - 1], path);
     }
   } finally {
-    if (index < settled.length) process.nextTick(reportAll, socket, settled.slice(index));
+    if (index < settled.length) nextTick(reportAll, socket, settled.slice(index));
   }
 }
 
@@ -312,7 +314,7 @@ function sendToPeer(socket, view, buffer, callback) {
   }
   if (!isNoRoom(status)) {
     // Whoever keeps what could not be sent learns that there is a receiver again.
-    if (reconnected) process.nextTick(reportRoom, socket);
+    if (reconnected) nextTick(reportRoom, socket);
     report(socket, callback, status, socket[kPeer]);
     return;
   }
@@ -352,7 +354,7 @@ function sendTo(socket, view, path, callback) {
 
 /** A view as bytes. */
 function bytesOf(view) {
-  return view instanceof Uint8Array ? view : part(view, 0, view.byteLength);
+  return isUint8Array(view) ? view : part(view, 0, view.byteLength);
 }
 
 /**

@@ -3,9 +3,9 @@
 'use strict';
 
 const { EAGAIN, ETIMEDOUT } = require('os').constants.errno;
-const { clearTimeout, setTimeout } = require('timers');
 const binding = require('../native/binding');
 const { kId } = require('../native/sockets');
+const { clearTimeout, setTimeout } = require('../util/host');
 const { kState } = require('./members');
 
 /** The longest pause between two looks, in milliseconds. */

@@ -5,10 +5,10 @@
 const { Buffer } = require('buffer');
 const { Duplex } = require('stream');
 const { constants } = require('os');
-const { clearTimeout, setImmediate, setTimeout } = require('timers');
 const binding = require('../native/binding');
 const sockets = require('../native/sockets');
 const { publishClose } = require('../util/diagnostics');
+const { clearTimeout, nextTick, setImmediate, setTimeout } = require('../util/host');
 const check = require('../util/validate');
 const life = require('./life');
 const { kConnectionClosed, kState, setReferenced, shareSocketMembers } = require('./members');
@@ -53,7 +53,7 @@ class ConnectedSocket extends Duplex {
     const { failure, patience } = this[kState];
     if (failure !== null) {
       if (data !== null) patience?.refresh();
-      if (this.readableLength === 0) process.nextTick(finishFailure, this);
+      if (this.readableLength === 0) nextTick(finishFailure, this);
     }
     return data;
   }
@@ -82,7 +82,7 @@ class ConnectedSocket extends Duplex {
     // As in net, where libuv calls when the handle is closed: a loop over the stream has ended by then, and
     // whoever waits for 'close' after it is not too late.
     if (id > 0) setImmediate(finishClosing, this, error, Boolean(error));
-    else process.nextTick(finishClosing, this, error);
+    else nextTick(finishClosing, this, error);
     const { server } = state;
     state.server = null;
     server?.[kConnectionClosed]();
@@ -105,6 +105,7 @@ class ConnectedSocket extends Duplex {
     const state = this[kState];
     state.reading = false;
     state.ended = true;
+    life.finishNow(state);
     if (state.sendFailure !== null) return;
     this.push(null);
     // Nothing is buffered: 'end' must not wait for a reader.
@@ -209,7 +210,7 @@ class ConnectedSocket extends Duplex {
   close(callback) {
     check.optionalCallback(callback);
     if (callback) {
-      if (this[kState].closeEmitted) process.nextTick(callback);
+      if (this[kState].closeEmitted) nextTick(callback);
       else this.once('close', () => callback());
     }
     return this.destroy();

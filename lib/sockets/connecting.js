@@ -2,11 +2,11 @@
 'use strict';
 
 const { constants } = require('os');
-const { setImmediate } = require('timers');
 const binding = require('../native/binding');
 const { descriptorOf } = require('../native/fds');
 const { demand, detachId, kId, loading, own } = require('../native/sockets');
 const { publishConnect } = require('../util/diagnostics');
+const { setImmediate } = require('../util/host');
 const check = require('../util/validate');
 const { waitForBacklog } = require('./backlog');
 const life = require('./life');
@@ -33,11 +33,8 @@ function open(socket) {
 function start(socket) {
   open(socket);
   if (!wantsData(socket)) return;
-  const status = binding.setReading(socket[kId], 1);
-  if (status < 0) throw socket[kMakeError](status, 'epoll_ctl');
-  const state = socket[kState];
-  state.wantsData = false;
-  state.reading = true;
+  socket[kState].reading = true;
+  demand(binding.setReading(socket[kId], 1), 'epoll_ctl');
 }
 
 /** Makes a socket from its plan: of a connection that was accepted, or of an `fd` that was given. */

@@ -10,6 +10,7 @@ const { NO_FDS, descriptorOf, descriptorsOf, messageParts } = require('../native
 const sockets = require('../native/sockets');
 const { publishBind, publishClose } = require('../util/diagnostics');
 const { codedError, systemError } = require('../util/errors');
+const { nextTick } = require('../util/host');
 const check = require('../util/validate');
 const { PEER } = require('./destinations');
 const { closeAll, kSetReading, messagesOf } = require('./dgram-iterator');
@@ -98,7 +99,7 @@ class DgramSocket extends EventEmitter {
     demand(binding.setReading(id, 1), 'epoll_ctl');
     publishBind(this, path);
     if (callback) this.once('listening', callback);
-    process.nextTick(emitIfOpen, this, 'listening');
+    nextTick(emitIfOpen, this, 'listening');
     return this;
   }
 
@@ -131,7 +132,7 @@ class DgramSocket extends EventEmitter {
     const reading = binding.setReading(id, 1);
     if (reading < 0) return fail(reading, 'epoll_ctl');
     if (callback) this.once('connect', callback);
-    process.nextTick(emitIfOpen, this, 'connect');
+    nextTick(emitIfOpen, this, 'connect');
     return this;
   }
 
@@ -302,7 +303,7 @@ class DgramSocket extends EventEmitter {
     check.optionalCallback(callback);
     const state = this[kState];
     if (callback) {
-      if (state.closeEmitted) process.nextTick(callback);
+      if (state.closeEmitted) nextTick(callback);
       else this.once('close', () => callback());
     }
     if (this[kId] === 0 || state.isEnding) return this;
@@ -323,7 +324,7 @@ class DgramSocket extends EventEmitter {
     check.optionalCallback(callback);
     const state = this[kState];
     if (callback) {
-      if (state.closeEmitted) process.nextTick(callback);
+      if (state.closeEmitted) nextTick(callback);
       else this.once('close', callback);
     }
     const id = this[kId];

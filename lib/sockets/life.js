@@ -3,10 +3,10 @@
 
 const { Duplex } = require('stream');
 const { constants } = require('os');
-const { setTimeout } = require('timers');
 const binding = require('../native/binding');
 const { kId } = require('../native/sockets');
 const { codedError } = require('../util/errors');
+const { nextTick, setImmediate, setTimeout } = require('../util/host');
 const { kState } = require('./members');
 
 const { ECONNRESET, ENOTCONN, EPIPE } = constants.errno;
@@ -52,6 +52,8 @@ class ConnectionState {
     this.sendFailure = null;
     /** How long that may take. */
     this.patience = null;
+    /** What is due once the end is sent. */
+    this.finishing = null;
     this.referenced = true;
     this.server = plan.server;
     /** Those that wait for the same server, while this one does. */
@@ -76,7 +78,7 @@ function finishClosing(socket, error, ...hadError) {
     socket[kCancelWrites](error);
   } finally {
     // Behind what these left to the next tick.
-    process.nextTick(emitClose, socket, hadError);
+    nextTick(emitClose, socket, hadError);
   }
 }
 
@@ -171,6 +173,12 @@ function startReading(socket) {
   if (status < 0) socket.destroy(socket[kMakeError](status, 'epoll_ctl'));
 }
 
+/** Takes up reading where that is possible. */
+function resumeReading(socket) {
+  const { phase, reading, ended } = socket[kState];
+  if (phase === OPEN && !reading && !ended) startReading(socket);
+}
+
 function stopReading(socket) {
   socket[kState].reading = false;
   if (socket[kId] > 0) binding.setReading(socket[kId], 0);
@@ -194,9 +202,25 @@ function isFatal(errno) {
 /** As in net: it was the peer's end that ended this side. */
 function writeAfterEnd(socket, callback) {
   const error = codedError(Error, 'EPIPE', 'This socket has been ended by the other party');
-  if (callback) process.nextTick(callback, error);
+  if (callback) nextTick(callback, error);
   socket.destroy(error);
   return false;
+}
+
+/**
+ * The end has been sent, shutdown(2). As in net its outcome is known in a later turn, but before the peer's end,
+ * which may be there when that turn begins.
+ */
+function finishLater(socket, callback, error) {
+  const state = socket[kState];
+  state.finishing = () => callback(error);
+  setImmediate(finishNow, state);
+}
+
+function finishNow(state) {
+  const { finishing } = state;
+  state.finishing = null;
+  finishing?.();
 }
 
 /** Why a write that was still waiting is not sent. */
@@ -219,6 +243,8 @@ module.exports = {
   failHere,
   finishClosing,
   finishFailure,
+  finishLater,
+  finishNow,
   isFatal,
   kCancelWrites,
   kClosed,
@@ -231,6 +257,7 @@ module.exports = {
   noteSendFailure,
   receiveRest,
   refreshTimer,
+  resumeReading,
   startReading,
   stopReading,
   wantsData,

@@ -7,6 +7,7 @@ const { descriptorOf } = require('../native/fds');
 const { closeId, kId, loading, own } = require('../native/sockets');
 const { publishListen } = require('../util/diagnostics');
 const { codedError, invalidValue } = require('../util/errors');
+const { nextTick } = require('../util/host');
 const check = require('../util/validate');
 const { kMakeError } = require('./life');
 const { kAcceptIfWanted } = require('./connections');
@@ -100,7 +101,7 @@ function listen(server, path, backlog, callback) {
   state.stopListening = stops.length === 0 ? null : () => stops.forEach((stop) => stop?.());
   publishListen(server, state.path);
   if (callback) server.once('listening', callback);
-  process.nextTick(() => {
+  nextTick(() => {
     // As in net, also where it was closed and listens again.
     if (server[kId] > 0) server.emit('listening');
   });

@@ -6,6 +6,7 @@ const binding = require('../native/binding');
 const { kId } = require('../native/sockets');
 const { Callback } = require('../util/callback');
 const { systemError } = require('../util/errors');
+const { nextTick } = require('../util/host');
 const { MESSAGE_COST } = require('./members');
 
 const { send, trySend } = binding;
@@ -131,14 +132,14 @@ class MessageWriter {
     if (waiting > (this.highWaterMark === 0 ? 0 : MOST_MESSAGES >>> 1)) return;
     this.needDrain = false;
     // After the outcomes that are due.
-    process.nextTick(emitDrain, this);
+    nextTick(emitDrain, this);
   }
 
   /** An outcome for the next tick, in order: for the callback, or an error for the owner. */
   finish(callback, error) {
     if (this.due === null) {
       this.due = [];
-      process.nextTick(runDue, this);
+      nextTick(runDue, this);
     }
     this.due.push(callback, error);
   }
@@ -181,7 +182,7 @@ class MessageWriter {
     }
     this.drain();
     if (this.queued !== null && this.queued.size === 0 && this.whenEmpty !== null) {
-      process.nextTick(this.whenEmpty);
+      nextTick(this.whenEmpty);
       this.whenEmpty = null;
     }
     // What is due in the next tick was decided before.
@@ -246,7 +247,7 @@ class MessageWriter {
 
   /** Calls `callback` in a tick after the last callback that is due. */
   afterCallbacks(callback) {
-    process.nextTick(() => {
+    nextTick(() => {
       if (this.due === null) callback();
       else this.afterCallbacks(callback);
     });
@@ -276,7 +277,7 @@ function runAll(writer, outcomes) {
   } finally {
     if (index < outcomes.length) {
       const rest = outcomes.slice(index).concat(writer.due ?? []);
-      if (writer.due === null) process.nextTick(runDue, writer);
+      if (writer.due === null) nextTick(runDue, writer);
       writer.due = rest;
     }
   }

@@ -2,12 +2,12 @@
 'use strict';
 
 const { ENOTCONN } = require('os').constants.errno;
-const { setImmediate } = require('timers');
 const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
 const { messageParts } = require('../native/fds');
 const { fdsToken, flag, kId, kSettled } = require('../native/sockets');
 const { codedError, systemError } = require('../util/errors');
+const { nextTick } = require('../util/host');
 const check = require('../util/validate');
 const { ConnectedSocket, deliver } = require('./connected');
 const connecting = require('./connecting');
@@ -178,8 +178,7 @@ class SeqpacketSocket extends ConnectedSocket {
     this[kWriter].afterLast(() => {
       // Fails where the peer is gone, and then nobody waits for the end.
       if (this[kId] > 0) binding.shutDownSending(this[kId]);
-      // As in net the outcome is known in a later turn.
-      setImmediate(callback);
+      life.finishLater(this, callback);
     });
   }
 
@@ -272,7 +271,7 @@ shareMessageMembers(SeqpacketSocket);
 function endAfter(socket, errno) {
   if (!life.isFatal(errno) || socket[kState].sendFailure !== null) return;
   const error = life.noteSendFailure(socket, systemError(errno, 'sendmsg'));
-  process.nextTick(life.destroyAfterLastWords, socket, error);
+  nextTick(life.destroyAfterLastWords, socket, error);
 }
 
 /**

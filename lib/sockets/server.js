@@ -2,12 +2,12 @@
 'use strict';
 
 const { EventEmitter } = require('events');
-const { setImmediate } = require('timers');
 const { EAGAIN } = require('os').constants.errno;
 const binding = require('../native/binding');
 const sockets = require('../native/sockets');
 const { publishClose, publishConnection } = require('../util/diagnostics');
 const { codedError, systemError } = require('../util/errors');
+const { nextTick, setImmediate } = require('../util/host');
 const check = require('../util/validate');
 const { kMakeError } = require('./life');
 const { Connections, kAcceptIfWanted } = require('./connections');
@@ -124,7 +124,7 @@ class SocketServer extends EventEmitter {
    */
   getConnections(callback) {
     check.optionalCallback(callback);
-    process.nextTick(callback, null, this[kState].connections);
+    nextTick(callback, null, this[kState].connections);
     return this;
   }
 
@@ -330,7 +330,7 @@ function forgetListening(server) {
 
 function emitCloseIfEmpty(server) {
   if (server[kId] > 0 || server[kState].connections > 0) return;
-  process.nextTick(emitClose, server);
+  nextTick(emitClose, server);
 }
 
 function emitClose(server) {

@@ -2,6 +2,7 @@
 // memory of the user's. Made when the first of them is there.
 'use strict';
 
+const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
 const { kId } = require('../native/sockets');
 const { invalidType } = require('../util/errors');
@@ -122,7 +123,7 @@ function checkOnread(onread) {
   if (typeof callback !== 'function') {
     throw invalidType('options.onread.callback', 'of type function', callback);
   }
-  if (!(buffer instanceof Uint8Array) && typeof buffer !== 'function') {
+  if (!isUint8Array(buffer) && typeof buffer !== 'function') {
     throw invalidType('options.onread.buffer', 'a function or an instance of Uint8Array', buffer);
   }
   return { buffer, callback };

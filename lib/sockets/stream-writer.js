@@ -11,6 +11,7 @@ const { MAX_FDS, descriptorsOf } = require('../native/fds');
 const { FastBuffer, kId } = require('../native/sockets');
 const { inContext, runAlone } = require('../util/callback');
 const { codedError, invalidType, show, streamError } = require('../util/errors');
+const { nextTick } = require('../util/host');
 const check = require('../util/validate');
 const life = require('./life');
 const { kState } = require('./members');
@@ -193,7 +194,7 @@ class StreamWriter {
       const result = this.attempt(bytes, fds);
       socket[kState].bytesWritten += bytes.length;
       if (result === 0) {
-        if (callback) process.nextTick(callback, null);
+        if (callback) nextTick(callback, null);
         return true;
       }
       const settled = result > 0 ? this.count(fds.length, wrapped) : wrapped;
@@ -230,7 +231,7 @@ class StreamWriter {
     if (status < 0) {
       // What is written behind them must not arrive without them.
       const error = streamError(status, 'dup');
-      if (callback) process.nextTick(callback, error);
+      if (callback) nextTick(callback, error);
       socket.destroy(error);
       return false;
     }
@@ -283,7 +284,7 @@ class StreamWriter {
     let unreported;
     for (const { callback } of groups) {
       const error = makeError();
-      if (callback) process.nextTick(callback, error);
+      if (callback) nextTick(callback, error);
       else unreported = error;
     }
     return unreported;

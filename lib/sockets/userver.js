@@ -2,11 +2,14 @@
 'use strict';
 
 const { serverError } = require('../util/errors');
+const { nextTick } = require('../util/host');
 const { kMakeError } = require('./life');
 const { listen } = require('./listen');
 const { kState } = require('./members');
 const { SocketServer } = require('./server');
 const { USocket, USocketPlan } = require('./usocket');
+
+const USOCKETS = { Socket: USocket, Plan: USocketPlan };
 
 /**
  * A server of stream sockets, as net.Server is.
@@ -21,9 +24,10 @@ class UServer extends SocketServer {
    * @param {(peer: { pid, uid, gid }) => boolean} [options.allow] - asked before `'connection'`:
    *   anything but true closes the connection at once
    * @param {(socket: USocket) => void} [connectionListener]
+   * @param {object} [kind] - of a subclass: the class of its connections, and that of their options
    */
-  constructor(options, connectionListener) {
-    super(USocket, USocketPlan, options, connectionListener);
+  constructor(options, connectionListener, { Socket, Plan } = USOCKETS) {
+    super(Socket, Plan, options, connectionListener);
   }
 
   /**
@@ -42,7 +46,7 @@ class UServer extends SocketServer {
       listen(this, path, backlog, callback);
     } catch (error) {
       if (error.syscall === undefined) throw error;
-      process.nextTick(() => this.emit('error', error));
+      nextTick(() => this.emit('error', error));
     }
     return this;
   }

@@ -1,18 +1,18 @@
 // Owns: USocket, a SOCK_STREAM Unix socket that passes descriptors.
 'use strict';
 
-const { executionAsyncId } = require('async_hooks');
 const { ENOTCONN } = require('os').constants.errno;
-const { setImmediate } = require('timers');
 const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
 const { descriptorsOf } = require('../native/fds');
 const { fdsToken, flag, kId, kSettled, lengthAt } = require('../native/sockets');
 const { runAlone } = require('../util/callback');
 const { codedError, streamError } = require('../util/errors');
+const { nextTick, setImmediate } = require('../util/host');
 const check = require('../util/validate');
 const { ConnectedSocket, deliver } = require('./connected');
 const connecting = require('./connecting');
+const { HandleView } = require('./handle-view');
 const life = require('./life');
 const { kState } = require('./members');
 const { ConnectedPlan, refuseObjectMode } = require('./options');
@@ -46,6 +46,10 @@ class USocketPlan extends ConnectedPlan {
     });
     this.onread = checkOnread(options.onread);
     this.timeout = options.timeout;
+    /** Whether 'connected' is an event, as usocket has it. */
+    this.emitsConnected = true;
+    /** From this length on every write takes Writable's way, whose result is what net's is. */
+    this.indirectLength = Infinity;
   }
 }
 
@@ -111,7 +115,7 @@ class USocket extends ConnectedSocket {
       } catch (error) {
         // As usocket does: what the system refuses is an event.
         if (error.syscall === undefined && error.code !== 'ERR_OUT_OF_RANGE') throw error;
-        process.nextTick(() => this.destroy(error));
+        nextTick(() => this.destroy(error));
         return this;
       }
       this[kState].connectCallback = callback;
@@ -170,7 +174,9 @@ class USocket extends ConnectedSocket {
       return writer.writeWithFds(data, encoding, fds, callback);
     }
     this[kState].bytesWritten += bytesIn(data, encoding);
-    if (!writer.isIdle()) return super.write(data, encoding, writer.wrap(callback));
+    if (!writer.isIdle() || data.length >= this[kState].plan.indirectLength) {
+      return super.write(data, encoding, writer.wrap(callback));
+    }
     const result =
       typeof data === 'string' ? writer.attemptString(data, encoding) : writer.attempt(data);
     if (result !== 0) {
@@ -178,7 +184,7 @@ class USocket extends ConnectedSocket {
       return writer.passOn(result, () => super.write(data, encoding, wrapped));
     }
     // All of it is sent: Writable need not know.
-    if (callback) process.nextTick(callback, null);
+    if (callback) nextTick(callback, null);
     return true;
   }
 
@@ -226,7 +232,7 @@ class USocket extends ConnectedSocket {
     // Before the callbacks of what is queued behind it.
     const writer = this[kStreamWriter];
     if (!this.destroyed && writer?.callback) {
-      process.nextTick(cancelWriter, writer, error);
+      nextTick(cancelWriter, writer, error);
     }
     return super.destroy(error, callback);
   }
@@ -272,11 +278,11 @@ class USocket extends ConnectedSocket {
 
   [kEmitConnect]() {
     const state = this[kState];
-    const { connectCallback } = state;
+    const { connectCallback, plan } = state;
     state.connectCallback = undefined;
     try {
       connectCallback?.call(this);
-      const hears = this.listenerCount('connected') > 0;
+      const hears = plan.emitsConnected && this.listenerCount('connected') > 0;
       if (hears) this.emit('connected');
       // What sets this, as dbus-next does, listens to both and would shake hands twice.
       if (!hears || !Object.prototype.hasOwnProperty.call(this, 'supportsUnixFd')) {
@@ -323,7 +329,7 @@ class USocket extends ConnectedSocket {
    */
   read(size, fdCount) {
     const reader = this[kReader];
-    if (reader !== null && reader.onread !== null) resumeInto(this);
+    if (reader !== null && reader.onread !== null) life.resumeReading(this);
     if (fdCount === undefined) return super.read(size);
     if (fdCount !== null) check.integer(fdCount, 'fdCount');
     if (this[kId] === 0) reader?.forget();
@@ -340,12 +346,12 @@ class USocket extends ConnectedSocket {
    * Puts bytes back, and descriptors: to be read again before the others.
    *
    * @param {Buffer | string | null} chunk
-   * @param {number[]} [fds] - are the socket's again
+   * @param {number[] | string} [fds] - are the socket's again; or the encoding of a string
    * @throws {Error} EBADF, EEXIST (a socket has it), ENOBUFS (more than `maxPendingFds`)
    */
   unshift(chunk, fds) {
     // Readable takes null for the end; here it stands for no bytes.
-    if (fds === undefined) return super.unshift(chunk);
+    if (fds === undefined || typeof fds === 'string') return super.unshift(chunk, fds);
     const numbers = descriptorsOf(fds);
     if (numbers.length > 0) {
       const result = this[kId] > 0 ? binding.putBackFds(this[kId], numbers) : -ENOTCONN;
@@ -359,7 +365,7 @@ class USocket extends ConnectedSocket {
   on(event, listener) {
     super.on(event, listener);
     if (event === 'fds' && this[kReader]?.fds > 0) {
-      process.nextTick(emitFds, this[kReader]);
+      nextTick(emitFds, this[kReader]);
     }
     return this;
   }
@@ -377,7 +383,7 @@ class USocket extends ConnectedSocket {
 
   /** As in Readable. */
   resume() {
-    if (this[kReader]?.onread) resumeInto(this);
+    if (this[kReader]?.onread) life.resumeReading(this);
     return super.resume();
   }
 
@@ -414,18 +420,6 @@ class USocket extends ConnectedSocket {
    */
   resetAndDestroy() {
     return this.destroy();
-  }
-}
-
-/** What libraries look for in a net.Socket's handle. */
-class HandleView {
-  constructor(socket) {
-    this.fd = socket.fd;
-    this.reading = socket[kState].reading;
-  }
-
-  getAsyncId() {
-    return executionAsyncId();
   }
 }
 
@@ -483,17 +477,12 @@ function fdsRead(socket) {
   return reader.countBefore(socket[kState].bytesRead - socket.readableLength);
 }
 
-function resumeInto(socket) {
-  const { phase, reading, ended } = socket[kState];
-  if (phase === life.OPEN && !reading && !ended) life.startReading(socket);
-}
-
-/** The end, shutdown(2). As in net its outcome is known in a later turn. */
+/** The end, shutdown(2). */
 function finish(socket, callback) {
   const error = socket[kStreamWriter]?.failGroups();
   // Fails where the peer is gone, and then nobody waits for the end.
   if (socket[kId] > 0) binding.shutDownSending(socket[kId]);
-  setImmediate(callback, error);
+  life.finishLater(socket, callback, error);
 }
 
 module.exports = { USocket, USocketPlan };

@@ -2,6 +2,7 @@
 'use strict';
 
 const { AsyncResource } = require('async_hooks');
+const { nextTick } = require('./host');
 
 /**
  * A callback waiting for its outcome, with the async context of the call that brought it.
@@ -31,7 +32,7 @@ function runAlone(callback, error) {
   try {
     callback(error);
   } catch (thrown) {
-    process.nextTick(() => {
+    nextTick(() => {
       throw thrown;
     });
   }

@@ -67,10 +67,20 @@ function serverError(errno, syscall, path) {
   return error;
 }
 
+/** Also one of another realm, as test runners have them. */
+function isUrl(value) {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof value.href === 'string' &&
+    'protocol' in value
+  );
+}
+
 /** A path as text; '' for none, and for what an unchecked argument may be instead. */
 function textOf(path) {
   if (typeof path === 'string') return path;
-  if (path instanceof URL) return fileURLToPath(path);
+  if (isUrl(path)) return fileURLToPath(path);
   if (!isUint8Array(path)) return '';
   return Buffer.from(path).toString();
 }
@@ -122,6 +132,7 @@ module.exports = {
   codedError,
   invalidType,
   invalidValue,
+  isUrl,
   outOfRange,
   serverError,
   show,

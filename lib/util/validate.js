@@ -4,7 +4,8 @@
 const { Buffer } = require('buffer');
 const { isUint8Array } = require('util').types;
 const { fileURLToPath } = require('url');
-const { codedError, invalidType, invalidValue, outOfRange } = require('./errors');
+const { nextTick } = require('./host');
+const { codedError, invalidType, invalidValue, isUrl, outOfRange } = require('./errors');
 
 /** The largest int of C, and the longest time of a timer, in milliseconds. */
 const MAX_INT = 2 ** 31 - 1;
@@ -20,7 +21,7 @@ function pathBytes(path, name = 'path') {
   let bytes;
   if (typeof path === 'string') bytes = Buffer.from(path);
   else if (isUint8Array(path)) bytes = path;
-  else if (path instanceof URL) bytes = Buffer.from(fileURLToPath(path));
+  else if (isUrl(path)) bytes = Buffer.from(fileURLToPath(path));
   else throw invalidType(name, 'of type string or an instance of Buffer or URL', path);
   if (bytes.length === 0) throw invalidValue(name, path, 'must not be empty');
   if (bytes[0] !== 0 && bytes.includes(0)) {
@@ -156,7 +157,8 @@ function optionalBoolean(value, name, otherwise) {
 
 /** An AbortSignal or nothing. */
 function optionalSignal(signal, name = 'options.signal') {
-  if (signal !== undefined && (typeof signal !== 'object' || !('aborted' in Object(signal)))) {
+  if (signal === undefined) return undefined;
+  if (typeof signal !== 'object' || typeof signal?.addEventListener !== 'function') {
     throw invalidType(name, 'an instance of AbortSignal', signal);
   }
   return signal;
@@ -169,7 +171,7 @@ function optionalSignal(signal, name = 'options.signal') {
  */
 function onAbort(signal, react) {
   if (signal.aborted) {
-    process.nextTick(react);
+    nextTick(react);
     return null;
   }
   signal.addEventListener('abort', react, { once: true });
@@ -180,7 +182,6 @@ module.exports = {
   MAX_INT,
   addressBytes,
   duration,
-  hasMemory,
   integer,
   isOptions,
   messageBytes,

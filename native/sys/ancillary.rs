@@ -1,14 +1,18 @@
-//! Owns: control messages, `cmsg(3)`: descriptors (SCM_RIGHTS) and credentials (SCM_CREDENTIALS).
+//! Owns: control messages, `cmsg(3)`: descriptors (SCM_RIGHTS), credentials (SCM_CREDENTIALS), the
+//! sender's pidfd (SCM_PIDFD), and what else the kernel adds unasked.
 //!
+//! Which messages come is not ours alone to decide: the options belong to the socket, and whoever
+//! shares it can set them. So every type that carries descriptors is decoded, asked for or not.
 //! Received descriptors are [`OwnedFd`]s from the first moment: whoever does not take them closes
 //! them by dropping.
 #![allow(unsafe_code)]
 
+use std::marker::PhantomData;
 use std::mem::size_of;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::slice;
 
-use crate::sys::errno::{Errno, Result};
+use crate::sys::errno::{Errno, Result, syscall};
 
 /// The kernel's SCM_MAX_FD: one message carries no more.
 pub const MAX_FDS: usize = 253;
@@ -22,13 +26,37 @@ const fn align(len: usize) -> usize {
     (len + ALIGN - 1) & !(ALIGN - 1)
 }
 
-/// Room for whatever one message can bring: the most descriptors, credentials and a timestamp.
+/// `SCM_SECURITY` and `SCM_PIDFD`, which the libc crate lacks.
+#[cfg(target_os = "linux")]
+const SCM_SECURITY: libc::c_int = 3;
+#[cfg(target_os = "linux")]
+const SCM_PIDFD: libc::c_int = 4;
+/// `SO_TIMESTAMP_NEW`, `SO_TIMESTAMPNS_NEW`, `SO_TIMESTAMPING_NEW`: 64-bit times.
+#[cfg(target_os = "linux")]
+const NEW_TIMESTAMPS: [libc::c_int; 3] = [63, 64, 65];
+
+/// What the kernel says of a sender it knows nothing of, since the message was sent before
+/// SO_PASSCRED was set: this user and group, and no process.
+#[cfg(target_os = "linux")]
+const OVERFLOW_ID: u32 = 65534;
+
+/// The longest security label (SCM_SECURITY) for which there is room beside all the rest.
+const MAX_LABEL: usize = 1024;
+
+/// Room for whatever one message can bring: the most descriptors, credentials, a pidfd, a label and
+/// the times. What does not fit is dropped by the kernel in favour of what comes first, and
+/// descriptors come late.
 pub const RECEIVE_CAPACITY: usize = HEADER
     + align(MAX_FDS * size_of::<RawFd>())
     + HEADER
     + align(size_of::<Credentials>())
     + HEADER
-    + align(size_of::<libc::timeval>());
+    + align(size_of::<RawFd>())
+    + HEADER
+    + align(MAX_LABEL)
+    // SCM_TIMESTAMP or SCM_TIMESTAMPNS, and the three times of SCM_TIMESTAMPING.
+    + 2 * HEADER
+    + 4 * align(2 * size_of::<i64>());
 /// The same in the words of a buffer that is aligned for control messages.
 pub const RECEIVE_WORDS: usize = RECEIVE_CAPACITY.div_ceil(size_of::<usize>());
 
@@ -49,39 +77,44 @@ pub struct Credentials {
 pub struct Received {
     /// Descriptors, in the order they were sent.
     pub fds: Vec<OwnedFd>,
-    /// The sender, if SO_PASSCRED is on.
+    /// The sender, if SO_PASSCRED is on and was so when the message was sent.
     pub credentials: Option<Credentials>,
-    /// The time of arrival came along, SO_TIMESTAMP.
+    /// The sender's process, if SO_PASSPIDFD is on and the process had not ended yet.
+    pub pidfd: Option<OwnedFd>,
+    /// The time of arrival came along, SO_TIMESTAMP or one of its kin.
     pub has_timestamp: bool,
 }
 
 impl Received {
     /// Decodes a control buffer that `recvmsg(2)` filled, taking over every descriptor in it.
     ///
+    /// A type that this crate does not know is skipped. On Linux none of them carries descriptors.
+    ///
     /// # Safety
-    /// `control` is what the kernel wrote for one message, and is decoded once: the descriptor
-    /// numbers in it become owned.
-    pub unsafe fn decode(control: &[u8]) -> Received {
+    /// `control` is what the kernel wrote for one message, with or without the padding between
+    /// messages, and is decoded once: the descriptor numbers in it become owned.
+    pub unsafe fn decode(control: *const [u8]) -> Received {
         let mut received = Received::default();
-        for (kind, data) in Messages(control) {
+        // SAFETY: as this function demands.
+        for (kind, data) in unsafe { Messages::new(control) } {
             match kind {
                 (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
-                    let fds = data.chunks_exact(size_of::<RawFd>()).map(|raw| {
-                        let raw = RawFd::from_ne_bytes([raw[0], raw[1], raw[2], raw[3]]);
-                        // SAFETY: the kernel installed this descriptor for us; nobody owns it yet.
-                        let fd = unsafe { OwnedFd::from_raw_fd(raw) };
-                        // Elsewhere the kernel does so, MSG_CMSG_CLOEXEC. It cannot fail.
-                        #[cfg(not(target_os = "linux"))]
-                        let _ = socket2::SockRef::from(&fd).set_cloexec(true);
-                        fd
-                    });
-                    received.fds.extend(fds);
+                    let fds = data.chunks_exact(size_of::<RawFd>());
+                    // SAFETY: the kernel installed these descriptors for us; nobody owns them yet.
+                    received.fds.extend(fds.filter_map(|raw| unsafe { descriptor(raw) }));
                 }
                 #[cfg(target_os = "linux")]
                 (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) => {
                     received.credentials = credentials(data);
                 }
-                (libc::SOL_SOCKET, libc::SCM_TIMESTAMP) => received.has_timestamp = true,
+                #[cfg(target_os = "linux")]
+                (libc::SOL_SOCKET, SCM_PIDFD) => {
+                    // SAFETY: as above.
+                    received.pidfd = unsafe { descriptor(data) };
+                }
+                (libc::SOL_SOCKET, kind) if is_timestamp(kind) => received.has_timestamp = true,
+                #[cfg(target_os = "linux")]
+                (libc::SOL_SOCKET, SCM_SECURITY) => {}
                 _ => {}
             }
         }
@@ -89,27 +122,81 @@ impl Received {
     }
 }
 
+/// The descriptor that the first bytes of `data` name. None where the kernel put an error there, as
+/// it does of the pidfd of a sender that has ended.
+///
+/// # Safety
+/// The number is of a descriptor that is ours to own, or negative.
+unsafe fn descriptor(data: &[u8]) -> Option<OwnedFd> {
+    let raw = RawFd::from_ne_bytes(*data.first_chunk()?);
+    // SAFETY: as this function demands.
+    let fd = (raw >= 0).then(|| unsafe { OwnedFd::from_raw_fd(raw) })?;
+    // Elsewhere the kernel does so, MSG_CMSG_CLOEXEC. It cannot fail.
+    #[cfg(not(target_os = "linux"))]
+    let _ = socket2::SockRef::from(&fd).set_cloexec(true);
+    Some(fd)
+}
+
+/// None where the kernel knows nothing of the sender.
 #[cfg(target_os = "linux")]
 fn credentials(data: &[u8]) -> Option<Credentials> {
-    let word = |at: usize| Some(u32::from_ne_bytes(data.get(at..at + 4)?.try_into().ok()?));
-    Some(Credentials { pid: word(0)? as i32, uid: word(4)?, gid: word(8)? })
+    let word = |at: usize| Some(u32::from_ne_bytes(*data.get(at..)?.first_chunk()?));
+    let found = Credentials { pid: word(0)? as i32, uid: word(4)?, gid: word(8)? };
+    let unknown = Credentials { pid: 0, uid: OVERFLOW_ID, gid: OVERFLOW_ID };
+    (found != unknown).then_some(found)
+}
+
+/// Whoever shares the socket may have asked for another kind of time than we did.
+fn is_timestamp(kind: libc::c_int) -> bool {
+    #[cfg(target_os = "linux")]
+    let others = [libc::SCM_TIMESTAMPNS, libc::SCM_TIMESTAMPING].into_iter().chain(NEW_TIMESTAMPS);
+    #[cfg(not(target_os = "linux"))]
+    let others = [];
+    kind == libc::SCM_TIMESTAMP || others.into_iter().any(|other| kind == other)
 }
 
 /// Walks control messages without trusting their lengths: `((level, type), data)`.
-struct Messages<'a>(&'a [u8]);
+///
+/// By pointers: what the kernel leaves out between messages, to align them, was perhaps never
+/// written, so no slice may cover it.
+struct Messages<'a> {
+    at: *const u8,
+    left: usize,
+    control: PhantomData<&'a [u8]>,
+}
+
+impl Messages<'_> {
+    /// # Safety
+    /// `control` is readable while this lives, and written but for the padding after messages.
+    unsafe fn new<'a>(control: *const [u8]) -> Messages<'a> {
+        Messages { at: control.cast(), left: control.len(), control: PhantomData }
+    }
+
+    fn skip(&mut self, len: usize) {
+        let len = len.min(self.left);
+        self.at = self.at.wrapping_add(len);
+        self.left -= len;
+    }
+}
 
 impl<'a> Iterator for Messages<'a> {
     type Item = ((i32, i32), &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (header, rest) = self.0.split_at_checked(HEADER)?;
-        // SAFETY: HEADER bytes are enough for a cmsghdr, which is plain integers.
-        let header = unsafe { header.as_ptr().cast::<libc::cmsghdr>().read_unaligned() };
+        if self.left < HEADER {
+            return None;
+        }
+        // SAFETY: so many bytes are left, and a cmsghdr is plain integers.
+        let header = unsafe { self.at.cast::<libc::cmsghdr>().read_unaligned() };
         // Not a usize on every system.
         #[allow(clippy::unnecessary_cast)]
         let len = (header.cmsg_len as usize).checked_sub(HEADER)?;
-        let data = rest.get(..len)?;
-        self.0 = rest.get(align(len)..).unwrap_or(&[]);
+        if len > self.left - HEADER {
+            return None;
+        }
+        // SAFETY: within the buffer, and a message's data is written.
+        let data = unsafe { slice::from_raw_parts(self.at.add(HEADER), len) };
+        self.skip(HEADER + align(len));
         Some(((header.cmsg_level, header.cmsg_type), data))
     }
 }
@@ -188,247 +275,19 @@ impl Rights {
 
 /// Duplicates of descriptors that have to wait: the caller may close his own at once.
 ///
-/// EBADF for one that is not open, EMFILE where there is no room; nothing is kept then.
+/// EBADF if one is not open, EMFILE where there is no room; nothing is kept then. Every number is
+/// checked before the first duplicate is made, which could otherwise get the number of one that is
+/// closed, and be sent in its place.
 pub fn duplicate(fds: &[RawFd]) -> Result<Vec<OwnedFd>> {
+    for fd in fds {
+        // SAFETY: F_GETFD on any number is harmless.
+        unsafe { syscall!(fcntl(*fd, libc::F_GETFD)) }?;
+    }
     fds.iter()
-        .map(|fd| {
-            if *fd < 0 {
-                return Err(Errno::BADF);
-            }
-            // SAFETY: not -1; try_clone only hands the number to fcntl, which checks it.
-            Ok(unsafe { BorrowedFd::borrow_raw(*fd) }.try_clone_to_owned()?)
-        })
+        // SAFETY: not -1, which the check refused; the kernel checks the number once more.
+        .map(|fd| Ok(unsafe { BorrowedFd::borrow_raw(*fd) }.try_clone_to_owned()?))
         .collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::random::Random;
-    use std::os::fd::{AsRawFd, IntoRawFd};
-
-    fn bytes(rights: &Rights) -> Vec<u8> {
-        // SAFETY: pointer and length describe the vector inside.
-        unsafe { slice::from_raw_parts(rights.as_ptr(), rights.len()) }.to_vec()
-    }
-
-    fn open() -> RawFd {
-        std::fs::File::open("/dev/null").unwrap().into_raw_fd()
-    }
-
-    /// With a number that tests which run beside this one are not given once it is free.
-    fn open_high() -> RawFd {
-        let low = open();
-        // Miri runs tests one after the other, and gives the lowest number whatever is asked for.
-        if cfg!(miri) {
-            return low;
-        }
-        // SAFETY: both calls are harmless on a descriptor of ours.
-        let high = unsafe {
-            let high = libc::fcntl(low, libc::F_DUPFD_CLOEXEC, 600);
-            libc::close(low);
-            high
-        };
-        assert!(high >= 600);
-        high
-    }
-
-    fn is_open(fd: RawFd) -> bool {
-        // SAFETY: F_GETFD on any number is harmless.
-        unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
-    }
-
-    #[test]
-    fn messages_are_laid_out_as_the_c_library_says() {
-        for len in 0..40 {
-            // SAFETY: arithmetic.
-            let (data, whole) = unsafe { (libc::CMSG_LEN(0), libc::CMSG_SPACE(len)) };
-            assert_eq!((HEADER, HEADER + align(len as usize)), (data as usize, whole as usize));
-        }
-        assert_eq!(ALIGN % align_of::<libc::cmsghdr>(), 0);
-        // SAFETY: arithmetic.
-        let whole = unsafe { libc::CMSG_SPACE(3 * size_of::<RawFd>() as u32) };
-        assert_eq!(Rights::new(&[0; 3]).unwrap().len(), whole as usize);
-    }
-
-    #[test]
-    fn what_is_encoded_is_decoded_and_owned() {
-        let sent: Vec<RawFd> = (0..MAX_FDS).map(|_| open_high()).collect();
-        let encoded = bytes(&Rights::new(&sent).unwrap());
-        assert!(encoded.len() <= RECEIVE_CAPACITY);
-        // SAFETY: the descriptors are ours and nobody else closes them.
-        let received = unsafe { Received::decode(&encoded) };
-        assert_eq!(received.fds.iter().map(|fd| fd.as_raw_fd()).collect::<Vec<_>>(), sent);
-        let (first, last) = (sent[0], sent[MAX_FDS - 1]);
-        assert!(is_open(first) && is_open(last));
-        drop(received);
-        assert!(!is_open(first) && !is_open(last));
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn credentials_go_beside_descriptors() {
-        let fd = open();
-        let sender = Credentials { pid: 7, uid: 8, gid: u32::MAX };
-        for (fds, claimed) in [(vec![], Some(sender)), (vec![fd], Some(sender)), (vec![], None)] {
-            let encoded = bytes(&Rights::with_credentials(&fds, claimed).unwrap());
-            // SAFETY: the descriptor is ours, and is decoded once.
-            let received = unsafe { Received::decode(&encoded) };
-            assert_eq!((received.fds.len(), received.credentials), (fds.len(), claimed));
-        }
-        assert!(!is_open(fd));
-    }
-
-    #[test]
-    fn more_than_the_kernel_takes_is_refused() {
-        assert_eq!(Rights::new(&[0; MAX_FDS + 1]).err(), Some(Errno::INVAL));
-    }
-
-    #[test]
-    fn broken_lengths_end_the_walk() {
-        let fd = open();
-        let whole = bytes(&Rights::new(&[fd]).unwrap());
-        for cut in 0..HEADER + size_of::<RawFd>() {
-            // SAFETY: too short to hold the descriptor, so none is taken over.
-            assert!(unsafe { Received::decode(&whole[..cut]) }.fds.is_empty());
-        }
-        for lie in [0usize, 1, HEADER - 1, whole.len() + 1, usize::MAX] {
-            let mut lying = whole.clone();
-            lying[..size_of::<usize>()].copy_from_slice(&lie.to_ne_bytes());
-            // SAFETY: the length is wrong, so nothing is taken over.
-            assert!(unsafe { Received::decode(&lying) }.fds.is_empty());
-        }
-        assert!(is_open(fd));
-    }
-
-    #[test]
-    fn duplicates_are_all_or_nothing() {
-        let fd = open();
-        assert_eq!(duplicate(&[fd, -1]).err(), Some(Errno::BADF));
-        assert_eq!(duplicate(&[fd, 1 << 29]).err(), Some(Errno::BADF));
-        let copy = duplicate(&[fd]).unwrap();
-        assert_ne!(copy[0].as_raw_fd(), fd);
-    }
-
-    /// Lets go of descriptors that were made up.
-    fn numbers(fds: Vec<OwnedFd>) -> Vec<RawFd> {
-        fds.into_iter().map(IntoRawFd::into_raw_fd).collect()
-    }
-
-    /// One control message as the kernel would write it; the last one's padding may be missing.
-    fn push_message(buffer: &mut Vec<u8>, kind: (i32, i32), data: &[u8]) {
-        // SAFETY: plain integers, for which zero is valid.
-        let mut header: libc::cmsghdr = unsafe { std::mem::zeroed() };
-        (header.cmsg_level, header.cmsg_type) = kind;
-        header.cmsg_len = (HEADER + data.len()) as _;
-        buffer.resize(align(buffer.len()), 0);
-        let start = (&raw const header).cast::<u8>();
-        // SAFETY: so many bytes has a header.
-        buffer.extend(unsafe { slice::from_raw_parts(start, size_of::<libc::cmsghdr>()) });
-        buffer.resize(align(buffer.len()), 0);
-        buffer.extend(data);
-    }
-
-    #[cfg(target_os = "linux")]
-    const CREDENTIALS: libc::c_int = libc::SCM_CREDENTIALS;
-    #[cfg(not(target_os = "linux"))]
-    const CREDENTIALS: libc::c_int = libc::SCM_CREDS;
-
-    /// Up to `most` numbers that no descriptor has.
-    fn made_up(random: &mut Random, most: usize) -> Vec<RawFd> {
-        (0..random.below(most + 1)).map(|_| random.below(1 << 20) as RawFd).collect()
-    }
-
-    /// What the C library's macros find in a control buffer: `((level, type), data)`.
-    fn read_by_macros(rights: &Rights) -> Vec<((i32, i32), Vec<u8>)> {
-        let mut found = Vec::new();
-        // SAFETY: plain integers and pointers, for which zero is valid.
-        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-        message.msg_control = rights.as_ptr().cast_mut().cast();
-        message.msg_controllen = rights.len() as _;
-        // SAFETY: pointer and length are of one buffer; a header and data that start within it are
-        // what this test is about: Miri and AddressSanitizer see every byte that is read.
-        unsafe {
-            let mut at = libc::CMSG_FIRSTHDR(&message);
-            while !at.is_null() {
-                let data = libc::CMSG_DATA(at);
-                let len = (*at).cmsg_len as usize - data.byte_offset_from_unsigned(at);
-                let kind = ((*at).cmsg_level, (*at).cmsg_type);
-                found.push((kind, slice::from_raw_parts(data, len).to_vec()));
-                at = libc::CMSG_NXTHDR(&message, at);
-            }
-        }
-        found
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn any_descriptors_and_credentials_are_encoded_as_the_macros_do() {
-        crate::testing::random::rounds(|random| {
-            let most = random.choose(&[3, 20, MAX_FDS]);
-            let fds = made_up(random, most);
-            let number = |random: &mut Random| random.below(1 << 32) as u32;
-            let sender = Credentials {
-                pid: number(random) as i32,
-                uid: number(random),
-                gid: number(random),
-            };
-            let claimed = random.choose(&[None, Some(sender)]);
-            let rights = Rights::with_credentials(&fds, claimed).unwrap();
-            let mut expected = Vec::new();
-            if !fds.is_empty() {
-                let data = fds.iter().flat_map(|fd| fd.to_ne_bytes()).collect();
-                expected.push(((libc::SOL_SOCKET, libc::SCM_RIGHTS), data));
-            }
-            if let Some(Credentials { pid, uid, gid }) = claimed {
-                let data = [pid as u32, uid, gid].map(u32::to_ne_bytes).concat();
-                expected.push(((libc::SOL_SOCKET, libc::SCM_CREDENTIALS), data));
-            }
-            assert_eq!(read_by_macros(&rights), expected);
-            // SAFETY: the numbers are made up, and given up again below without being closed.
-            let received = unsafe { Received::decode(&bytes(&rights)) };
-            assert_eq!((numbers(received.fds), received.credentials), (fds, claimed));
-        });
-    }
-
-    #[test]
-    fn any_sequence_of_messages_is_decoded_and_any_damage_survived() {
-        crate::testing::random::rounds(|random| {
-            let (mut control, mut sent) = (Vec::new(), Vec::new());
-            for _ in 0..random.below(5) {
-                if random.below(2) == 0 {
-                    let fds = made_up(random, 20);
-                    let bytes: Vec<u8> = fds.iter().flat_map(|fd| fd.to_ne_bytes()).collect();
-                    push_message(&mut control, (libc::SOL_SOCKET, libc::SCM_RIGHTS), &bytes);
-                    sent.extend(fds);
-                } else {
-                    let kinds = [libc::SCM_TIMESTAMP, CREDENTIALS, 77];
-                    let kind = (libc::SOL_SOCKET, random.choose(&kinds));
-                    // Nothing that damage could turn into -1, which no OwnedFd may be.
-                    let data: Vec<u8> = (0..random.below(40)).map(|byte| byte as u8).collect();
-                    push_message(&mut control, kind, &data);
-                }
-            }
-            // SAFETY: the numbers are made up, and given up again below without being closed.
-            let received = unsafe { Received::decode(&control) };
-            assert_eq!(numbers(received.fds), sent);
-
-            // A part of it holds the first of them and no other.
-            let part = &control[..random.below(control.len() + 1)];
-            // SAFETY: as above.
-            let received = unsafe { Received::decode(part) };
-            assert!(sent.starts_with(&numbers(received.fds)));
-
-            for _ in 0..random.below(6) {
-                if !control.is_empty() {
-                    let at = random.below(control.len());
-                    control[at] = random.below(0xff) as u8;
-                }
-            }
-            // SAFETY: as above.
-            let received = unsafe { Received::decode(&control) };
-            assert!(received.fds.len() * size_of::<RawFd>() <= control.len());
-            numbers(received.fds);
-        });
-    }
-}
+mod tests;

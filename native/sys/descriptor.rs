@@ -1,18 +1,14 @@
-//! Owns: descriptors of any kind: what one is, and making those that are no endpoint of ours
-//! (anonymous files, close-on-exec of inherited ones).
+//! Owns: descriptors of any kind: what one is, its flags, duplicates, pipes.
 //!
-//! See fstat(2), socket(7), memfd_create(2).
+//! See fstat(2), socket(7), fcntl(2), dup(2), pipe(2).
 #![allow(unsafe_code)]
 
-use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use socket2::{Domain, Protocol, SockRef, Type};
 
-#[cfg(target_os = "linux")]
-use crate::sys::errno::in_call;
-use crate::sys::errno::{Errno, Failure, Result, syscall};
+use crate::sys::errno::{Errno, Result, syscall};
 use crate::sys::socket;
 
 /// What a descriptor is.
@@ -38,11 +34,7 @@ pub fn borrow<'a>(fd: RawFd) -> Result<BorrowedFd<'a>> {
 
 /// What `fd` is; EBADF where it is not open.
 pub fn describe(fd: BorrowedFd<'_>) -> Result<Description> {
-    let mut stat = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: room for one stat.
-    unsafe { syscall!(fstat(fd.as_raw_fd(), stat.as_mut_ptr())) }?;
-    // SAFETY: fstat succeeded, so it is filled.
-    let mode = unsafe { stat.assume_init() }.st_mode;
+    let mode = stat(fd)?.st_mode;
     // SAFETY: a plain call on an open descriptor.
     let flags = unsafe { syscall!(fcntl(fd.as_raw_fd(), libc::F_GETFL)) }?;
     let kind = match mode & libc::S_IFMT {
@@ -63,6 +55,15 @@ pub fn describe(fd: BorrowedFd<'_>) -> Result<Description> {
         access: flags & libc::O_ACCMODE,
         is_ipv6: matches!(kind, "tcp" | "udp") && domain(fd) == Some(Domain::IPV6),
     })
+}
+
+/// `fstat(2)`
+pub fn stat(fd: BorrowedFd<'_>) -> Result<libc::stat> {
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: room for one stat.
+    unsafe { syscall!(fstat(fd.as_raw_fd(), stat.as_mut_ptr())) }?;
+    // SAFETY: fstat succeeded, so it is filled.
+    Ok(unsafe { stat.assume_init() })
 }
 
 fn is_terminal(fd: BorrowedFd<'_>) -> bool {
@@ -122,61 +123,124 @@ pub fn set_cloexec(fd: BorrowedFd<'_>) -> Result<()> {
     unsafe { syscall!(fcntl(fd.as_raw_fd(), libc::F_SETFD, flags | libc::FD_CLOEXEC)) }.map(drop)
 }
 
-/// An anonymous file that holds `bytes`, its offset 0; with `seal`, nobody can change it any more.
-/// ENOSYS elsewhere than on Linux. The kernel checks the bytes' memory: EFAULT.
-pub fn memfd(name: &CStr, bytes: *const [u8], seal: bool) -> std::result::Result<OwnedFd, Failure> {
-    #[cfg(target_os = "linux")]
-    {
-        let fd = anonymous_file(name, seal).map_err(in_call("memfd_create"))?;
-        write_all(&fd, bytes).map_err(in_call("pwrite"))?;
-        if seal {
-            let seals =
-                libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE | libc::F_SEAL_SEAL;
-            // SAFETY: a plain call on a descriptor of ours.
-            unsafe { syscall!(fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, seals)) }
-                .map_err(in_call("fcntl"))?;
-        }
-        Ok(fd)
+/// A descriptor that somebody passed to us and nobody has taken yet. Dropping it closes it without
+/// waiting.
+///
+/// close(2) of the last copy of a TCP socket with SO_LINGER waits for its peer, as long as the sender
+/// of the descriptor likes, and the event loop with it.
+#[derive(Debug)]
+pub struct PassedFd(Option<OwnedFd>);
+
+impl From<OwnedFd> for PassedFd {
+    fn from(fd: OwnedFd) -> PassedFd {
+        PassedFd(Some(fd))
     }
+}
+
+impl PassedFd {
+    /// The descriptor, for whoever takes it.
+    #[allow(dead_code)]
+    pub fn take(mut self) -> Option<OwnedFd> {
+        self.0.take()
+    }
+}
+
+impl Drop for PassedFd {
+    fn drop(&mut self) {
+        if let Some(fd) = &self.0 {
+            forget_linger(fd.as_fd());
+        }
+    }
+}
+
+/// Closes descriptors that were passed to us; see [`PassedFd`].
+pub fn close_passed(fds: impl IntoIterator<Item = OwnedFd>) {
+    fds.into_iter().for_each(|fd| drop(PassedFd::from(fd)));
+}
+
+/// Sees to it that closing does not wait. What is no socket says ENOTSOCK. A time of 0 is left: it
+/// does not wait, but resets the connection.
+fn forget_linger(fd: BorrowedFd<'_>) {
+    let none = libc::linger { l_onoff: 0, l_linger: 0 };
+    // SAFETY: plain integers.
+    let found = unsafe { socket::option(fd, libc::SOL_SOCKET, libc::SO_LINGER, none) };
+    if found.is_ok_and(|found| found.l_onoff != 0 && found.l_linger > 0) {
+        let _ = SockRef::from(&fd).set_linger(None);
+    }
+}
+
+/// A descriptor of the same open file, close-on-exec, `dup(2)`. EBADF, EMFILE.
+pub fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
+    Ok(fd.try_clone_to_owned()?)
+}
+
+/// Lets the number `over`, which is open, mean the file of `fd` from now on, close-on-exec: in one
+/// step, so that no other file can get the number in between, `dup3(2)`.
+pub fn replace(fd: BorrowedFd<'_>, over: BorrowedFd<'_>) -> Result<()> {
+    let (from, to) = (fd.as_raw_fd(), over.as_raw_fd());
+    // SAFETY: a plain call.
+    unsafe { syscall!(fcntl(to, libc::F_GETFD)) }?;
+    #[cfg(target_os = "linux")]
+    // SAFETY: the caller gives up what `over` means now.
+    return unsafe { syscall!(dup3(from, to, libc::O_CLOEXEC)) }.map(drop);
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = (name, bytes, seal);
-        Err(Failure { call: "memfd_create", errno: Errno::NOSYS })
+        // SAFETY: as above.
+        unsafe { syscall!(dup2(from, to)) }?;
+        set_cloexec(over)
     }
 }
 
-#[cfg(target_os = "linux")]
-fn anonymous_file(name: &CStr, seal: bool) -> Result<OwnedFd> {
-    let flags = libc::MFD_CLOEXEC | if seal { libc::MFD_ALLOW_SEALING } else { 0 };
-    // SAFETY: a NUL-terminated name.
-    let create = |flags| unsafe { syscall!(memfd_create(name.as_ptr(), flags)) };
-    // vm.memfd_noexec=2 demands this flag. It is not the first choice: it adds a seal, and receivers
-    // exist that compare seals for equality.
-    let raw = match create(flags) {
-        Err(Errno::ACCES) => create(flags | libc::MFD_NOEXEC_SEAL),
-        made => made,
-    }?;
-    // SAFETY: a new descriptor that is ours.
-    Ok(unsafe { std::os::fd::FromRawFd::from_raw_fd(raw) })
+/// Both ends of a pipe, to read from and to write to, close-on-exec, `pipe(2)`.
+pub fn pipe(nonblocking: bool) -> Result<[OwnedFd; 2]> {
+    let mut fds = [-1; 2];
+    #[cfg(target_os = "linux")]
+    {
+        let flags = libc::O_CLOEXEC | if nonblocking { libc::O_NONBLOCK } else { 0 };
+        // SAFETY: room for two descriptors.
+        unsafe { syscall!(pipe2(fds.as_mut_ptr(), flags)) }?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    // SAFETY: room for two descriptors.
+    unsafe { syscall!(pipe(fds.as_mut_ptr())) }?;
+    // SAFETY: new descriptors that are ours.
+    let ends = fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+    #[cfg(not(target_os = "linux"))]
+    for end in &ends {
+        set_cloexec(end.as_fd())?;
+        if nonblocking {
+            control(end.as_fd(), libc::F_SETFL, libc::O_NONBLOCK)?;
+        }
+    }
+    Ok(ends)
 }
 
-/// Writes from the file's start on; its offset stays where it is. Short writes are continued.
-#[cfg(target_os = "linux")]
-fn write_all(fd: &OwnedFd, bytes: *const [u8]) -> Result<()> {
-    let mut done = 0;
-    while done < bytes.len() {
-        let start = bytes.cast::<u8>().wrapping_add(done).cast();
-        let (len, offset) = (bytes.len() - done, done as libc::off_t);
-        // SAFETY: the kernel only reads, and refuses memory that is not there.
-        done += unsafe { syscall!(pwrite(fd.as_raw_fd(), start, len, offset)) }? as usize;
+/// `fcntl(2)`, commands that take an int or nothing; EINVAL for the others, whose argument is a
+/// pointer.
+pub fn control(fd: BorrowedFd<'_>, command: i32, argument: i32) -> Result<i32> {
+    const KNOWN: &[i32] = &[
+        libc::F_GETFD,
+        libc::F_SETFD,
+        libc::F_GETFL,
+        libc::F_SETFL,
+        libc::F_DUPFD_CLOEXEC,
+        #[cfg(target_os = "linux")]
+        libc::F_ADD_SEALS,
+        #[cfg(target_os = "linux")]
+        libc::F_GET_SEALS,
+    ];
+    if !KNOWN.contains(&command) {
+        return Err(Errno::INVAL);
     }
-    Ok(())
+    // SAFETY: none of these commands takes a pointer.
+    unsafe { syscall!(fcntl(fd.as_raw_fd(), command, argument)) }
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use std::io::Read;
-    use std::os::fd::AsFd;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -188,7 +252,7 @@ mod tests {
     fn tells_what_descriptors_are() {
         let (left, right) = socket::pair(Type::SEQPACKET).unwrap();
         assert_eq!((kind_of(&left), kind_of(&right)), ("unix-seqpacket", "unix-seqpacket"));
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         assert!(describe(listener.as_fd()).unwrap().listening);
         assert_eq!(kind_of(&listener), "tcp");
         assert_eq!(kind_of(std::net::UdpSocket::bind("[::1]:0").unwrap()), "udp");
@@ -198,14 +262,59 @@ mod tests {
     }
 
     #[test]
-    fn a_file_in_memory_is_read_from_its_start_and_sealed() {
-        let bytes = vec![7; 3 << 20];
-        let mut file =
-            std::fs::File::from(memfd(c"test", &raw const bytes[..], true).ok().unwrap());
-        let mut read = Vec::new();
-        file.read_to_end(&mut read).unwrap();
-        assert_eq!(read, bytes);
-        assert!(std::io::Write::write(&mut file, b"x").is_err());
-        assert!(file.set_len(0).is_err());
+    fn a_replaced_number_means_the_other_file_and_is_close_on_exec() {
+        let [read, write] = pipe(false).unwrap();
+        let over = std::fs::File::open("/").unwrap();
+        replace(write.as_fd(), over.as_fd()).unwrap();
+        drop(write);
+        assert_eq!(kind_of(&over), "pipe");
+        assert_eq!(control(over.as_fd(), libc::F_GETFD, 0), Ok(libc::FD_CLOEXEC));
+        (&over).write_all(b"through it").unwrap();
+        drop(over);
+        let mut text = String::new();
+        std::fs::File::from(read).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "through it");
+    }
+
+    #[test]
+    fn a_number_that_is_not_open_is_not_replaced() {
+        let file = std::fs::File::open("/").unwrap();
+        let closed = borrow(1 << 29).unwrap();
+        assert_eq!(replace(file.as_fd(), closed), Err(Errno::BADF));
+        assert_eq!(replace(closed, file.as_fd()), Err(Errno::BADF));
+        assert_eq!(kind_of(&file), "directory");
+    }
+
+    #[test]
+    fn commands_with_a_pointer_are_refused() {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        for command in [libc::F_GETLK, libc::F_SETLK, libc::F_OFD_GETLK, libc::F_GETOWN, -1] {
+            assert_eq!(control(file.as_fd(), command, 0), Err(Errno::INVAL));
+        }
+        let copy = control(file.as_fd(), libc::F_DUPFD_CLOEXEC, 700).unwrap();
+        assert!(copy >= 700);
+        // SAFETY: new, and ours.
+        drop(unsafe { OwnedFd::from_raw_fd(copy) });
+    }
+
+    #[test]
+    fn a_socket_that_lingers_is_closed_without_waiting() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let limit = Duration::from_secs(20);
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let _unread = listener.accept().unwrap();
+        SockRef::from(&client).set_linger(Some(limit)).unwrap();
+        client.set_nonblocking(true).unwrap();
+        // More than the other end has room for.
+        while (&client).write(&[0; 1 << 16]).is_ok() {}
+        let started = Instant::now();
+        close_passed([OwnedFd::from(client)]);
+        assert!(started.elapsed() < limit / 2);
+        // What is no socket is closed all the same, and what was taken is not.
+        let (reader, writer) = std::io::pipe().unwrap();
+        close_passed([OwnedFd::from(writer)]);
+        assert_eq!((&reader).read(&mut [0]).unwrap(), 0);
+        let taken = PassedFd::from(OwnedFd::from(reader)).take().unwrap();
+        assert_eq!(kind_of(&taken), "pipe");
     }
 }

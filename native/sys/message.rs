@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
 
 use crate::sys::ancillary::{RECEIVE_CAPACITY, RECEIVE_WORDS, Received, Rights};
+use crate::sys::descriptor::close_passed;
 use crate::sys::errno::{Result, syscall};
 use crate::sys::receive_memory::{KEEP, MAX_MESSAGE, Region};
 use crate::sys::unix_addr::UnixAddr;
@@ -42,9 +43,9 @@ struct Header {
 /// Where messages arrive: shared by all sockets of an environment, lent to one batch at a time.
 pub struct Receiver {
     region: Region,
+    /// What they point at is set for each call: a pointer into a Box ends when the Box is moved.
     headers: Box<[Header]>,
-    /// Only pointed at by `headers`.
-    _vectors: Box<[libc::iovec]>,
+    vectors: Box<[libc::iovec]>,
     names: Box<[UnixAddr]>,
     /// `RECEIVE_CAPACITY` bytes a slot, made when the first socket asks for control messages.
     control: Vec<usize>,
@@ -73,22 +74,14 @@ impl Receiver {
     /// Maps the region. ENOMEM where not even one slot fits in the address space.
     pub fn new() -> Result<Box<Receiver>> {
         let region = Region::new(RECEIVE_BATCH)?;
-        let mut vectors: Box<[libc::iovec]> = (0..region.slots())
+        let vectors = (0..region.slots())
             .map(|slot| libc::iovec { iov_base: region.slot(slot).cast(), iov_len: MAX_MESSAGE })
             .collect();
         let names = vec![UnixAddr::unnamed(); region.slots()].into_boxed_slice();
-        let headers = vectors
-            .iter_mut()
-            .map(|vector| {
-                // SAFETY: plain integers and pointers, for which zero is valid.
-                let mut header: Header = unsafe { zeroed() };
-                header.msg_hdr.msg_iov = vector;
-                header.msg_hdr.msg_iovlen = 1;
-                header
-            })
-            .collect();
+        // SAFETY: plain integers and pointers, for which zero is valid.
+        let headers = (0..region.slots()).map(|_| unsafe { zeroed() }).collect();
         let control = Vec::new();
-        Ok(Box::new(Receiver { region, headers, _vectors: vectors, names, control, received: 0 }))
+        Ok(Box::new(Receiver { region, headers, vectors, names, control, received: 0 }))
     }
 
     /// Receives up to `limit` messages, at least one: `recvmmsg(2)`.
@@ -108,6 +101,8 @@ impl Receiver {
             self.control = vec![0; RECEIVE_WORDS * self.headers.len()];
         }
         for (slot, header) in self.headers[..limit].iter_mut().enumerate() {
+            header.msg_hdr.msg_iov = &raw mut self.vectors[slot];
+            header.msg_hdr.msg_iovlen = 1;
             let name = self.names[slot].as_mut_ptr().cast();
             header.msg_hdr.msg_name = if names { name } else { ptr::null_mut() };
             header.msg_hdr.msg_namelen = if names { UnixAddr::capacity() } else { 0 };
@@ -152,14 +147,14 @@ impl Receiver {
         let header = &mut self.headers[index];
         let asked = !header.msg_hdr.msg_control.is_null();
         let beside = if asked {
-            let start = header.msg_hdr.msg_control.cast_const().cast::<u8>();
             // Not a usize on every system.
             #[allow(clippy::unnecessary_cast)]
             let len = (header.msg_hdr.msg_controllen as usize).min(RECEIVE_CAPACITY);
             // Not a second time.
             header.msg_hdr.msg_control = ptr::null_mut();
+            let start = self.control[index * RECEIVE_WORDS..].as_ptr().cast();
             // SAFETY: the kernel wrote `len` bytes of control messages there.
-            unsafe { Received::decode(std::slice::from_raw_parts(start, len)) }
+            unsafe { Received::decode(ptr::slice_from_raw_parts(start, len)) }
         } else {
             Received::default()
         };
@@ -197,7 +192,7 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         // Descriptors of messages that nobody looked at.
         for index in 0..self.received {
-            drop(self.message(index));
+            close_passed(self.message(index).beside.fds);
         }
     }
 }
@@ -319,7 +314,7 @@ unsafe fn header_for(message: &Outgoing<'_>, vector: &mut libc::iovec) -> libc::
 mod tests {
     use super::*;
     use crate::sys::errno::Errno;
-    use crate::sys::socket;
+    use crate::sys::{socket, stream};
     use socket2::Type;
     use std::os::fd::AsFd;
 
@@ -401,5 +396,46 @@ mod tests {
         };
         assert!(sent > 0 && end == Errno::AGAIN);
         assert_eq!(send_now(left.as_fd(), b"x"), Err(Errno::AGAIN));
+    }
+
+    /// Whether SIGPIPE waits for this thread, which has blocked it.
+    fn is_signalled() -> bool {
+        // SAFETY: a set of signals is plain data, which the calls fill.
+        unsafe {
+            let mut waiting = zeroed();
+            assert_eq!(libc::sigpending(&mut waiting), 0);
+            libc::sigismember(&waiting, libc::SIGPIPE) == 1
+        }
+    }
+
+    #[test]
+    fn sending_to_who_has_gone_raises_no_signal() {
+        // SAFETY: as above; the mask is this thread's.
+        unsafe {
+            let mut pipe = zeroed();
+            libc::sigemptyset(&mut pipe);
+            libc::sigaddset(&mut pipe, libc::SIGPIPE);
+            assert_eq!(libc::pthread_sigmask(libc::SIG_BLOCK, &pipe, ptr::null_mut()), 0);
+        }
+        let bytes = [7; 8];
+        let rights = Rights::new(&[1]).unwrap();
+        let with_rights = Outgoing { rights: Some(&rights), ..outgoing(&bytes) };
+        let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: 8 };
+        for kind in [Type::STREAM, Type::SEQPACKET] {
+            let (left, _) = socket::pair(kind).unwrap();
+            let fd = left.as_fd();
+            // SAFETY: live slices.
+            let sent = unsafe {
+                [
+                    send(fd, &outgoing(&bytes)).err(),
+                    send(fd, &with_rights).err(),
+                    send_many(fd, &[outgoing(&bytes)]).err(),
+                    stream::send(fd, bytes.as_ptr(), 8).err(),
+                    stream::send_parts(fd, &[part], Some(&rights)).err(),
+                ]
+            };
+            assert!(sent.iter().all(Option::is_some), "{sent:?}");
+            assert!(!is_signalled());
+        }
     }
 }

@@ -8,6 +8,7 @@
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use crate::sys::descriptor;
 use crate::sys::errno::{Result, syscall};
 
 /// `linux/sock_diag.h`, `linux/unix_diag.h`
@@ -24,8 +25,7 @@ const ATTRIBUTE: usize = 4;
 /// The lower half of the inode number of the file that the socket is bound to; None if there is no
 /// telling. It is the kernel's own number: see [`number_of`].
 pub fn bound_file(socket: BorrowedFd<'_>) -> Option<u32> {
-    let metadata = std::fs::File::from(socket.try_clone_to_owned().ok()?).metadata().ok()?;
-    let inode = std::os::unix::fs::MetadataExt::ino(&metadata) as u32;
+    let inode = descriptor::stat(socket).ok()?.st_ino as u32;
     let mut netlink = std::fs::File::from(open_netlink().ok()?);
     netlink.write_all(&request(inode)).ok()?;
     let mut room = [0; 1024];

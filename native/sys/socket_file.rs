@@ -6,33 +6,40 @@
 #![allow(unsafe_code)]
 
 use std::collections::hash_map::RandomState;
-use std::ffi::{CString, OsStr};
-use std::fs::Metadata;
+use std::ffi::{CStr, CString, OsStr};
 use std::hash::{BuildHasher, Hasher};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::rc::Rc;
 
 use socket2::Type;
 
+#[cfg(target_os = "linux")]
+use crate::sys::descriptor;
 use crate::sys::errno::{Errno, Result, check, syscall};
+use crate::sys::name::{Folders, Spot};
 use crate::sys::socket;
 #[cfg(target_os = "linux")]
 use crate::sys::socket_diag;
 use crate::sys::unix_addr::UnixAddr;
 
+mod access;
+
+pub use access::Access;
+use access::Narrowed;
+
 /// A socket file of ours. Dropping it removes the file, if it is still the one we made.
 pub struct SocketFile {
-    path: PathBuf,
+    spot: Spot,
     id: Identity,
+    stays: bool,
 }
 
 impl SocketFile {
-    /// Forgets the file, which stays.
+    /// Forgets the file, which stays: somebody else has the socket now.
     pub fn keep(mut self) {
-        drop(std::mem::take(&mut self.path));
-        std::mem::forget(self);
+        self.stays = true;
     }
 }
 
@@ -40,78 +47,189 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         // The socket is still open here (its owner drops this first), so its inode number cannot
         // have been given to another file.
-        remove(&self.path, self.id);
+        if !self.stays {
+            remove(&self.spot, self.id);
+        }
     }
 }
 
 /// Device and inode of a socket.
 type Identity = (u64, u64);
 
-fn socket_identity(found: &Metadata) -> Option<Identity> {
-    found.file_type().is_socket().then(|| (found.dev(), found.ino()))
+fn socket_identity(found: &libc::stat) -> Option<Identity> {
+    let is_socket = found.st_mode & libc::S_IFMT == libc::S_IFSOCK;
+    // Narrower on some systems.
+    #[allow(clippy::unnecessary_cast)]
+    is_socket.then_some((found.st_dev as u64, found.st_ino as u64))
 }
 
-/// The socket at `path`, without following a link; None for anything else.
-fn identity(path: &Path) -> Option<Identity> {
-    socket_identity(&std::fs::symlink_metadata(path).ok()?)
+/// The socket that has this name, without following a link; None for anything else.
+fn identity_at(folder: RawFd, name: &CStr) -> Option<Identity> {
+    // SAFETY: stat is plain data, which the call below fills.
+    let mut found: libc::stat = unsafe { std::mem::zeroed() };
+    let flags = libc::AT_SYMLINK_NOFOLLOW;
+    // SAFETY: a NUL-terminated name and room for the answer.
+    unsafe { syscall!(fstatat(folder, name.as_ptr(), &mut found, flags)) }.ok()?;
+    socket_identity(&found)
 }
 
-/// `bind(2)` with manners: a dead socket file in the way is replaced, nothing else is touched.
-///
-/// `mode` is the file's permissions. On Linux they are never wider than asked for, not even for a
-/// moment: the kernel creates the file with the socket's own mode, less the umask. Returns the file
-/// to remove on close, or None for names that are not files.
-///
-/// EADDRINUSE for a living socket and for whatever is no socket.
+impl Spot {
+    fn at(&self) -> RawFd {
+        number(self.folder.as_ref())
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        identity_at(self.at(), &self.name)
+    }
+
+    fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.name.to_bytes()))
+    }
+
+    /// Opens the folder.
+    fn open_folder(&self, access: libc::c_int) -> Option<OwnedFd> {
+        let path = match &self.folder {
+            Some(_) => c".".to_owned(),
+            None => c_string(self.path().parent()?).ok()?,
+        };
+        // Something else than a directory, put there meanwhile, could make us wait for ever.
+        let flags = access | libc::O_DIRECTORY | libc::O_CLOEXEC;
+        // SAFETY: a NUL-terminated path.
+        let raw = unsafe { syscall!(openat(self.at(), path.as_ptr(), flags)) }.ok()?;
+        // SAFETY: a new descriptor that is ours.
+        Some(unsafe { OwnedFd::from_raw_fd(raw) })
+    }
+}
+
+/// For the calls that take a folder: without one, names are paths.
+fn number(folder: Option<&Rc<OwnedFd>>) -> RawFd {
+    folder.map_or(libc::AT_FDCWD, |folder| folder.as_raw_fd())
+}
+
+fn c_string(path: &Path) -> Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)
+}
+
+/// How to bind.
+#[derive(Default)]
+pub struct Options {
+    /// The file's permissions and owner.
+    pub access: Access,
+    /// The file is not removed when the socket closes.
+    pub stays: bool,
+    /// Listen at once, with this backlog: a client that has seen the file is not refused.
+    pub backlog: Option<i32>,
+}
+
+/// What [`bind_at`] made.
+pub struct Bound {
+    /// The file to remove on close. None for names that are not files, and where it stays.
+    pub file: Option<SocketFile>,
+    #[allow(dead_code)]
+    /// The kernel knows the socket by another name than the one given, which is too long for it.
+    pub is_renamed: bool,
+}
+
+/// [`bind_at`] of a name that is an address, with permissions alone.
+#[cfg(test)]
 pub fn bind(fd: BorrowedFd<'_>, to: &UnixAddr, mode: Option<u32>) -> Result<Option<SocketFile>> {
-    // A socket has no mode elsewhere.
-    #[cfg(target_os = "linux")]
-    if let Some(mode) = mode {
-        // SAFETY: a plain call. Linux applies it to the file that bind(2) will create.
-        unsafe { syscall!(fchmod(fd.as_raw_fd(), mode as libc::mode_t)) }?;
-    }
     let name: Vec<u8> = to.name().collect();
+    let options = Options { access: Access { mode, ..Access::default() }, ..Options::default() };
+    Ok(bind_at(fd, &name, &options, &Folders::default())?.file)
+}
+
+/// `bind(2)` with manners, and `listen(2)`: a dead socket file in the way is replaced, nothing else
+/// is touched.
+///
+/// Permissions and owner are as asked for before anybody can connect who may not; see [`Access`].
+///
+/// EADDRINUSE for a living socket and for whatever is no socket; EINVAL for a socket that has a name
+/// already, which the kernel gives it when it first sends with credentials; ENAMETOOLONG beyond what
+/// an address has room for, of a listener beyond what [`Folders::resolve`] takes. The socket is as
+/// it was then, and so is what has the name.
+pub fn bind_at(
+    fd: BorrowedFd<'_>,
+    name: &[u8],
+    options: &Options,
+    folders: &Folders,
+) -> Result<Bound> {
+    let listen = || options.backlog.map_or(Ok(()), |backlog| socket::listen(fd, backlog));
     if name.first().is_none_or(|first| *first == 0) {
-        bind_only(fd, to)?;
-        return Ok(None);
+        bind_only(fd, &UnixAddr::new(name)?)?;
+        return listen().map(|()| Bound { file: None, is_renamed: false });
     }
-    // Absolute, so that a later chdir(2) does not make us look elsewhere.
-    let path = std::path::absolute(OsStr::from_bytes(&name))?;
-    let mut attempts = 0;
-    loop {
-        match bind_only(fd, to) {
-            Ok(()) => break,
-            // Others may be replacing the same file: a few rounds settle it.
-            Err(Errno::ADDRINUSE) if attempts < 4 && remove_if_dead(&path)? => attempts += 1,
-            Err(errno) => return Err(errno),
-        }
-    }
-    // Gone or replaced already: then there is nothing of ours to remove.
-    #[cfg(target_os = "linux")]
-    let (pinned, found) = match pin(&path) {
-        Err(Errno::NOENT) => return Ok(None),
-        Err(errno) => (Err(errno), identity(&path)),
-        Ok(pinned) => {
-            let found = identity_if_own(fd, &pinned);
-            (Ok(pinned), found)
-        }
+    let (to, is_renamed) = match UnixAddr::new(name) {
+        // Whoever receives a datagram needs the name.
+        Err(Errno::NAMETOOLONG) if options.backlog.is_some() => (folders.resolve(name)?, true),
+        found => (found?.into(), false),
     };
-    #[cfg(not(target_os = "linux"))]
-    let found = identity(&path);
-    let Some(id) = found else { return Ok(None) };
-    let file = SocketFile { path, id };
-    if let Some(mode) = mode {
-        #[cfg(target_os = "linux")]
-        widen(&pinned?, mode)?;
-        #[cfg(not(target_os = "linux"))]
-        std::fs::set_permissions(&file.path, PermissionsExt::from_mode(mode))?;
+    let spot = folders.spot(name)?;
+    // The kernel makes the file before it finds out.
+    if socket::local_address(fd)?.name_len() > 0 {
+        return Err(Errno::INVAL);
     }
-    Ok(Some(file))
+    // Nothing that comes after the bind may fail for want of a descriptor: it cannot be undone.
+    let spares = [fd.try_clone_to_owned()?, fd.try_clone_to_owned()?];
+    let narrowed = Narrowed::new(fd, &options.access, &spot)?;
+    if let Err(errno) = replace(fd, to.addr(), &spot) {
+        narrowed.undo(fd);
+        return Err(errno);
+    }
+    let listening = listen();
+    drop(spares);
+    let file = own_file(fd, spot, &narrowed)?;
+    listening?;
+    let file = if options.stays {
+        file.into_iter().for_each(SocketFile::keep);
+        None
+    } else {
+        file
+    };
+    Ok(Bound { file, is_renamed })
 }
 
 fn bind_only(fd: BorrowedFd<'_>, to: &UnixAddr) -> Result<()> {
     // SAFETY: pointer and length come from one address.
     unsafe { syscall!(bind(fd.as_raw_fd(), to.as_ptr(), to.len())) }.map(drop)
+}
+
+fn replace(fd: BorrowedFd<'_>, to: &UnixAddr, spot: &Spot) -> Result<()> {
+    let mut attempts = 0;
+    loop {
+        match bind_only(fd, to) {
+            // Others may be replacing the same file: a few rounds settle it.
+            Err(Errno::ADDRINUSE) if attempts < 4 && remove_if_dead(spot, to)? => attempts += 1,
+            result => return result,
+        }
+    }
+}
+
+/// The file that was just made, with the access it is to have. None if it is gone or replaced
+/// already: then there is nothing of ours to remove.
+#[cfg(target_os = "linux")]
+fn own_file(fd: BorrowedFd<'_>, spot: Spot, narrowed: &Narrowed) -> Result<Option<SocketFile>> {
+    let pinned = match pin(&spot) {
+        Err(Errno::NOENT) => return Ok(None),
+        pinned => pinned,
+    };
+    let found = match &pinned {
+        Ok(pinned) => identity_if_own(fd, pinned),
+        Err(_) => spot.identity(),
+    };
+    let Some(id) = found else { return Ok(None) };
+    let file = SocketFile { spot, id, stays: false };
+    if narrowed.is_needed() {
+        narrowed.widen(fd, &pinned?)?;
+    }
+    Ok(Some(file))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn own_file(_fd: BorrowedFd<'_>, spot: Spot, narrowed: &Narrowed) -> Result<Option<SocketFile>> {
+    let Some(id) = spot.identity() else { return Ok(None) };
+    let file = SocketFile { spot, id, stays: false };
+    narrowed.widen(&file.spot)?;
+    Ok(Some(file))
 }
 
 /// The socket that is pinned, if it is the file that `fd` is bound to: another may have taken its
@@ -121,52 +239,36 @@ fn identity_if_own(fd: BorrowedFd<'_>, pinned: &OwnedFd) -> Option<Identity> {
     let (own, found) = (socket_diag::bound_file(fd), socket_diag::number_of(pinned));
     // Where there is no telling it is taken for ours, as a moment ago it was.
     let is_own = own.is_none() || found.is_none() || own == found;
-    socket_identity(&held(pinned).ok()?).filter(|_| is_own)
+    held_identity(pinned).filter(|_| is_own)
 }
 
-/// Gives back the permission bits that the umask took, to the file that is held.
+/// Holds the file itself, so that its inode number stays its own while we look at it.
 #[cfg(target_os = "linux")]
-fn widen(own: &OwnedFd, mode: u32) -> Result<()> {
-    if held(own)?.mode() & 0o7777 == mode {
-        return Ok(());
-    }
-    Ok(std::fs::set_permissions(descriptor_path(own), PermissionsExt::from_mode(mode))?)
-}
-
-fn c_string(path: &Path) -> Result<CString> {
-    CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)
-}
-
-/// Holds the file at `path` itself, so that its inode number stays its own while we look at it.
-#[cfg(target_os = "linux")]
-fn pin(path: &Path) -> Result<OwnedFd> {
-    let path = c_string(path)?;
+fn pin(spot: &Spot) -> Result<OwnedFd> {
     let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-    // SAFETY: a NUL-terminated path.
-    let fd = unsafe { syscall!(open(path.as_ptr(), flags)) }?;
+    // SAFETY: a NUL-terminated name.
+    let fd = unsafe { syscall!(openat(spot.at(), spot.name.as_ptr(), flags)) }?;
     // SAFETY: a new descriptor that is ours.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// What is pinned, whatever its name means by now.
 #[cfg(target_os = "linux")]
-fn held(pinned: &OwnedFd) -> Result<Metadata> {
-    Ok(std::fs::File::from(pinned.try_clone()?).metadata()?)
+fn held_identity(pinned: &OwnedFd) -> Option<Identity> {
+    socket_identity(&descriptor::stat(pinned.as_fd()).ok()?)
 }
 
 /// A path that means the pinned file, wherever its name has gone. Needs /proc.
 #[cfg(target_os = "linux")]
-fn descriptor_path(fd: &OwnedFd) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+fn descriptor_path(fd: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
-/// A turn at replacing files in `path`'s directory: an advisory lock on it, until dropped, so that
-/// two who find the same dead file do not disturb each other. None where there is no such lock to
-/// be had: then each only finds a living socket in its way.
-fn take_turn(path: &Path) -> Option<std::fs::File> {
-    let mut options = std::fs::OpenOptions::new();
-    // Something else than a directory, put there meanwhile, could make us wait for ever.
-    let folder = options.read(true).custom_flags(libc::O_DIRECTORY).open(path.parent()?).ok()?;
+/// A turn at replacing files in a folder: an advisory lock on it, until dropped, so that two who
+/// find the same dead file do not disturb each other. None where there is no such lock to be had:
+/// then each only finds a living socket in its way.
+fn take_turn(spot: &Spot) -> Option<OwnedFd> {
+    let folder = spot.open_folder(libc::O_RDONLY)?;
     // Whoever holds it needs microseconds; somebody else's lock must not hold us for long.
     for _ in 0..100 {
         // SAFETY: a plain call on an open descriptor.
@@ -179,72 +281,78 @@ fn take_turn(path: &Path) -> Option<std::fs::File> {
     None
 }
 
-/// Removes the socket file at `path` if nobody is bound to it. True: try to bind again.
-fn remove_if_dead(path: &Path) -> Result<bool> {
-    let _turn = take_turn(path);
+/// Removes the socket file of that name, whose address is `to`, if nobody is bound to it. True: try
+/// to bind again.
+fn remove_if_dead(spot: &Spot, to: &UnixAddr) -> Result<bool> {
+    let _turn = take_turn(spot);
     // While it is pinned, no other file can be given its inode number, and what is found out about
     // it here is found out about no other.
     #[cfg(target_os = "linux")]
-    let pinned = match pin(path) {
+    let pinned = match pin(spot) {
         Err(Errno::NOENT) => return Ok(true),
         Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => return Err(errno),
         Err(_) => return Ok(false),
         Ok(pinned) => pinned,
     };
     #[cfg(target_os = "linux")]
-    let (found, probe) = (socket_identity(&held(&pinned)?), descriptor_path(&pinned));
+    let (found, probe) =
+        (held_identity(&pinned), UnixAddr::new(descriptor_path(&pinned).as_bytes())?);
     #[cfg(not(target_os = "linux"))]
-    let (found, probe) = (identity(path), path.to_path_buf());
+    let (found, probe) = (spot.identity(), *to);
     let Some(id) = found else { return Ok(false) };
-    let probe = UnixAddr::new(probe.as_os_str().as_bytes())?;
-    // ENOENT: no /proc here, so nothing can be said, and what may be alive is left alone.
     // A datagram socket, whatever the kind: a server would see another's connection. A living socket
     // of another type is EPROTOTYPE, also while it is not listening yet.
     let asker = socket::create(Type::DGRAM)?;
-    if socket::connect(asker.as_fd(), &probe) != Err(Errno::CONNREFUSED) {
-        return Ok(false);
-    }
-    Ok(remove(path, id))
+    let answer = match socket::connect(asker.as_fd(), &probe) {
+        // No /proc here: the name has to do, which is looked at once more before it is removed.
+        Err(Errno::NOENT) => socket::connect(asker.as_fd(), to),
+        answer => answer,
+    };
+    Ok(answer == Err(Errno::CONNREFUSED) && remove(spot, id))
 }
 
-/// Removes the file at `path` if it is that socket. Its inode number must not have been given away.
-fn remove(path: &Path, id: Identity) -> bool {
-    identity(path) == Some(id) && Place::of(path).is_some_and(|place| place.remove(id))
+/// Removes the file if it is that socket. Its inode number must not have been given away.
+fn remove(spot: &Spot, id: Identity) -> bool {
+    spot.identity() == Some(id) && Place::of(spot).is_some_and(|place| place.remove(id))
+}
+
+/// A name that nobody else knows.
+fn private_name() -> String {
+    format!(".afunix-{:016x}", RandomState::new().build_hasher().finish())
 }
 
 /// A name in a folder, which stays the same folder wherever its path leads to by now.
 struct Place {
     /// None, and then the names are paths, where it cannot be opened: the process may have no
     /// descriptor left, and its files are to be removed nevertheless.
-    folder: Option<OwnedFd>,
+    folder: Option<Rc<OwnedFd>>,
     name: CString,
     /// A name that nobody else knows.
     aside: CString,
 }
 
 impl Place {
-    fn of(path: &Path) -> Option<Place> {
-        let (folder, name) = (path.parent()?, path.file_name()?);
-        let aside = format!(".afunix-{:016x}", RandomState::new().build_hasher().finish());
-        let c_folder = c_string(folder).ok()?;
+    fn of(spot: &Spot) -> Option<Place> {
+        let aside = private_name();
+        if let Some(folder) = &spot.folder {
+            let (folder, name) = (Some(folder.clone()), spot.name.clone());
+            return Some(Place { folder, name, aside: CString::new(aside).ok()? });
+        }
         #[cfg(target_os = "linux")]
         let access = libc::O_PATH;
         #[cfg(not(target_os = "linux"))]
         let access = libc::O_RDONLY;
-        let flags = access | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        // SAFETY: a NUL-terminated path.
-        let opened = unsafe { syscall!(open(c_folder.as_ptr(), flags)) };
-        Some(match opened {
-            Ok(raw) => Place {
-                // SAFETY: a new descriptor that is ours.
-                folder: Some(unsafe { OwnedFd::from_raw_fd(raw) }),
-                name: c_string(Path::new(name)).ok()?,
-                aside: c_string(Path::new(&aside)).ok()?,
+        let path = spot.path();
+        Some(match spot.open_folder(access) {
+            Some(folder) => Place {
+                folder: Some(Rc::new(folder)),
+                name: c_string(Path::new(path.file_name()?)).ok()?,
+                aside: CString::new(aside).ok()?,
             },
-            Err(_) => Place {
+            None => Place {
                 folder: None,
-                name: c_string(path).ok()?,
-                aside: c_string(&folder.join(aside)).ok()?,
+                name: spot.name.clone(),
+                aside: c_string(&path.parent()?.join(aside)).ok()?,
             },
         })
     }
@@ -260,9 +368,9 @@ impl Place {
         if unsafe { syscall!(renameat(self.at(), name, self.at(), aside)) }.is_err() {
             return false;
         }
+        let is_it = identity_at(self.at(), &self.aside) == Some(id);
         // SAFETY: as above.
-        let is_removed =
-            self.aside_is(id) && unsafe { syscall!(unlinkat(self.at(), aside, 0)) }.is_ok();
+        let is_removed = is_it && unsafe { syscall!(unlinkat(self.at(), aside, 0)) }.is_ok();
         if !is_removed {
             self.put_back();
         }
@@ -270,18 +378,7 @@ impl Place {
     }
 
     fn at(&self) -> RawFd {
-        self.folder.as_ref().map_or(libc::AT_FDCWD, |folder| folder.as_raw_fd())
-    }
-
-    fn aside_is(&self, id: Identity) -> bool {
-        // SAFETY: stat is plain data, which the call below fills.
-        let mut found: libc::stat = unsafe { std::mem::zeroed() };
-        let (at, aside) = (self.at(), self.aside.as_ptr());
-        // SAFETY: a NUL-terminated name and room for the answer.
-        unsafe { syscall!(fstatat(at, aside, &mut found, libc::AT_SYMLINK_NOFOLLOW)) }.is_ok()
-            && found.st_mode & libc::S_IFMT == libc::S_IFSOCK
-            // Casts for the systems where these are narrower.
-            && (found.st_dev as u64, found.st_ino as u64) == id
+        number(self.folder.as_ref())
     }
 
     /// Gives another's file its name again. If a third has taken the name meanwhile, it stays
@@ -309,138 +406,4 @@ impl Place {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-    use std::os::unix::net::UnixDatagram;
-
-    /// A new folder, removed with all that is in it.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new() -> Folder {
-            let name = format!("afunix-{:x}", RandomState::new().build_hasher().finish());
-            let path = std::env::temp_dir().join(name);
-            fs::create_dir(&path).unwrap();
-            Folder(path)
-        }
-
-        fn path(&self, name: &str) -> PathBuf {
-            self.0.join(name)
-        }
-
-        fn names(&self) -> Vec<String> {
-            let entries = fs::read_dir(&self.0).unwrap();
-            let mut names: Vec<_> =
-                entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-            names.sort();
-            names
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.0).unwrap();
-        }
-    }
-
-    fn inode(path: &Path) -> u64 {
-        fs::symlink_metadata(path).unwrap().ino()
-    }
-
-    fn bound(path: &Path) -> (OwnedFd, Option<SocketFile>) {
-        let fd = socket::create(Type::DGRAM).unwrap();
-        let to = UnixAddr::new(path.as_os_str().as_bytes()).unwrap();
-        let file = bind(fd.as_fd(), &to, None).unwrap();
-        (fd, file)
-    }
-
-    #[test]
-    fn what_was_put_in_place_of_the_file_is_put_back() {
-        let folder = Folder::new();
-        let (gone, path) = (folder.path("gone"), folder.path("a"));
-        let _gone = UnixDatagram::bind(&gone).unwrap();
-        let id = identity(&gone).unwrap();
-        let others: [(&str, &dyn Fn()); 4] = [
-            ("file", &|| fs::write(&path, "precious").unwrap()),
-            ("link", &|| std::os::unix::fs::symlink("gone", &path).unwrap()),
-            ("folder", &|| fs::create_dir(&path).unwrap()),
-            ("socket", &|| drop(UnixDatagram::bind(&path).unwrap())),
-        ];
-        for (kind, put) in others {
-            put();
-            let before = inode(&path);
-            assert!(!Place::of(&path).unwrap().remove(id), "{kind}");
-            assert_eq!(inode(&path), before, "{kind}");
-            fs::rename(&path, folder.path(kind)).unwrap();
-            // The same without a descriptor of the folder.
-            fs::rename(folder.path(kind), &path).unwrap();
-            let aside = c_string(&folder.path(".aside")).unwrap();
-            let place = Place { folder: None, name: c_string(&path).unwrap(), aside };
-            assert!(!place.remove(id), "{kind}");
-            assert_eq!(inode(&path), before, "{kind}");
-            fs::rename(&path, folder.path(kind)).unwrap();
-        }
-        assert_eq!(folder.names(), ["file", "folder", "gone", "link", "socket"]);
-        assert_eq!(fs::read(folder.path("file")).unwrap(), b"precious");
-        assert!(Place::of(&gone).unwrap().remove(id));
-        assert_eq!(folder.names(), ["file", "folder", "link", "socket"]);
-    }
-
-    #[test]
-    fn what_cannot_be_put_back_overwrites_nothing() {
-        let folder = Folder::new();
-        let path = folder.path("a");
-        let place = Place::of(&path).unwrap();
-        fs::write(folder.path(place.aside.to_str().unwrap()), "first").unwrap();
-        fs::write(&path, "second").unwrap();
-        place.put_back();
-        assert_eq!(fs::read(&path).unwrap(), b"second");
-        assert_eq!(fs::read(folder.path(place.aside.to_str().unwrap())).unwrap(), b"first");
-    }
-
-    #[test]
-    fn only_the_file_that_was_made_is_removed() {
-        let folder = Folder::new();
-        let path = folder.path("a");
-        let (_fd, file) = bound(&path);
-        assert!(file.is_some());
-        drop(file);
-        assert!(folder.names().is_empty());
-        let (_fd, file) = bound(&path);
-        fs::rename(&path, folder.path("b")).unwrap();
-        let _other = UnixDatagram::bind(&path).unwrap();
-        drop(file);
-        assert_eq!(folder.names(), ["a", "b"]);
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn what_took_the_place_of_the_file_at_once_is_not_taken_for_ours() {
-        let folder = Folder::new();
-        let path = folder.path("a");
-        let (fd, file) = bound(&path);
-        let id = file.as_ref().unwrap().id;
-        let found = |name| identity_if_own(fd.as_fd(), &pin(&folder.path(name)).unwrap());
-        assert_eq!(found("a"), Some(id));
-        fs::rename(&path, folder.path("b")).unwrap();
-        let _other = UnixDatagram::bind(&path).unwrap();
-        // Where the kernel has no unix_diag there is no telling.
-        let expected = socket_diag::bound_file(fd.as_fd()).map_or(identity(&path), |_| None);
-        assert_eq!(found("a"), expected);
-        assert_eq!(found("b"), Some(id));
-        fs::write(folder.path("c"), "").unwrap();
-        assert_eq!(found("c"), None);
-    }
-
-    #[test]
-    fn a_turn_is_not_taken_at_what_is_no_folder() {
-        let folder = Folder::new();
-        let fifo = folder.path("fifo");
-        let name = c_string(&fifo).unwrap();
-        // SAFETY: a NUL-terminated path.
-        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
-        assert!(take_turn(&fifo.join("a")).is_none());
-        assert!(take_turn(&folder.path("a")).is_some());
-    }
-}
+mod tests;

@@ -56,8 +56,9 @@ pub unsafe fn receive(
     let beside = if written == 0 {
         Received::default()
     } else {
-        // SAFETY: the kernel wrote so many bytes of control messages there, decoded only here.
-        unsafe { Received::decode(std::slice::from_raw_parts(words.as_ptr().cast(), written)) }
+        let control = std::ptr::slice_from_raw_parts(words.as_ptr().cast(), written);
+        // SAFETY: the kernel wrote the control messages there, which are decoded only here.
+        unsafe { Received::decode(control) }
     };
     let control_truncated = header.msg_flags & libc::MSG_CTRUNC != 0;
     Ok(Chunk { len: got, beside, control_truncated })

@@ -14,6 +14,7 @@ use socket2::Type;
 use crate::sys::ancillary::{Credentials, MAX_FDS, Rights};
 use crate::sys::errno::Errno;
 use crate::sys::message::{self, Outgoing, RECEIVE_BATCH, Receiver};
+use crate::sys::peer;
 use crate::sys::socket;
 use crate::sys::socket_file;
 use crate::sys::stream;
@@ -157,6 +158,7 @@ fn messages_arrive_whole_with_all_that_is_beside_them() {
         if has_credentials {
             socket::pass_credentials(way.to.as_fd()).unwrap();
         }
+        let has_pidfd = random.below(4) == 0 && peer::pass_pidfd(way.to.as_fd(), true).unwrap();
         let (mut sent, mut room) = (VecDeque::new(), MOST_BYTES);
         for _ in 0..random.below(9) {
             let message = Sent::any(random, &pipes, room);
@@ -207,6 +209,7 @@ fn messages_arrive_whole_with_all_that_is_beside_them() {
                 let credentials = (asked && has_credentials).then(ourselves);
                 assert_eq!(beside.credentials, credentials);
                 assert_eq!(beside.has_timestamp, asked && is_stamped);
+                assert_eq!(beside.pidfd.is_some(), asked && has_pidfd);
             }
             receiver.trim();
             taken += count;
@@ -254,6 +257,7 @@ fn bytes_of_a_connection_arrive_in_order_with_their_descriptors() {
         if has_credentials {
             socket::pass_credentials(to.as_fd()).unwrap();
         }
+        let has_pidfd = random.below(4) == 0 && peer::pass_pidfd(to.as_fd(), true).unwrap();
         let (mut bytes, mut fds) = (Vec::new(), Vec::new());
         for _ in 0..random.below(6) {
             let mut sent = Sent::any(random, &pipes, (MOST_BYTES - bytes.len()) / 2);
@@ -293,6 +297,7 @@ fn bytes_of_a_connection_arrive_in_order_with_their_descriptors() {
             }
             let credentials = (asked && has_credentials).then(ourselves);
             assert_eq!(chunk.beside.credentials, credentials);
+            assert_eq!(chunk.beside.pidfd.is_some(), asked && has_pidfd);
             got.extend_from_slice(&room[..chunk.len]);
             received.extend(identities(&chunk.beside.fds));
         }

@@ -4,18 +4,23 @@ import type { Socket as UdpSocket } from 'node:dgram';
 import type { EventEmitter } from 'node:events';
 import type { ReadStream, WriteStream } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import type { FileHandle } from 'node:fs/promises';
 import {
   createReuseportFd,
   drainServer,
+  dup,
   fdType,
+  fileHandle,
   fromFd,
   listenFds,
   memfd,
+  sdNotify,
   socketpair,
   DgramSocket,
   SeqpacketServer,
 } from 'afunix';
 import type { FdType, FromFd, ListenFd, SeqpacketSocket, UServer, USocket } from 'afunix';
+import descriptors = require('afunix/descriptors');
 import pair = require('afunix/socketpair');
 import { exactly } from './expect.js';
 
@@ -23,7 +28,8 @@ exactly<typeof pair>()(socketpair);
 exactly<[number, number]>()(socketpair());
 exactly<[number, number]>()(pair(pair.SOCK_SEQPACKET));
 exactly<number>()(pair.SOCK_DGRAM + socketpair.SOCK_STREAM);
-// @ts-expect-error a type is a number
+exactly<[number, number]>()(socketpair('seqpacket'));
+// @ts-expect-error there is no such type
 pair('SOCK_STREAM');
 // @ts-expect-error constants stay what they are
 pair.SOCK_STREAM = 3;
@@ -80,3 +86,20 @@ exactly<Promise<void>>()(drainServer(createServer()));
 void drainServer(createServer(), { grace: 100 });
 // @ts-expect-error a number alone cannot be drained
 void drainServer(3);
+
+exactly<number>()(dup(createServer()));
+exactly<Promise<FileHandle>>()(fileHandle(dup(0)));
+fileHandle(0).then((handle) => fromFd(handle));
+fromFd(listenFds()[0]!);
+// @ts-expect-error a number alone
+fileHandle({ fd: 3 });
+// @ts-expect-error a server keeps its descriptor
+fromFd(createServer());
+
+exactly<boolean>()(sdNotify('READY=1'));
+sdNotify('FDSTORE=1', { fds: [createServer(), 3], timeout: 100 });
+// @ts-expect-error a state is a string
+sdNotify({ READY: 1 });
+
+exactly<typeof socketpair>()(descriptors.socketpair);
+exactly<number>()(descriptors.memfd('x'));

@@ -1,0 +1,67 @@
+'use strict';
+
+// Owns what a DgramSocket remembers of destinations: bytes, and never the object that held them.
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const { pathToFileURL } = require('node:url');
+const { assertNoLeaks } = require('../helpers/leaks.js');
+const { onLinux } = require('../helpers/programs.js');
+const { inbox, openSocket, sendTo } = require('../helpers/sockets.js');
+const { temporaryFolder } = require('../helpers/tmp.js');
+
+assertNoLeaks();
+
+/** Two bound sockets whose paths differ in the last character; their messages. */
+function twoReceivers(t) {
+  const folder = temporaryFolder(t);
+  return ['a', 'b'].map((name) => {
+    const path = `${folder}/${name}`;
+    return { path, messages: inbox(openSocket(t).bind(path)) };
+  });
+}
+
+describe('a destination', onLinux(), () => {
+  for (const [what, make, change] of [
+    ['a Buffer', (path) => Buffer.from(path), (name, path) => name.write(path)],
+    [
+      'a Uint8Array',
+      (path) => new Uint8Array(Buffer.from(path)),
+      (name, path) => name.set(Buffer.from(path)),
+    ],
+    ['a URL', (path) => pathToFileURL(path), (name, path) => (name.pathname = path)],
+  ]) {
+    test(`${what} that is changed after the call means the new name at the next`, async (t) => {
+      const [first, second] = twoReceivers(t);
+      const sender = openSocket(t);
+      const name = make(first.path);
+      await sendTo(sender, 'one', name);
+      change(name, second.path);
+      await sendTo(sender, 'two', name);
+      assert.equal(String((await first.messages.next()).data), 'one');
+      assert.equal(String((await second.messages.next()).data), 'two');
+      change(name, first.path);
+      await sendTo(sender, 'three', name);
+      assert.equal(String((await first.messages.next()).data), 'three');
+    });
+  }
+
+  test('a Buffer that is changed while its message waits still means the old name', async (t) => {
+    const [first, second] = twoReceivers(t);
+    const sender = openSocket(t);
+    const name = Buffer.from(first.path);
+    const sent = [];
+    // Within one turn of the event loop: what does not fit waits.
+    for (let number = 0; number < 50; number++) sent.push(sendTo(sender, `${number}`, name));
+    assert.ok(sender.writableLength > 0);
+    name.write(second.path);
+    sent.push(sendTo(sender, 'other', name));
+    const texts = (await first.messages.take(50)).map(({ data }) => String(data));
+    assert.deepEqual(
+      texts,
+      Array.from({ length: 50 }, (_, number) => `${number}`),
+    );
+    assert.equal(String((await second.messages.next()).data), 'other');
+    await Promise.all(sent);
+  });
+});

@@ -1,0 +1,97 @@
+'use strict';
+
+// Owns the question whether a test file leaves something open: descriptors, and handles of libuv that
+// wait for something. One line at the top of the file, `assertNoLeaks()`, asks it.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const { after, before } = require('node:test');
+const { until } = require('./wait.js');
+
+/** Kinds of handles that wait for something outside, and so are somebody's to close. */
+const KINDS = new Set(['poll', 'timer', 'tcp', 'udp', 'pipe', 'process', 'fs_event']);
+
+/** Descriptor → what it is of, for all that this process has open. */
+function openDescriptors() {
+  const found = new Map();
+  for (const fd of fs.readdirSync('/proc/self/fd')) {
+    try {
+      found.set(fd, fs.readlinkSync(`/proc/self/fd/${fd}`));
+    } catch {
+      // The one of the folder itself, which is closed by now.
+    }
+  }
+  return found;
+}
+
+/** The handles of the event loop that may have to be closed: `{ address, words, isOpen }` each. */
+function handlesOfLoop() {
+  const { excludeNetwork } = process.report;
+  // Otherwise the names of peers are looked up.
+  process.report.excludeNetwork = true;
+  const { libuv } = process.report.getReport();
+  process.report.excludeNetwork = excludeNetwork;
+  return libuv
+    .filter(({ type }) => KINDS.has(type))
+    .map(({ type, address, fd, is_active: isActive, is_referenced: isReferenced }) => {
+      const words = fd === undefined ? type : `${type} of ${fd}`;
+      // V8 has timers of its own, which keep no process.
+      return { address, words, isOpen: isActive && (isReferenced || type !== 'timer') };
+    });
+}
+
+/** Everything that Node opens when it is first needed, and keeps. */
+function openWhatStays() {
+  void [process.stdin, process.stdout, process.stderr];
+  const ignore = () => {};
+  process.on('SIGCONT', ignore).off('SIGCONT', ignore);
+}
+
+/**
+ * What is open: descriptors as they are named in /proc, and handles. Not what Node or V8 may open at any
+ * time for themselves (event queues).
+ */
+function look() {
+  return {
+    descriptors: [...openDescriptors().values()].filter((name) => !name.startsWith('anon_inode:')),
+    handles: handlesOfLoop(),
+  };
+}
+
+/** What is open now and was not then, as words. */
+function newSince(earlier) {
+  const now = look();
+  const left = [...earlier.descriptors];
+  const descriptors = now.descriptors.filter((name) => {
+    const at = left.indexOf(name);
+    if (at >= 0) left.splice(at, 1);
+    return at < 0;
+  });
+  // Open or not: Node starts and stops a timer of its own.
+  const known = new Set(earlier.handles.map(({ address }) => address));
+  const handles = now.handles.filter(({ isOpen, address }) => isOpen && !known.has(address));
+  return [...descriptors, ...handles.map(({ words }) => words)];
+}
+
+/**
+ * Before the first test of the file notes what is open, and asserts after the last that nothing else is
+ * then, nor is anything closed that is not the file's. Linux only: elsewhere it does nothing.
+ */
+function assertNoLeaks() {
+  if (process.platform !== 'linux') return;
+  let earlier;
+  before(() => {
+    openWhatStays();
+    earlier = look();
+  });
+  after(async () => {
+    // What was closed last takes a turn of the event loop, or another process's time.
+    await until(() => newSince(earlier).length === 0, 'everything to close').catch(() => {});
+    assert.deepEqual(newSince(earlier), [], 'the tests of this file left these open');
+    const now = look().descriptors;
+    const lost = earlier.descriptors.filter((name) => !now.includes(name));
+    assert.deepEqual(lost, [], 'the tests of this file closed these');
+  });
+}
+
+module.exports = { assertNoLeaks };

@@ -1,0 +1,41 @@
+'use strict';
+
+// Owns errors of the connected kinds that come behind data which nobody has read yet.
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const { SeqpacketSocket, USocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
+const { onLinux } = require('../helpers/programs.js');
+const { cleanUp, closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
+const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
+
+for (const [name, Class] of Object.entries({ USocket, SeqpacketSocket })) {
+  describe(`${name}: errors behind unread data`, onLinux(), () => {
+    test('the first is the one that is told, once, after the data', async (t) => {
+      const [one, two] = Class.pair({ receiveFds: true, maxPendingFds: 1 });
+      for (const end of [one, two]) cleanUp(t, end);
+      two.pause();
+      const events = eventsOf(one, ['end', 'error', 'close']);
+      // A reader, which has not come to read yet.
+      one.on('readable', () => {});
+      two.write('first');
+      await until(() => one.readableLength > 0, 'the data');
+      // The first error: more descriptors than may wait.
+      two.write({ data: 'second', fds: [0, 0] });
+      await quiet();
+      // The second: the peer dies with our bytes unread.
+      one.write('never read');
+      two.destroy();
+      await quiet();
+      assert.deepEqual(events, []);
+      let text = '';
+      for (let data = one.read(); data !== null; data = one.read()) text += data;
+      await closing(one);
+      assert.match(text, /^first/);
+      assert.deepEqual(events, ['error ERR_AFUNIX_TOO_MANY_FDS', 'close true']);
+    });
+  });
+}

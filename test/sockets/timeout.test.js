@@ -1,0 +1,125 @@
+'use strict';
+
+// Owns setTimeout() of the connected kinds: which time counts, and what counts as activity. No test waits for
+// a time-out not to come: another socket's, which was set later, has to come first.
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const { SeqpacketSocket, USocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
+const { onLinux } = require('../helpers/programs.js');
+const { cleanUp, quiet } = require('../helpers/seqpacket.js');
+const { nextEvent } = require('../helpers/sockets.js');
+const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
+
+/** Milliseconds: long enough for what has to happen before it, on a busy machine too. */
+const SOON = 300;
+/** Longer than any wait of a test. */
+const NEVER = 1_000_000;
+/** How often a test whose time-out came before its activity was over is tried again. */
+const TRIES = 5;
+
+const CLASSES = { USocket, SeqpacketSocket };
+
+/** Two connected sockets that are destroyed when the test ends; what they receive is thrown away. */
+function makePair(t, Class) {
+  const pair = Class.pair();
+  for (const end of pair) cleanUp(t, end).resume();
+  return pair;
+}
+
+/** Name → what prepares a pair, and returns the activity of its first socket. */
+const ACTIVITIES = {
+  'a write that is sent at once': ([one]) => {
+    return () => new Promise((done) => one.write('x', done));
+  },
+  'what it receives': ([one, two]) => {
+    return async () => {
+      two.write('x');
+      await nextEvent(one, 'data');
+    };
+  },
+  'a write that had to wait and is sent, although nothing else is written': async ([one, two]) => {
+    two.pause();
+    let waiting = 0;
+    // The reader stops at its mark: from then on they wait.
+    while (one.writableLength === 0) {
+      waiting++;
+      one.write(Buffer.alloc(60_000), () => waiting--);
+      await quiet(1);
+    }
+    return async () => {
+      two.resume();
+      await until(() => waiting === 0, 'the callbacks of what waits');
+    };
+  },
+};
+
+/**
+ * In what order a socket that is active and one that is not, whose time-out is set later, emit
+ * 'timeout'. Undefined if the activity took too long to say anything.
+ */
+async function orderOf(t, Class, prepare) {
+  const pair = makePair(t, Class);
+  const [idle] = makePair(t, Class);
+  const act = await prepare(pair);
+  const order = [];
+  const start = performance.now();
+  pair[0].setTimeout(SOON, () => order.push('active'));
+  // So that their times differ by more than the clock's grain.
+  await until(() => performance.now() > start + 5, 'the clock to go on');
+  idle.setTimeout(SOON, () => order.push('idle'));
+  await act();
+  const isLate = performance.now() - start > SOON - 50;
+  await until(() => order.length === 2, 'both time-outs');
+  return isLate ? undefined : order;
+}
+
+for (const [name, Class] of Object.entries(CLASSES)) {
+  describe(name, onLinux(), () => {
+    test('a shorter time takes the place of a longer one', async (t) => {
+      const [one] = makePair(t, Class);
+      one.setTimeout(NEVER);
+      one.setTimeout(20);
+      await nextEvent(one, 'timeout');
+    });
+
+    test('a longer time takes the place of a shorter one', async (t) => {
+      const [one] = makePair(t, Class);
+      const [other] = makePair(t, Class);
+      let calls = 0;
+      one.on('timeout', () => calls++);
+      one.setTimeout(20);
+      one.setTimeout(NEVER);
+      other.setTimeout(60);
+      await nextEvent(other, 'timeout');
+      assert.equal(calls, 0);
+      assert.equal(one.timeout, NEVER);
+    });
+
+    test('the same time again starts anew', async (t) => {
+      const [one] = makePair(t, Class);
+      const [other] = makePair(t, Class);
+      const order = [];
+      one.setTimeout(SOON, () => order.push('again'));
+      other.setTimeout(SOON, () => order.push('once'));
+      const start = performance.now();
+      await until(() => performance.now() > start + 5, 'the clock to go on');
+      one.setTimeout(SOON);
+      await until(() => order.length === 2, 'both time-outs');
+      assert.deepEqual(order, ['once', 'again']);
+    });
+
+    for (const [activity, prepare] of Object.entries(ACTIVITIES)) {
+      test(`starts anew with ${activity}`, async (t) => {
+        let order;
+        for (let tried = 0; order === undefined && tried < TRIES; tried++) {
+          order = await orderOf(t, Class, prepare);
+        }
+        assert.deepEqual(order, ['idle', 'active']);
+      });
+    }
+  });
+}

@@ -1,0 +1,54 @@
+'use strict';
+
+// Owns the order of descriptors that are put back into a USocket: as they were, and before all others.
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const { closeFd } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
+const { onLinux } = require('../helpers/programs.js');
+const { makePair, numberIn, numberedFile } = require('../helpers/usocket.js');
+const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
+
+/** The numbers in the files of descriptors, which are closed. */
+function numbersOf(fds) {
+  return fds.map((fd) => {
+    const number = numberIn(fd);
+    closeFd(fd);
+    return number;
+  });
+}
+
+describe('descriptors that are put back', onLinux(), () => {
+  test('come in the same order again, before those that came later', async (t) => {
+    const [one, two] = makePair(t);
+    const files = [1, 2, 3, 4, 5].map((number) => numberedFile(t, number));
+    two.on('readable', () => {});
+    one.write({ data: 'abc', fds: files.slice(0, 3) });
+    one.write({ data: 'de', fds: files.slice(3) });
+    await until(() => two.readableLength === 5, 'the bytes');
+    const first = two.read(3, 3);
+    assert.equal(String(first.data), 'abc');
+    assert.deepEqual(first.fds.map(numberIn), [1, 2, 3]);
+    two.unshift(first.data, first.fds);
+    const all = two.read(5, 5);
+    assert.equal(String(all.data), 'abcde');
+    assert.deepEqual(numbersOf(all.fds), [1, 2, 3, 4, 5]);
+  });
+
+  test('one after the other: the last that is put back comes first', async (t) => {
+    const [one, two] = makePair(t);
+    const files = [1, 2, 3].map((number) => numberedFile(t, number));
+    two.on('readable', () => {});
+    one.write({ data: 'abc', fds: files });
+    await until(() => two.readableLength === 3, 'the bytes');
+    const { data, fds } = two.read(3, 3);
+    two.unshift(data.subarray(2), [fds[2]]);
+    two.unshift(data.subarray(0, 2), fds.slice(0, 2));
+    const again = two.read(3, 3);
+    assert.equal(String(again.data), 'abc');
+    assert.deepEqual(numbersOf(again.fds), [1, 2, 3]);
+  });
+});
