@@ -72,16 +72,9 @@ class DgramSocket extends EventEmitter {
   /**
    * Binds and starts to receive, bind(2). Synchronous; `'listening'` follows in the next tick.
    *
-   * A dead socket file at `path` is replaced; a living one and any other file give EADDRINUSE.
-   * Without a path the kernel chooses an abstract name (Linux).
-   *
    * @param {string | Buffer | URL | object} [path] - or the options with a `path`
-   * @param {object} [options]
-   * @param {number} [options.mode] - permissions of the file, exactly
-   * @param {number} [options.uid] - and `gid`: who owns it
-   * @param {boolean} [options.unlinkOnClose=true] - false leaves the file at close()
+   * @param {object} [options] - dgram.d.ts describes them
    * @param {() => void} [callback] - on `'listening'`
-   * @returns {this}
    * @throws {Error} of bind(2); ERR_SOCKET_ALREADY_BOUND; ERR_SOCKET_DGRAM_NOT_RUNNING
    */
   bind(path, options, callback) {

@@ -25,6 +25,7 @@ export interface UServer extends OfTcp {}
 
 /** A server of {@link USocket}s; stands in for `net.Server` and for usocket's UServer. */
 export declare class UServer extends SocketServer<USocket, UServerOptions> {
+  /** As net.Server, and as described in server.d.ts: what the system refuses, mostly EADDRINUSE, is an `'error'` event. */
   listen(path?: SocketPath | ListenOptions | null, backlog?: number, callback?: NotifyCb): this;
   listen(path: SocketPath | ListenOptions | null | undefined, callback?: NotifyCb): this;
   listen(callback: NotifyCb): this;
