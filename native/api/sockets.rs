@@ -321,7 +321,11 @@ fn bind(call: &Call, socket: &Socket, index: usize, backlog: Option<i32>) -> Res
     let number = |index| Result::Ok(u32::try_from(call.int(index)?).ok());
     let access = Access { mode: number(index)?, uid: number(index + 1)?, gid: number(index + 2)? };
     let stays = call.int(index + 3)? == 0;
-    socket.source().handle().bind(&name(call)?, &socket_file::Options { access, stays, backlog })
+    let (name, options) = (name(call)?, socket_file::Options { access, stays, backlog });
+    match (socket, backlog) {
+        (Socket::Listener(listener), Some(_)) => listener.listen(&name, &options),
+        _ => socket.source().handle().bind(&name, &options),
+    }
 }
 
 /// `setRef(id, on)`
