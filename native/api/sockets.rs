@@ -89,7 +89,13 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
     (c"setRef", |call, env| done(call, set_ref(call, env))),
     (c"close", |call, env| done(call, call.int(0).and_then(|id| env.close(id)))),
     (c"detach", |call, env| {
-        let fds = with_endpoint(call, env, Endpoint::detach)
+        let fds = call
+            .int(0)
+            .and_then(|id| env.socket(id).ok_or(Errno::BADF))
+            .and_then(|socket| match socket {
+                Socket::Endpoint(endpoint) => endpoint.detach(),
+                Socket::Listener(listener) => listener.handle().release().map(|fd| vec![fd]),
+            })
             .and_then(|fds| call.int(0).and_then(|id| env.close(id)).map(|()| fds));
         answer(call, fds, |fds| given(call, fds))
     }),

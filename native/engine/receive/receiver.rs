@@ -199,7 +199,8 @@ impl Receiver {
     fn take_what_waits(&self, handle: &Handle, is_first: bool) {
         let mut ahead = self.read_ahead.get();
         let probing = ahead.begin_wakeup() || is_first;
-        let limit = if ahead.bursts || probing { RECEIVE_BATCH } else { 1 };
+        // A batch is no good at the end, which the kernel repeats for each of its messages.
+        let limit = if ahead.bursts || (probing && !is_first) { RECEIVE_BATCH } else { 1 };
         let budget = if self.kind == Kind::Stream { CHUNK_BUDGET } else { MESSAGE_BUDGET };
         let (mut taken, mut largest, mut ended, mut missed) = (0, 0, false, false);
         while taken < budget && self.is_looking() && !ended {
