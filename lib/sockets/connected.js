@@ -264,6 +264,10 @@ function deliver(socket, data) {
     socket.listenerCount('data') > 0
   ) {
     socket.emit('data', data);
+  } else if (socket.errored && socket.readableFlowing) {
+    // A stream that failed to write takes no more chunks, but its reader does: what the peer sent before.
+    const { decoder } = socket._readableState;
+    socket.emit('data', decoder ? decoder.write(data) : data);
   } else if (!socket.destroyed && !socket.push(data) && socket[kState].reading) {
     stopReading(socket);
   }

@@ -480,8 +480,10 @@ function fdsRead(socket) {
 /** The end, shutdown(2). */
 function finish(socket, callback) {
   const error = socket[kStreamWriter]?.failGroups();
-  // Fails where the peer is gone, and then nobody waits for the end.
-  if (socket[kId] > 0) binding.shutDownSending(socket[kId]);
+  // Where the peer has ended, too, the socket is closed next. It fails where the peer is gone, and then nobody
+  // waits for the end.
+  const isClosedNext = socket.readableEnded && !socket.allowHalfOpen;
+  if (socket[kId] > 0 && !isClosedNext) binding.shutDownSending(socket[kId]);
   life.finishLater(socket, callback, error);
 }
 
