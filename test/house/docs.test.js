@@ -3,7 +3,8 @@
 // Owns README.md, docs/ and examples/: that their code runs as it stands, that their links lead
 // somewhere, and that the reference names all there is. The tour has its own test, tour.test.js.
 //
-// A block of code marked `js` is run, one marked `js fragment` has its syntax checked.
+// A block of code marked `js` is run, one marked `ts` has its types checked and is run, one marked `js fragment` has
+// its syntax checked.
 
 const assert = require('node:assert/strict');
 const { EventEmitter } = require('node:events');
@@ -13,6 +14,7 @@ const { describe, test } = require('node:test');
 const vm = require('node:vm');
 const afunix = require('../../lib');
 const posix = require('../../lib/posix/index.js');
+const ts = require('typescript');
 const { onLinux, startProgram } = require('../helpers/programs.js');
 const { temporaryFolder } = require('../helpers/tmp.js');
 const { typesOf } = require('../helpers/types.js');
@@ -49,6 +51,23 @@ function project(t) {
   return folder;
 }
 
+/** Compiles a module in TypeScript, without an error; returns what came of it. */
+function compiled(folder, code) {
+  const file = path.join(folder, 'example.mts');
+  fs.writeFileSync(file, code);
+  const program = ts.createProgram([file], {
+    target: ts.ScriptTarget.ES2022,
+    module: ts.ModuleKind.NodeNext,
+    strict: true,
+    typeRoots: [path.join(ROOT, 'node_modules', '@types')],
+    types: ['node'],
+  });
+  const { diagnostics } = program.emit();
+  const found = [...ts.getPreEmitDiagnostics(program), ...diagnostics];
+  assert.equal(ts.formatDiagnostics(found, ts.createCompilerHost({})), '');
+  return path.join(folder, 'example.mjs');
+}
+
 /** Runs a program to its end, which has to be a good one that leaves nothing behind. */
 async function runs(t, file, folder) {
   const temporary = temporaryFolder(t);
@@ -72,6 +91,11 @@ describe('code', () => {
           fs.writeFileSync(file, code);
           await runs(t, file, folder);
         });
+      } else if (mark === 'ts') {
+        test(`${page}:${line} compiles and runs`, onLinux({}), async (t) => {
+          const folder = project(t);
+          await runs(t, compiled(folder, code), folder);
+        });
       } else if (mark === 'js fragment') {
         test(`${page}:${line} has no fault of syntax`, () => {
           new vm.Script(`async () => {\n${code}\n}`, { filename: page, lineOffset: line - 1 });
@@ -83,7 +107,7 @@ describe('code', () => {
   test('is marked in a way that is known', () => {
     for (const page of PAGES) {
       for (const { line, mark } of blocksOf(page)) {
-        assert.match(mark, /^(js|js fragment|sh|text)$/, `${page}:${line}`);
+        assert.match(mark, /^(js|js fragment|ts|sh|text)$/, `${page}:${line}`);
       }
     }
   });
