@@ -1,4 +1,4 @@
-//! Tells the linker that Node-API symbols come from the host process.
+//! Lets the linker know that Node-API symbols come from the host process.
 fn main() {
     napi_build::setup();
 }

@@ -13,7 +13,7 @@ const { ROOT, Stop, main, output, run } = require('./tools.js');
 
 const ADDON = path.join(ROOT, 'build', 'Release', 'afunix.node');
 
-/** Where cargo puts the library, unless it is told otherwise. */
+/** Where cargo puts the library, unless it is set otherwise. */
 const LIBRARY = path.join(
   process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target'),
   'release',

@@ -27,7 +27,7 @@ function main(body) {
 }
 
 /**
- * Runs a program in the foreground, in the root folder unless told otherwise.
+ * Runs a program in the foreground, in the root folder unless another is given.
  * @returns {number} its exit code; 128 + n when signal n ended it
  */
 function run(command, args, options = {}) {
@@ -73,7 +73,7 @@ function installCommand(names) {
 }
 
 /**
- * Installs a wheel with pip into a folder, whole or not at all: pip fills a folder beside, a rename
+ * Installs a wheel with pip into a folder, whole or not at all: pip fills a folder next to it, a rename
  * puts it in place.
  * @param {string} [otherwise] how else the user may get it, for the message
  */

@@ -26,7 +26,7 @@ const { EAGAIN, EBADF, ECANCELED, EDESTADDRREQ, ENOBUFS, ENOTCONN } = constants.
 const CONGESTION = 1;
 /** What may wait for full receivers, in bytes; beyond it send() fails with EAGAIN. */
 const WAITING_LIMIT = 1024 * 1024;
-/** What a waiting message counts for beside its bytes. */
+/** What a waiting message counts for on top of its bytes. */
 const WAITING_COST = 512;
 
 const kDestinations = Symbol('kDestinations');
@@ -138,10 +138,10 @@ class Socket extends EventEmitter {
    * send(buffer[, callback])                        to the connected peer
    * send(buffer, offset, length, path[, callback])  to `path`
    *
-   * The outcome is told before it returns: by the callback if there is one, otherwise by `'error'`
+   * The outcome is reported before it returns: by the callback if there is one, otherwise by `'error'`
    * or `'congestion'`. Where a peer has no room, that is an error with the code 1 and the message
    * `'congestion'`, or `'congestion'(buffer)`; the message is not sent, and `'writable'` follows.
-   * A message to a `path` that has no room waits, in order, and its outcome is told later.
+   * A message to a `path` that has no room waits, in order, and its outcome is reported later.
    *
    * @param {Buffer | TypedArray | DataView | string} buffer
    * @param {(error?: Error) => void} [callback] - exactly once
@@ -306,7 +306,7 @@ function sendToPeer(socket, view, buffer, callback) {
   let reconnected = false;
   if (id > 0) {
     status = trySend(id, PEER, view);
-    // The peer died, which was told when it was found out. Another may have its name by now.
+    // The peer died, which was reported when it was found out. Another may have its name by now.
     if (isUnconnected(status) && socket.connected) {
       reconnected = typeof binding.connect(id, socket[kPeer]) !== 'number';
       if (reconnected) status = trySend(id, PEER, view);

@@ -94,13 +94,13 @@ const stream = (fd, options, { access }) =>
     ? fs.createWriteStream(null, { __proto__: null, ...options, fd })
     : fs.createReadStream(null, { __proto__: null, ...options, fd });
 
-/** Throws what UServer.listen() would tell by an event. */
+/** Throws what UServer.listen() would emit as an event. */
 function adopted(server, fd) {
   listen(server, { fd });
   return server;
 }
 
-/** net tells failures by an event, to nobody yet: the caller has no object until fromFd() returns. */
+/** net emits failures as an event, to nobody yet: the caller has no object until fromFd() returns. */
 function listeningServer(fd, options) {
   const server = net.createServer(options);
   // Exclusive: in a worker of a cluster, net would ask the primary, which does not have it.

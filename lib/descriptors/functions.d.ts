@@ -1,4 +1,4 @@
-// Owns: the types of functions that make descriptors, take them over, tell what they are or close them.
+// Owns: the types of functions that make descriptors, take them over, say what they are or close them.
 
 import type { Socket as UdpSocket } from 'node:dgram';
 import type { ReadStream, WriteStream } from 'node:fs';
@@ -122,7 +122,7 @@ export type FdType =
 export declare function fdType(fd: Descriptor): FdType;
 
 /**
- * What {@link fromFd} makes. A property tells them apart: `'sendTo' in made` is a DgramSocket,
+ * What {@link fromFd} makes. A property distinguishes them: `'sendTo' in made` is a DgramSocket,
  * `'listening' in made` a server, `'writeWithFds' in made` a USocket; `instanceof` does, too.
  */
 export type FromFd =

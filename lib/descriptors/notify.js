@@ -1,4 +1,4 @@
-// Owns: telling systemd, or whoever speaks its protocol, how this process is: sd_notify(3).
+// Owns: what systemd, or whoever speaks its protocol, hears of this process: sd_notify(3).
 'use strict';
 
 const { descriptorsOf } = require('../native/fds');

@@ -89,14 +89,14 @@ function drainServer(server, options = undefined) {
 async function drain(server, fd, grace) {
   const handle = server._handle;
   if (process.platform === 'linux') {
-    // Asked first, since it tells whether this is TCP.
+    // Asked first, since it shows whether this is TCP.
     succeeded(binding.waitingConnections(fd));
     const migrates = kernelMigrates();
     if (!migrates) succeeded(binding.ignoreNewConnections(fd));
     const isOpen = () => server._handle === handle;
     await emptied(isOpen, fd, grace, migrates);
   }
-  // Not if somebody else closed it, and perhaps listens again.
+  // Not if other code closed it, and perhaps listens again.
   if (server._handle === handle) server.close();
 }
 
@@ -118,7 +118,7 @@ async function emptied(isOpen, fd, grace, takesNewOnes) {
   for (;;) {
     // After this phase of the loop, `net` has just accepted what there was.
     await new Promise((resolve) => setImmediate(resolve));
-    // Closed by somebody else, the number may be another's by now.
+    // Closed by other code, the number may be another's by now.
     if (!isOpen()) return;
     const isEmpty = succeeded(binding.waitingConnections(fd)) === 0;
     const isOver = performance.now() >= end;

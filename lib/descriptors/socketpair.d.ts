@@ -13,7 +13,7 @@ declare function socketpair(type?: number | 'stream' | 'dgram' | 'seqpacket'): [
 declare namespace socketpair {
   /** A byte stream. */
   const SOCK_STREAM: number;
-  /** Messages without a connection: the end of the peer is not told. */
+  /** Messages without a connection: the end of the peer is not seen. */
   const SOCK_DGRAM: number;
   /** A connection that keeps message boundaries. */
   const SOCK_SEQPACKET: number;

@@ -52,7 +52,7 @@ function descriptorsOf(fds, name = 'fds', max = MAX_FDS) {
   if (!Array.isArray(fds)) throw invalidType(name, 'an instance of Array', fds);
   if (fds.length > max) throw outOfRange(`${name}.length`, `<= ${max}`, fds.length);
   // No map(): that would skip holes, and make the array that a subclass asks for. No push(): that runs
-  // setters that somebody may have put on Array.prototype, and keeps nothing.
+  // setters that may have been put on Array.prototype, and keeps nothing.
   const length = { __proto__: null, length: fds.length };
   return Array.from(length, (_, index) => descriptorOf(fds[index], `${name}[${index}]`));
 }

@@ -101,7 +101,7 @@ class Socket extends USocket {
 Socket.prototype.supportsUnixFd = false;
 Socket.prototype.writeWithFds = undefined;
 
-/** net's options: a number is a descriptor, what is no object is ignored. */
+/** net's options: a number is a descriptor, anything else but an object is ignored. */
 function optionsOf(options) {
   if (typeof options === 'number') return { __proto__: null, fd: options };
   return check.isOptions(options) ? check.optionsObject(options) : { __proto__: null };
@@ -113,7 +113,7 @@ function isOther(chunk) {
   return chunk !== undefined && chunk !== null && typeof chunk !== 'function';
 }
 
-/** Node's own Writable decides: some take any view, and what is no bytes is a TypeError in all. */
+/** Node's own Writable decides: some take any view, and anything but bytes is a TypeError in all. */
 function writeOther(socket, chunk, encoding, callback) {
   const result = duplex.write.call(socket, chunk, encoding, callback);
   if (!socket.errored && !socket.writableEnded) socket[kState].bytesWritten += chunk.byteLength;

@@ -93,7 +93,7 @@ let spareWords = new Int32Array(16);
  *   `revents` is set on each, 0 if nothing happened. A negative `fd` is skipped
  * @param {number} [timeout] - in milliseconds; -1, the default, is for ever
  * @throws {Error} EINVAL (more than the process may open), ENOMEM
- * @returns {number} for how many something happened; 0 when the time is over
+ * @returns {number} for how many something happened; 0 when the time has passed
  */
 function poll(fds, timeout = -1) {
   if (!Array.isArray(fds)) throw invalidType('fds', 'an instance of Array', fds);

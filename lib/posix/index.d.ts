@@ -102,7 +102,7 @@ export interface SentMessage {
   iov?: Memory | readonly Memory[] | undefined;
   /** At most 253. They stay yours. */
   fds?: readonly Descriptor[] | null | undefined;
-  /** What the kernel is to tell the receiver, if it believes it. */
+  /** What the kernel is to show the receiver, if it believes it. */
   credentials?: Credentials | undefined;
   /** Where to. */
   address?: Address | undefined;
@@ -126,9 +126,9 @@ export interface ReceivedMessage {
   credentials: Credentials | undefined;
   /** The sender's process, if SO_PASSPIDFD is on and it was asked for: a descriptor that is yours to {@link close}. */
   pidfd: number | undefined;
-  /** MSG_TRUNC: the message was cut. MSG_CTRUNC: something beside it was lost. MSG_EOR … */
+  /** MSG_TRUNC: the message was cut. MSG_CTRUNC: something that came with it was lost. MSG_EOR … */
   flags: number;
-  /** The sender's, if there is one to tell. */
+  /** The sender's, if it has one. */
   address: FilledAddress | undefined;
 }
 
@@ -209,7 +209,7 @@ export function recvfrom(
  */
 export function sendmsg(sockfd: number, message: SentMessage, flags?: number): number;
 
-/** Receives into several buffers, with all that comes beside the bytes, recvmsg(2). */
+/** Receives into several buffers, with all that comes with the bytes, recvmsg(2). */
 export function recvmsg(sockfd: number, message: MessageRoom, flags?: number): ReceivedMessage;
 
 /** Closes a descriptor, close(2). EBUSY if an open socket of this package owns it: close that. */
@@ -264,7 +264,7 @@ export function getpeername(sockfd: number, addr?: FilledAddress): FilledAddress
  * Waits until one of the descriptors is ready, poll(2), for `timeout` milliseconds; -1, the default,
  * for ever.
  *
- * @returns for how many something happened; 0 when the time is over
+ * @returns for how many something happened; 0 when the time has passed
  */
 export function poll(fds: readonly PollEntry[], timeout?: number): number;
 

@@ -102,7 +102,7 @@ function listen(sockfd, backlog = constants.SOMAXCONN) {
  *
  * @param {number} sockfd
  * @param {object} [addr] - is filled with the peer's address
- * @throws {Error} EAGAIN (nonblocking, or SO_RCVTIMEO is over), ECONNABORTED, EINVAL, EMFILE, ENFILE
+ * @throws {Error} EAGAIN (nonblocking, or SO_RCVTIMEO has passed), ECONNABORTED, EINVAL, EMFILE, ENFILE
  * @returns {number} the connection's descriptor; it blocks, whatever `sockfd` does
  */
 function accept(sockfd, addr) {
@@ -181,7 +181,7 @@ function sendto(sockfd, buf, len = lengthOf(buf), flags = 0, dest_addr = undefin
  * @param {number} [len] - room in bytes, from the buffer's or view's start; default: all of it
  * @param {number} [flags] - MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL …; default: 0
  * @throws {RangeError} ERR_BUFFER_OUT_OF_BOUNDS
- * @throws {Error} EAGAIN (nonblocking, or SO_RCVTIMEO is over), ECONNREFUSED, ECONNRESET, ENOTCONN
+ * @throws {Error} EAGAIN (nonblocking, or SO_RCVTIMEO has passed), ECONNREFUSED, ECONNRESET, ENOTCONN
  * @returns {number} how many bytes came; 0 at the end of a stream. With MSG_TRUNC a datagram's own
  *   length, which may be more than `len`
  */
@@ -194,14 +194,14 @@ function recv(sockfd, buf, len = lengthOf(buf), flags = 0) {
 }
 
 /**
- * Receives and tells from whom, recvfrom(2).
+ * Receives, and reports from whom, recvfrom(2).
  *
  * @param {number} sockfd
  * @param {ArrayBuffer | SharedArrayBuffer | ArrayBufferView} buf
  * @param {number} [len] - room in bytes; default: all of it
  * @param {number} [flags] - default: 0
  * @param {object} [src_addr] - is filled with the sender's address; left alone if there is none to
- *   tell, as with TCP
+ *   report, as with TCP
  * @throws {RangeError} ERR_BUFFER_OUT_OF_BOUNDS
  * @throws {Error} as recv()
  * @returns {number} as recv()
@@ -229,7 +229,7 @@ function recvfrom(sockfd, buf, len = lengthOf(buf), flags = 0, src_addr = undefi
  * @param {buffer | buffer[]} [message.iov] - one after the other; default: nothing
  * @param {(number | object)[]} [message.fds] - at most 253 descriptors, or objects that hold one; they
  *   stay yours
- * @param {{ pid, uid, gid }} [message.credentials] - what the kernel is to tell the receiver, if it
+ * @param {{ pid, uid, gid }} [message.credentials] - what the kernel is to show the receiver, if it
  *   believes it
  * @param {object | string | Buffer | URL} [message.address] - where to
  * @param {number} [flags] - default: 0
@@ -253,7 +253,7 @@ function sendmsg(sockfd, message, flags = 0) {
 }
 
 /**
- * Receives into several buffers, with all that comes beside the bytes, recvmsg(2). Received
+ * Receives into several buffers, with all that comes with the bytes, recvmsg(2). Received
  * descriptors are open and close-on-exec, and it is up to you to close() them; the pidfd too.
  *
  * @param {number} sockfd
@@ -265,7 +265,7 @@ function sendmsg(sockfd, message, flags = 0) {
  * @returns {{ size: number, fds: number[], credentials: object | undefined,
  *   pidfd: number | undefined, flags: number, address: object | undefined }} `credentials` if SO_PASSCRED is
  *   on, `pidfd` if SO_PASSPIDFD is. `flags`: MSG_TRUNC, the message
- *   was cut; MSG_CTRUNC, descriptors or other things beside it were lost; MSG_EOR …
+ *   was cut; MSG_CTRUNC, descriptors or other things with it were lost; MSG_EOR …
  */
 function recvmsg(sockfd, message, flags = 0) {
   int(sockfd, 'sockfd');

@@ -138,7 +138,7 @@ function isName(addr) {
 
 const { prototype: base } = Object;
 
-/** An address object without what somebody may have put on Object.prototype. */
+/** An address object without what may have been put on Object.prototype. */
 function wellRead(addr) {
   // Looked at one by one: this is on the way of every message.
   const isClean =

@@ -26,7 +26,7 @@ function open(socket) {
 }
 
 /**
- * The same where nobody was told to wait for it: reading starts as net's does.
+ * The same where nobody expects an event of it: reading starts as net's does.
  *
  * @throws {Error} of epoll_ctl(2): nobody could listen for an `'error'` yet
  */
@@ -50,7 +50,7 @@ function startFromPlan(socket, plan, fd) {
   destroyOnAbort(plan.signal, socket);
 }
 
-/** Takes over a connected socket that somebody else opened. On an exception it is still the caller's. */
+/** Takes over a connected socket that was opened elsewhere. On an exception it is still the caller's. */
 function adoptDescriptor(socket, fd) {
   const { plan } = socket[kState];
   const number = descriptorOf(fd, 'options.fd');

@@ -3,7 +3,7 @@
 
 const { kState } = require('./members');
 
-/** A server's method: begins to accept, if somebody wants connections. */
+/** A server's method: begins to accept, if there is a listener or loop that wants connections. */
 const kAcceptIfWanted = Symbol('kAcceptIfWanted');
 
 /** Connections one by one: what nobody asks for stays in the backlog. */

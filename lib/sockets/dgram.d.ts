@@ -86,7 +86,7 @@ export declare class DgramSocket<Encoding extends PathEncoding = 'utf8'> extends
   DgramSocketEvents<Encoding>
 > {
   /**
-   * A new socket, socket(2), or one that adopts `fd`. What is no object is ignored.
+   * A new socket, socket(2), or one that adopts `fd`. Anything but an object is ignored.
    *
    * @throws EMFILE and other errors of socket(2); EBADF, ENOTSOCK, EAFNOSUPPORT, EPROTOTYPE or
    *   EEXIST for an unsuitable `fd`, which then stays open and yours

@@ -257,7 +257,7 @@ class DgramSocket extends EventEmitter {
     this.emit('error', systemError(errno, 'recvmsg'));
   }
 
-  /** Somebody who had the socket, too, has shut it down: nothing comes any more. */
+  /** Another process that has the socket, too, has shut it down: nothing comes any more. */
   [kEnd]() {
     this.emit('error', systemError(-ENOTCONN, 'recvmsg'));
   }

@@ -16,7 +16,7 @@ export type Arguments<Events, Event extends keyof Events> = Events[Event] extend
   ? Events[Event]
   : never;
 
-/** Who is told of it. */
+/** Who hears of it. */
 export type Listener<Events, Event extends keyof Events> = (
   ...args: Arguments<Events, Event>
 ) => void;

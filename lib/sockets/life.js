@@ -42,7 +42,7 @@ class ConnectionState {
     this.phase = UNCONNECTED;
     /** Native code reads. */
     this.reading = false;
-    /** Somebody asked for data before there was a connection. */
+    /** Data was asked for before there was a connection. */
     this.wantsData = false;
     /** The peer sends no more. */
     this.ended = false;
@@ -104,7 +104,7 @@ function failHere(socket, error) {
   else socket.destroy(error);
 }
 
-/** Somebody takes what is received, or did and has paused. */
+/** What is received has a reader, or one that has paused. */
 function isRead(socket) {
   return socket.readableFlowing !== null || socket.listenerCount('readable') > 0;
 }
@@ -116,7 +116,7 @@ function noteSendFailure(socket, error) {
 
 /**
  * Before a socket is destroyed for a send that failed: what the peer sent before is taken from the kernel where
- * somebody reads. Nobody is waited for.
+ * there is a reader. Nobody is waited for.
  */
 function receiveRest(socket) {
   if (!socket.readableFlowing) return;
@@ -184,7 +184,7 @@ function stopReading(socket) {
   if (socket[kId] > 0) binding.setReading(socket[kId], 0);
 }
 
-/** Somebody asked for data, or nobody has paused. */
+/** Data was asked for, or nobody has paused. */
 function wantsData(socket) {
   return socket[kState].wantsData || !socket.isPaused();
 }

@@ -11,7 +11,7 @@ import type {
 } from './common.js';
 import { EventfulEmitter, type BaseEvents } from './events.js';
 
-/** Options of every server, besides those of its connections. */
+/** Options of every server, apart from those of its connections. */
 export interface ServerOptions {
   /**
    * Asked before `'connection'`: anything but true closes the connection at once, and emits

@@ -81,7 +81,7 @@ class SocketServer extends EventEmitter {
     return this[kId] > 0;
   }
 
-  /** Whether it wants connections now: not before somebody takes them. */
+  /** Whether it wants connections now: not before there is a listener. */
   get [kAccepts]() {
     if (this[kId] === 0 || this[kState].paused) return false;
     if (this.listenerCount('connection') > this[kState].idleLoops) return true;

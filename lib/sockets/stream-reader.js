@@ -1,4 +1,4 @@
-// Owns: what a USocket receives besides a Readable's bytes: descriptors in their order, and bytes that go into
+// Owns: what a USocket receives that is not a Readable's bytes: descriptors in their order, and bytes that go into
 // memory of the user's. Made when the first of them is there.
 'use strict';
 

@@ -318,7 +318,7 @@ function unsentError() {
   return codedError(Error, 'ERR_AFUNIX_FDS_UNSENT', message);
 }
 
-/** The parts of what is no string and no Uint8Array; `callback` runs both of those given. */
+/** The parts of anything but a string or a Uint8Array; `callback` runs both of those given. */
 function partsOf(message, encoding, callback) {
   const someOf = (fds, name) => {
     const numbers = descriptorsOf(fds, name, Infinity);

@@ -36,7 +36,7 @@ export interface USocketOptions extends ConnectedOptions {
   readableHighWaterMark?: number | undefined;
 }
 
-/** What write() and end() of a {@link USocket} take besides bytes. */
+/** What write() and end() of a {@link USocket} take apart from bytes. */
 export interface StreamMessage {
   /** Bytes. */
   data?: MessageData | null | undefined;

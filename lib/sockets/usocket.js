@@ -215,7 +215,7 @@ class USocket extends ConnectedSocket {
     if (typeof message === 'function') [message, callback] = [undefined, message];
     else if (typeof encoding === 'function') [encoding, callback] = [undefined, encoding];
     if (message === undefined || message === null) {
-      // Writable takes what is no function for a chunk; as its third argument, it ignores it.
+      // Writable takes anything but a function for a chunk; as its third argument, it ignores it.
       return super.end(undefined, undefined, callback);
     }
     const isPlain = typeof message === 'string' || isUint8Array(message);

@@ -1,4 +1,4 @@
-// Owns: what is told to onlookers: lines for NODE_DEBUG=afunix, and the channels of
+// Owns: what onlookers get to see: lines for NODE_DEBUG=afunix, and the channels of
 // node:diagnostics_channel. Costs a few nanoseconds where nobody looks.
 'use strict';
 
@@ -37,13 +37,13 @@ function publishConnection(server, socket) {
   if (connection.hasSubscribers) connection.publish({ server, socket });
 }
 
-/** What closes right now: a subscriber may call close() again, and is not told again. */
+/** What closes right now: a subscriber may call close() again, and does not hear of it again. */
 const closing = new Set();
 
 /**
  * A socket or server is about to close its descriptor. `error`: why, if it was one.
  *
- * @returns {boolean} false if a subscriber that was told of this very end has called: then the call that
+ * @returns {boolean} false if a subscriber that hears of this very end has called: then the call that
  *   published it goes on, and this one has nothing to do
  */
 function publishClose(owner, error) {

@@ -139,7 +139,7 @@ function isOptions(value) {
 }
 
 /**
- * An object or nothing: a copy of what it has itself, so that nothing that somebody put on Object.prototype
+ * An object or nothing: a copy of what it has itself, so that nothing that was put on Object.prototype
  * becomes an option.
  */
 function optionsObject(options, name = 'options') {

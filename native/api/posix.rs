@@ -36,7 +36,7 @@ const CLOEXEC_FDS: libc::c_int = libc::MSG_CMSG_CLOEXEC;
 #[cfg(not(target_os = "linux"))]
 const CLOEXEC_FDS: libc::c_int = 0;
 
-/// Room for control messages of any kind beside those that we decode.
+/// Room for control messages of any kind, on top of those that we decode.
 const CONTROL_WORDS: usize = (RECEIVE_CAPACITY + 1024).div_ceil(size_of::<usize>());
 
 /// Every function, by the name that lib/posix/index.js knows it by.
@@ -141,7 +141,7 @@ fn address(call: &Call, index: usize) -> Result<SockAddr> {
     read_slot(call.js, call.arg(index))
 }
 
-/// Tells JavaScript an address through argument `index`, a slot.
+/// Gives JavaScript an address through argument `index`, a slot.
 fn report(call: &Call, index: usize, fd: RawFd, addr: SockAddr) -> Result<()> {
     write_slot(call.js, call.arg(index), fd, addr)
 }

@@ -37,7 +37,7 @@ const SCM_PIDFD: libc::c_int = 4;
 #[cfg(target_os = "linux")]
 const OVERFLOW_ID: u32 = 65534;
 
-/// The longest security label (SCM_SECURITY) for which there is room beside all the rest.
+/// The longest security label (SCM_SECURITY) for which there is room with all the rest.
 const MAX_LABEL: usize = 1024;
 
 /// Room for whatever one message can bring: the most descriptors, credentials, a pidfd, a label and
@@ -69,7 +69,7 @@ pub struct Credentials {
     pub gid: u32,
 }
 
-/// What came beside the bytes of one message.
+/// What came with the bytes of one message.
 #[derive(Default, Debug)]
 pub struct Received {
     /// Descriptors, in the order they were sent.
@@ -261,7 +261,7 @@ impl Rights {
     }
 }
 
-/// Duplicates of descriptors that have to wait: the caller may close his own at once.
+/// Duplicates of descriptors that have to wait: the caller may close its own at once.
 ///
 /// EBADF if one is not open, EMFILE where there is no room; nothing is kept then. Every number is
 /// checked before the first duplicate is made, which could otherwise get the number of one that is

@@ -98,7 +98,7 @@ fn has_usual_protocol(fd: BorrowedFd<'_>, kind: Type) -> bool {
     };
     #[cfg(target_os = "linux")]
     return SockRef::from(&fd).protocol().is_ok_and(|it| it.is_some_and(|it| usual.contains(&it)));
-    // macOS does not tell the protocol; its stream and datagram sockets are TCP and UDP but for
+    // macOS does not report the protocol; its stream and datagram sockets are TCP and UDP but for
     // ICMP's, which are datagram ones.
     #[cfg(not(target_os = "linux"))]
     return {
@@ -110,7 +110,7 @@ fn has_usual_protocol(fd: BorrowedFd<'_>, kind: Type) -> bool {
 fn domain(fd: BorrowedFd<'_>) -> Option<Domain> {
     #[cfg(target_os = "linux")]
     return SockRef::from(&fd).domain().ok();
-    // There is no SO_DOMAIN: the address's family tells.
+    // There is no SO_DOMAIN: the address's family says it.
     #[cfg(not(target_os = "linux"))]
     return socket::local_address(fd).ok().map(|address| Domain::from(address.family()));
 }
@@ -123,7 +123,7 @@ pub fn set_cloexec(fd: BorrowedFd<'_>) -> Result<()> {
     unsafe { syscall!(fcntl(fd.as_raw_fd(), libc::F_SETFD, flags | libc::FD_CLOEXEC)) }.map(drop)
 }
 
-/// A descriptor that somebody passed to us and nobody has taken yet. Dropping it closes it without
+/// A descriptor that was passed to us and that nobody has taken yet. Dropping it closes it without
 /// waiting.
 ///
 /// close(2) of the last copy of a TCP socket with SO_LINGER waits for its peer, as long as the sender
@@ -158,7 +158,7 @@ pub fn close_passed(fds: impl IntoIterator<Item = OwnedFd>) {
     fds.into_iter().for_each(|fd| drop(PassedFd::from(fd)));
 }
 
-/// Sees to it that closing does not wait. What is no socket says ENOTSOCK. A time of 0 is left: it
+/// Sees to it that closing does not wait. Anything but a socket says ENOTSOCK. A time of 0 is left: it
 /// does not wait, but resets the connection.
 fn forget_linger(fd: BorrowedFd<'_>) {
     let none = libc::linger { l_onoff: 0, l_linger: 0 };
@@ -310,7 +310,7 @@ mod tests {
         let started = Instant::now();
         close_passed([OwnedFd::from(client)]);
         assert!(started.elapsed() < limit / 2);
-        // What is no socket is closed all the same, and what was taken is not.
+        // Anything but a socket is closed all the same, and what was taken is not.
         let (reader, writer) = std::io::pipe().unwrap();
         close_passed([OwnedFd::from(writer)]);
         assert_eq!((&reader).read(&mut [0]).unwrap(), 0);

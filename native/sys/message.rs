@@ -58,7 +58,7 @@ pub struct Message<'a> {
     pub bytes: &'a [u8],
     /// The sender.
     pub from: &'a UnixAddr,
-    /// What came beside the bytes; empty unless control messages were asked for.
+    /// What came with the bytes; empty unless control messages were asked for.
     pub beside: Received,
     /// The message was larger than [`MAX_MESSAGE`]: `bytes` is its beginning.
     pub truncated: bool,

@@ -167,7 +167,7 @@ mod tests {
     use socket2::Type;
     use std::os::fd::AsFd;
 
-    /// The process id that a pidfd's fdinfo tells; -1 once it was waited for.
+    /// The process id in a pidfd's fdinfo; -1 once it was waited for.
     fn process_of(pidfd: &OwnedFd) -> i32 {
         let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
         let info = std::fs::read_to_string(path).unwrap();

@@ -85,7 +85,7 @@ impl SockAddr {
         (&raw mut self.raw).cast()
     }
 
-    /// The length beside [`SockAddr::as_ptr`]; 0 after a call that had no address to report.
+    /// The length to pass with [`SockAddr::as_ptr`]; 0 after a call that had no address to report.
     pub fn len(&self) -> libc::socklen_t {
         self.len
     }

@@ -147,7 +147,7 @@ pub fn pass_credentials(fd: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
-/// Gives every message a timestamp, SO_TIMESTAMP: what tells an empty message from the end.
+/// Gives every message a timestamp, SO_TIMESTAMP: what distinguishes an empty message from the end.
 pub fn stamp_messages(fd: BorrowedFd<'_>) -> Result<()> {
     let (on, len) = (1 as libc::c_int, size_of::<libc::c_int>() as libc::socklen_t);
     let (level, name, value) = (libc::SOL_SOCKET, libc::SO_TIMESTAMP, (&raw const on).cast());
@@ -156,7 +156,7 @@ pub fn stamp_messages(fd: BorrowedFd<'_>) -> Result<()> {
 }
 
 /// Whether messages still get a timestamp: whoever shares the socket can have switched that off, and
-/// then an empty message is not told from the end. True for any kind of timestamp.
+/// then an empty message looks like the end. True for any kind of timestamp.
 #[allow(dead_code)]
 pub fn stamps_messages(fd: BorrowedFd<'_>) -> bool {
     #[cfg(target_os = "linux")]
@@ -211,7 +211,7 @@ pub fn accept(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
     }
     let accepted = accept_now(fd);
     if is_cleared {
-        // The flag is somebody else's, who relies on waiting.
+        // The flag is another's, who relies on waiting.
         // SAFETY: as above.
         let _ = unsafe { syscall!(fcntl(raw, libc::F_SETFL, flags)) };
     }

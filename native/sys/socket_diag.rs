@@ -1,7 +1,7 @@
 //! Owns: asking the kernel which file a socket is bound to, sock_diag(7).
 //!
 //! fstat(2) of a bound socket does not speak of its file, and what has the file's name may be another
-//! file by now. This the kernel tells everybody, where it has unix_diag (an option of its
+//! file by now. This the kernel shows to everybody, where it has unix_diag (an option of its
 //! configuration) and nothing keeps the process from netlink sockets.
 #![allow(unsafe_code)]
 
@@ -22,8 +22,8 @@ const REQUEST: usize = 24;
 const REPLY: usize = 16;
 const ATTRIBUTE: usize = 4;
 
-/// The lower half of the inode number of the file that the socket is bound to; None if there is no
-/// telling. It is the kernel's own number: see [`number_of`].
+/// The lower half of the inode number of the file that the socket is bound to; None if that
+/// cannot be known. It is the kernel's own number: see [`number_of`].
 pub fn bound_file(socket: BorrowedFd<'_>) -> Option<u32> {
     let inode = descriptor::stat(socket).ok()?.st_ino as u32;
     let mut netlink = std::fs::File::from(open_netlink().ok()?);
@@ -34,7 +34,7 @@ pub fn bound_file(socket: BorrowedFd<'_>) -> Option<u32> {
 }
 
 /// The same number of a file that a descriptor holds. Not fstat(2)'s: file systems such as overlayfs
-/// tell users another than they tell the kernel.
+/// report another to users than to the kernel.
 pub fn number_of(pinned: &OwnedFd) -> Option<u32> {
     let path = format!("/proc/self/fdinfo/{}", pinned.as_raw_fd());
     let info = std::fs::read_to_string(path).ok()?;

@@ -37,7 +37,7 @@ pub struct SocketFile {
 }
 
 impl SocketFile {
-    /// Forgets the file, which stays: somebody else has the socket now.
+    /// Forgets the file, which stays: another has the socket now.
     pub fn keep(mut self) {
         self.stays = true;
     }
@@ -237,7 +237,7 @@ fn own_file(_fd: BorrowedFd<'_>, spot: Spot, narrowed: &Narrowed) -> Result<Opti
 #[cfg(target_os = "linux")]
 fn identity_if_own(fd: BorrowedFd<'_>, pinned: &OwnedFd) -> Option<Identity> {
     let (own, found) = (socket_diag::bound_file(fd), socket_diag::number_of(pinned));
-    // Where there is no telling it is taken for ours, as a moment ago it was.
+    // Where that cannot be known it is taken for ours, as a moment ago it was.
     let is_own = own.is_none() || found.is_none() || own == found;
     held_identity(pinned).filter(|_| is_own)
 }
@@ -269,7 +269,7 @@ fn descriptor_path(fd: &OwnedFd) -> String {
 /// then each only finds a living socket in its way.
 fn take_turn(spot: &Spot) -> Option<OwnedFd> {
     let folder = spot.open_folder(libc::O_RDONLY)?;
-    // Whoever holds it needs microseconds; somebody else's lock must not hold us for long.
+    // Whoever holds it needs microseconds; a stranger's lock must not hold us for long.
     for _ in 0..100 {
         // SAFETY: a plain call on an open descriptor.
         let locked = unsafe { syscall!(flock(folder.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB)) };

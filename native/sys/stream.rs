@@ -1,4 +1,4 @@
-//! Owns: the bytes of a connection to and from the kernel, with what travels beside them.
+//! Owns: the bytes of a connection to and from the kernel, with what travels along.
 #![allow(unsafe_code)]
 
 use std::mem::{MaybeUninit, zeroed};

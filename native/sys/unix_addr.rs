@@ -76,7 +76,7 @@ impl UnixAddr {
         (&raw mut self.raw).cast()
     }
 
-    /// The length to pass beside [`UnixAddr::as_ptr`].
+    /// The length to pass with [`UnixAddr::as_ptr`].
     pub fn len(&self) -> libc::socklen_t {
         self.len
     }

@@ -1,5 +1,5 @@
 //! Owns: randomized tests of what messages and a connection's bytes carry over real sockets, with
-//! names, descriptors and credentials beside them.
+//! names, descriptors and credentials.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -24,7 +24,7 @@ use crate::testing::random::{Random, rounds};
 /// Bytes under way at once: what the smallest send buffer takes.
 const MOST_BYTES: usize = 100_000;
 
-/// What is sent as descriptors: write ends, whose read ends tell when the last copy is closed.
+/// What is sent as descriptors: write ends, whose read ends show when the last copy is closed.
 struct Pipes {
     ends: Vec<(PipeReader, PipeWriter)>,
     /// How many the next message gets at most.
@@ -56,7 +56,7 @@ impl Pipes {
     }
 }
 
-/// What tells files apart.
+/// What distinguishes files.
 fn identity(fd: BorrowedFd<'_>) -> u64 {
     File::from(fd.try_clone_to_owned().unwrap()).metadata().unwrap().ino()
 }

@@ -142,7 +142,7 @@ fn rehearse(access: &Access, spot: &Spot) -> Result<u32> {
     let pinned = pin(&trial)?;
     let found = stat(pinned.as_fd())?;
     let id = held_identity(&pinned).filter(|_| found.st_nlink == 1);
-    // Somebody put another file there.
+    // Another file was put there.
     let id = id.ok_or(Errno::EXIST)?;
     let given = set_owner(&pinned, access);
     remove(&trial, id);

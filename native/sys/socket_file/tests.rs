@@ -110,7 +110,7 @@ fn what_took_the_place_of_the_file_at_once_is_not_taken_for_ours() {
     assert_eq!(found("a"), Some(id));
     fs::rename(&path, folder.path("b")).unwrap();
     let _other = UnixDatagram::bind(&path).unwrap();
-    // Where the kernel has no unix_diag there is no telling.
+    // Where the kernel has no unix_diag that cannot be known.
     let expected = socket_diag::bound_file(fd.as_fd()).map_or(spot(&path).identity(), |_| None);
     assert_eq!(found("a"), expected);
     assert_eq!(found("b"), Some(id));
