@@ -89,7 +89,13 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
     (c"setRef", |call, env| done(call, set_ref(call, env))),
     (c"close", |call, env| done(call, call.int(0).and_then(|id| env.close(id)))),
     (c"detach", |call, env| {
-        let fds = with_endpoint(call, env, Endpoint::detach)
+        let fds = call
+            .int(0)
+            .and_then(|id| env.socket(id).ok_or(Errno::BADF))
+            .and_then(|socket| match socket {
+                Socket::Endpoint(endpoint) => endpoint.detach(),
+                Socket::Listener(listener) => listener.handle().release().map(|fd| vec![fd]),
+            })
             .and_then(|fds| call.int(0).and_then(|id| env.close(id)).map(|()| fds));
         answer(call, fds, |fds| given(call, fds))
     }),
@@ -321,7 +327,11 @@ fn bind(call: &Call, socket: &Socket, index: usize, backlog: Option<i32>) -> Res
     let number = |index| Result::Ok(u32::try_from(call.int(index)?).ok());
     let access = Access { mode: number(index)?, uid: number(index + 1)?, gid: number(index + 2)? };
     let stays = call.int(index + 3)? == 0;
-    socket.source().handle().bind(&name(call)?, &socket_file::Options { access, stays, backlog })
+    let (name, options) = (name(call)?, socket_file::Options { access, stays, backlog });
+    match (socket, backlog) {
+        (Socket::Listener(listener), Some(_)) => listener.listen(&name, &options),
+        _ => socket.source().handle().bind(&name, &options),
+    }
 }
 
 /// `setRef(id, on)`

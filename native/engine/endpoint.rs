@@ -49,14 +49,19 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// A socket of a new descriptor: its number.
-    pub fn open(
+    fn open(env: &Rc<Environment>, loading: usize, kind: Kind, fd: OwnedFd) -> Result<i32> {
+        prepare(fd.as_fd(), kind)?;
+        Endpoint::enter_prepared(env, loading, kind, fd, None)
+    }
+
+    /// A socket of a connection whose messages are marked already, see [`prepare`]: its number.
+    pub fn enter_prepared(
         env: &Rc<Environment>,
         loading: usize,
         kind: Kind,
         fd: OwnedFd,
         options: Option<Options>,
     ) -> Result<i32> {
-        prepare(fd.as_fd(), kind)?;
         Endpoint::enter(env, loading, kind, |endpoint| {
             endpoint.handle.install(fd);
             options.map_or(Ok(()), |options| endpoint.configure(options))
@@ -65,14 +70,14 @@ impl Endpoint {
 
     /// A new socket: its number.
     pub fn create(env: &Rc<Environment>, loading: usize, kind: Kind) -> Result<i32> {
-        Endpoint::open(env, loading, kind, socket::create(kind.socket_type())?, None)
+        Endpoint::open(env, loading, kind, socket::create(kind.socket_type())?)
     }
 
     /// Two connected sockets.
     pub fn create_pair(env: &Rc<Environment>, loading: usize, kind: Kind) -> Result<[i32; 2]> {
         let (left, right) = socket::pair(kind.socket_type())?;
-        let left = Endpoint::open(env, loading, kind, left, None)?;
-        match Endpoint::open(env, loading, kind, right, None) {
+        let left = Endpoint::open(env, loading, kind, left)?;
+        match Endpoint::open(env, loading, kind, right) {
             Ok(right) => Ok([left, right]),
             Err(errno) => env.close(left).and(Err(errno)),
         }
@@ -197,7 +202,7 @@ impl Endpoint {
 }
 
 /// What a descriptor needs before it is used.
-fn prepare(fd: BorrowedFd<'_>, kind: Kind) -> Result<()> {
+pub fn prepare(fd: BorrowedFd<'_>, kind: Kind) -> Result<()> {
     // What says whether nothing is an empty message or the end: see Message::is_end.
     if kind == Kind::Seqpacket { socket::stamp_messages(fd) } else { Ok(()) }
 }

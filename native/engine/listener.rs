@@ -3,17 +3,18 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
-use crate::engine::endpoint::{Endpoint, Options};
+use crate::engine::endpoint::{Endpoint, Options, prepare};
 use crate::engine::env::Environment;
 use crate::engine::handle::Source;
 use crate::engine::handle::{Callee, Event, Handle, Kind, MAX_ERROR_PAUSE, MAX_SEND_PAUSE};
 use crate::engine::sockets::Socket;
-use crate::node::uv::READABLE;
+use crate::node::uv::{DISCONNECT, READABLE};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::socket;
+use crate::sys::socket_file;
 
 /// Connections accepted before JavaScript hears of them.
 const BATCH: usize = 16;
@@ -34,7 +35,11 @@ enum Trouble {
 pub struct Listener {
     handle: Handle,
     kind: Kind,
+    /// Others can connect.
+    is_listening: Cell<bool>,
     is_accepting: Cell<bool>,
+    /// Messages of its connections are marked from the start, see [`prepare`].
+    marks_messages: Cell<bool>,
     trouble: Cell<Trouble>,
     /// Accepted, and not taken by JavaScript yet.
     accepted: RefCell<VecDeque<OwnedFd>>,
@@ -74,7 +79,9 @@ impl Listener {
             let listener = Rc::new(Listener {
                 handle: Handle::new(env, id, loading),
                 kind,
+                is_listening: Cell::new(false),
                 is_accepting: Cell::new(false),
+                marks_messages: Cell::new(false),
                 trouble: Cell::new(Trouble::None),
                 accepted: RefCell::new(VecDeque::new()),
                 fresh: RefCell::new(Vec::new()),
@@ -87,7 +94,22 @@ impl Listener {
             return env.close(id).and(Err(errno));
         }
         listener.handle.start();
+        // A new socket can be connected to only once it listens.
+        listener.is_listening.set(listener.handle.with_fd(|fd| Ok(socket::is_listening(fd)))?);
         Ok(id)
+    }
+
+    /// Binds and listens; see [`socket_file::bind_at`].
+    pub fn listen(&self, name: &[u8], options: &socket_file::Options) -> Result<()> {
+        if self.kind == Kind::Seqpacket {
+            // Connections inherit it. A timestamp would do, but costs a call for each of them, and
+            // the kernel a change of its own code whenever the last socket with one goes.
+            self.handle.with_fd(socket::pass_credentials)?;
+            self.marks_messages.set(true);
+        }
+        self.handle.bind(name, options)?;
+        self.is_listening.set(true);
+        self.arm()
     }
 
     /// What connections get when they are taken. Their credentials are asked for here already: they
@@ -104,7 +126,11 @@ impl Listener {
     pub fn accept(&self) -> Result<i32> {
         let fd = self.accepted.borrow_mut().pop_front().ok_or(Errno::AGAIN)?;
         let Handle { env, loading, .. } = &self.handle;
-        let id = Endpoint::open(env, *loading, self.kind, fd, self.options.get())?;
+        if !self.marks_messages.get() {
+            prepare(fd.as_fd(), self.kind)?;
+        }
+        let options = self.options.get();
+        let id = Endpoint::enter_prepared(env, *loading, self.kind, fd, options)?;
         self.fresh.borrow_mut().push(id);
         Ok(id)
     }
@@ -123,8 +149,13 @@ impl Listener {
     }
 
     fn arm(&self) -> Result<()> {
-        let is_looking = self.is_accepting.get() && self.trouble.get() == Trouble::None;
-        self.handle.arm(if is_looking { READABLE } else { 0 }, false)
+        let mask = match (self.trouble.get(), self.is_accepting.get()) {
+            (Trouble::None, true) => READABLE,
+            // For something that does not come: as in net, a server keeps the process alive.
+            (Trouble::None, false) if self.is_listening.get() => DISCONNECT,
+            _ => 0,
+        };
+        self.handle.arm(mask, false)
     }
 
     fn accept_all(&self) {
@@ -217,6 +248,10 @@ impl Source for Listener {
             && let Ok(Some(errno)) = self.handle.with_fd(|fd| Ok(socket::take_error(fd)))
         {
             self.handle.report(Event::Error, errno.to_js());
+        }
+        if !self.is_accepting.get() {
+            // Shut down by whoever shares it, which is seen when it accepts again.
+            self.trouble.set(Trouble::Failure);
         }
         self.accept_all();
         self.handle.env.defer(&self.handle);

@@ -21,6 +21,9 @@ pub const READABLE: i32 = types::uv_poll_event_UV_READABLE as i32;
 /// Readiness to write.
 pub const WRITABLE: i32 = types::uv_poll_event_UV_WRITABLE as i32;
 
+/// The other end is gone; a listener says it once it is shut down.
+pub const DISCONNECT: i32 = types::uv_poll_event_UV_DISCONNECT as i32;
+
 /// Defines the table of host functions and its loader from one list.
 macro_rules! host_functions {
     ($($name:ident: fn($($arg:ty),*) $(-> $ret:ty)?;)+) => {

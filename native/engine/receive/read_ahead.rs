@@ -4,8 +4,9 @@
 //! and whether to look again before going back to the event loop, because the answer to what
 //! JavaScript sends is often there when it returns. Both are tested now and then.
 
-/// Guesses that were wrong last time are tested again at every wake-up whose number is a multiple.
-const PROBE_EVERY: u32 = 16;
+/// Guesses that were wrong last time are tested again at every wake-up whose number is a multiple. A
+/// prime: regular bursts must not always have ended just then.
+const PROBE_EVERY: u32 = 17;
 
 /// The guesses of one socket.
 #[derive(Clone, Copy, Default)]

@@ -7,11 +7,11 @@ use std::os::fd::OwnedFd;
 
 use crate::engine::batch::{Batch, Entry, Placement, call_for_items, flag};
 use crate::engine::handle::{Callee, Event, Handle, Kind, MAX_ERROR_PAUSE};
+use crate::engine::receive::chunk_memory::ChunkMemory;
 use crate::engine::receive::inbox::{DEFAULT_MAX_PENDING, Inbox, LastSender};
 use crate::engine::receive::read_ahead::ReadAhead;
 use crate::node::js::{Reference, Value};
 use crate::node::uv::READABLE;
-use crate::node::view::Room;
 use crate::sys::ancillary::Received;
 use crate::sys::descriptor::close_passed;
 use crate::sys::errno::{Errno, Result};
@@ -26,9 +26,6 @@ const BYTES_A_MESSAGE: usize = 16 << 10;
 const CHUNK_BUDGET: usize = 32;
 /// What is taken at once on demand, in wake-ups: 4 MiB.
 const WAKE_UPS_NOW: usize = 2;
-/// Bytes of a stream asked for at once, as libuv does. Larger chunks (128, 256 KiB) are now much
-/// faster and now much slower: sender and receiver then tend to wait for each other.
-const CHUNK: usize = 64 << 10;
 /// From so many bytes on, a stream's next bytes are expected to fill a chunk, and are received into
 /// memory that JavaScript gets; fewer are copied out of memory that sockets share.
 const BULK: usize = 16 << 10;
@@ -43,16 +40,6 @@ struct Taken {
     ended: bool,
     /// The kernel may well have more.
     more: bool,
-}
-
-/// Where a stream's bytes are received.
-enum Target {
-    /// Memory that all sockets share.
-    Shared,
-    /// An ArrayBuffer, perhaps the spare one.
-    Store { store: Value, room: Room, spare: Option<Reference> },
-    /// Memory of the user's.
-    User,
 }
 
 /// An error that came before the peer's last messages.
@@ -144,11 +131,12 @@ impl Receiver {
 
     /// What to wait for.
     pub fn wants(&self) -> i32 {
-        let is_looking = self.is_reading.get()
-            && !self.is_over.get()
-            && !self.is_pumping.get()
-            && !self.is_resting();
-        if is_looking { READABLE } else { 0 }
+        let is_due = self.is_looking() && !self.is_pumping.get() && !self.is_resting();
+        if is_due { READABLE } else { 0 }
+    }
+
+    fn is_looking(&self) -> bool {
+        self.is_reading.get() && !self.is_over.get()
     }
 
     /// Closes what nobody took, and takes no more.
@@ -211,10 +199,11 @@ impl Receiver {
     fn take_what_waits(&self, handle: &Handle, is_first: bool) {
         let mut ahead = self.read_ahead.get();
         let probing = ahead.begin_wakeup() || is_first;
-        let limit = if ahead.bursts || probing { RECEIVE_BATCH } else { 1 };
+        // A batch is no good at the end, which the kernel repeats for each of its messages.
+        let limit = if ahead.bursts || (probing && !is_first) { RECEIVE_BATCH } else { 1 };
         let budget = if self.kind == Kind::Stream { CHUNK_BUDGET } else { MESSAGE_BUDGET };
         let (mut taken, mut largest, mut ended, mut missed) = (0, 0, false, false);
-        while taken < budget && self.is_reading.get() && !ended {
+        while taken < budget && self.is_looking() && !ended {
             let received = self.receive(handle, limit);
             if taken > 0 {
                 ahead.learn(received.is_ok());
@@ -320,7 +309,7 @@ impl Receiver {
         }
         let budget = if self.kind == Kind::Stream { CHUNK_BUDGET } else { MESSAGE_BUDGET };
         let mut left = WAKE_UPS_NOW * budget;
-        while left > 0 && self.is_reading.get() && !self.is_over.get() {
+        while left > 0 && self.is_looking() {
             match self.receive(handle, RECEIVE_BATCH) {
                 Ok(taken) if !taken.ended => left = left.saturating_sub(taken.cost.max(1)),
                 // What a seqpacket socket says before its last messages.
@@ -438,14 +427,15 @@ impl Receiver {
 
     fn receive_chunk_with(&self, handle: &Handle, batch: &mut Batch) -> Result<Taken> {
         let env = &handle.env;
-        let (target, start, len) = self.target(handle, batch)?;
+        let target = ChunkMemory::choose(handle, &self.target, self.is_bulk.get())?;
+        let (start, len) = target.place(batch);
         let control = self.wants_control();
         // SAFETY: memory chosen just now; no JavaScript runs before the call returns.
         let received = handle.with_fd(|fd| unsafe { stream::receive(fd, start, len, control) });
         let chunk = match received {
             Ok(chunk) if chunk.len > 0 => chunk,
             nothing => {
-                keep_spare(handle, target);
+                target.keep(handle);
                 return nothing.map(|_| Taken { count: 0, cost: 0, ended: true, more: false });
             }
         };
@@ -455,9 +445,8 @@ impl Receiver {
             let mut slab = env.slab.borrow_mut();
             let mut placement = Placement::new(env.js, &mut slab);
             let (place, flags) = match target {
-                // Perhaps shared with other threads: no reference to it is made.
-                Target::User => (Some(Default::default()), flag::INTO),
-                Target::Store { store, room, .. } if chunk.len >= len / 2 => {
+                ChunkMemory::User(_) => (Some(Default::default()), flag::INTO),
+                ChunkMemory::Store { store, room, .. } if chunk.len >= len / 2 => {
                     // What was there before is nobody's to see.
                     room.clear(chunk.len);
                     (Some(placement.hand_over(store)), 0)
@@ -466,7 +455,7 @@ impl Receiver {
                     // SAFETY: memory of ours, into which the kernel wrote so many bytes.
                     let place =
                         placement.place(unsafe { std::slice::from_raw_parts(start, chunk.len) });
-                    keep_spare(handle, target);
+                    target.keep(handle);
                     (place, 0)
                 }
             };
@@ -483,23 +472,6 @@ impl Receiver {
         hand_over(handle, batch, 1, &buffers);
         Ok(Taken { count: 1, cost: 1, ended: false, more })
     }
-
-    /// Where to receive a stream's next bytes: the place, its start and length.
-    fn target(&self, handle: &Handle, batch: &mut Batch) -> Result<(Target, *mut u8, usize)> {
-        let js = handle.env.js;
-        if let Some(buffer) = self.target.borrow().as_ref() {
-            let room = js.as_memory(buffer.get()).filter(|room| room.len() > 0);
-            let room = room.ok_or(Errno::FAULT)?;
-            return Ok((Target::User, room.as_mut_ptr(), room.len()));
-        }
-        if self.is_bulk.get()
-            && let Some((store, room, spare)) = take_store(handle)
-        {
-            return Ok((Target::Store { store, room, spare }, room.as_mut_ptr(), CHUNK));
-        }
-        let (start, len) = batch.receiver.room();
-        Ok((Target::Shared, start, len.min(CHUNK)))
-    }
 }
 
 /// Hands `count` items of a batch to JavaScript.
@@ -509,25 +481,5 @@ fn hand_over(handle: &Handle, batch: &Batch, count: usize, buffers: &[Value]) {
     {
         let messages = hooks.messages.get();
         call_for_items(&context, messages, handle.id, batch.words(), count, buffers);
-    }
-}
-
-/// An ArrayBuffer for a chunk: the spare one, if there is.
-fn take_store(handle: &Handle) -> Option<(Value, Room, Option<Reference>)> {
-    let env = &handle.env;
-    if let Some(spare) = env.spare.borrow_mut().take() {
-        let store = spare.get();
-        if let Some(room) = env.js.as_room(store).filter(|room| room.len() == CHUNK) {
-            return Some((store, room, Some(spare)));
-        }
-    }
-    env.js.uninit_array_buffer(CHUNK).map(|(store, room)| (store, room, None))
-}
-
-/// Keeps an ArrayBuffer that JavaScript has not seen for the next bytes.
-fn keep_spare(handle: &Handle, target: Target) {
-    if let Target::Store { store, spare, .. } = target {
-        let env = &handle.env;
-        *env.spare.borrow_mut() = spare.or_else(|| Reference::new(env.js, store));
     }
 }
