@@ -26,7 +26,6 @@ const { SOCK_DGRAM } = binding;
 
 const { EAGAIN, EBUSY, ECONNREFUSED, ECONNRESET, EDESTADDRREQ, ENOBUFS, ENOTCONN } =
   constants.errno;
-
 /** What makes a message an `'error'` event. */
 const BAD_MESSAGE = flag.TRUNCATED | sockets.FDS_MISSING;
 

@@ -196,12 +196,7 @@ describe('codes of errors', () => {
     EWOULDBLOCK: 'another name of EAGAIN',
   };
   /** Told by others on behalf of our sockets. */
-  const OF_NODE = [
-    'ABORT_ERR',
-    'ERR_DLOPEN_DISABLED',
-    'ERR_STREAM_PREMATURE_CLOSE',
-    'ERR_STREAM_WRITE_AFTER_END',
-  ];
+  const OF_NODE = ['ABORT_ERR', 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_WRITE_AFTER_END'];
 
   /** Code → the files that name it, each once. */
   function named(files) {
