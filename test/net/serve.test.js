@@ -239,10 +239,9 @@ const PROGRAMS = {
         await Promise.all([once(client, 'connect'), once(web, 'connection')]);
         client.write(sent);
         await turn();
-        client
-          .on('error', () => {})
-          .resume()
-          [how]();
+        client.on('error', () => {}).resume();
+        if (how === 'end') client.end();
+        else client.destroy();
         if (how === 'end' && sent.includes('hang')) client.destroySoon();
         else await once(client, 'close');
       }
