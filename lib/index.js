@@ -1,6 +1,7 @@
 // Owns: what the package exports, and nothing else.
 'use strict';
 
+require('./cluster');
 const { listenFds } = require('./descriptors/activation');
 const { createSocket } = require('./compat/unix-dgram');
 const { fdType } = require('./descriptors/describe');

@@ -29,10 +29,11 @@ const SOURCES = list('lib', '.js');
 
 /** A folder → the folders that its files may import from. Nothing else stands below it. */
 const LIB_FLOORS = {
-  '.': ['compat', 'descriptors', 'native', 'net', 'sockets'],
+  '.': ['cluster', 'compat', 'descriptors', 'native', 'net', 'sockets'],
   compat: ['native', 'sockets', 'util'],
   descriptors: ['native', 'posix', 'sockets', 'util'],
-  net: ['native', 'sockets', 'util'],
+  cluster: ['native', 'sockets', 'util'],
+  net: ['cluster', 'native', 'sockets', 'util'],
   posix: ['native', 'util'],
   sockets: ['native', 'util'],
   native: ['util'],
