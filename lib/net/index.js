@@ -2,6 +2,7 @@
 'use strict';
 
 const net = require('net');
+require('../cluster');
 const check = require('../util/validate');
 const server = require('./server');
 const { serve } = require('./serve');

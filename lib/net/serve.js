@@ -1,11 +1,11 @@
 // Owns: serve(), which puts a web server on a Unix path: what the server is asked as if it listened itself, and what
-// the listening Server of afunix/net is asked for it.
+// its listener is asked for it.
 'use strict';
 
 const { nextTick } = require('../util/host');
 const { codedError, invalidType } = require('../util/errors');
 const check = require('../util/validate');
-const { Server } = require('./server');
+const { ServedListener } = require('./served');
 
 /** Web servers that serve() has put on a path and that have not closed yet. */
 const fronts = new WeakMap();
@@ -13,7 +13,7 @@ const fronts = new WeakMap();
 /** Options of connections that a net.Server knows and keeps as properties. */
 const KEPT = ['allowHalfOpen', 'pauseOnConnect', 'highWaterMark'];
 
-/** Stands between a web server and the Server that listens for it. */
+/** Stands between a web server and what listens for it. */
 class Front {
   constructor(web) {
     this.web = web;
@@ -70,7 +70,7 @@ class Front {
     const { web } = this;
     const { signal, ...rest } = options;
     const kept = KEPT.filter((name) => web[name] !== undefined).map((name) => [name, web[name]]);
-    const listener = new Server({ ...rest, ...Object.fromEntries(kept) });
+    const listener = new ServedListener({ ...rest, ...Object.fromEntries(kept) });
     Object.defineProperty(listener, 'maxConnections', { get: () => web.maxConnections });
     listener.on('connection', (socket) => web.emit('connection', socket));
     for (const name of ['drop', 'warning']) listener.on(name, (value) => web.emit(name, value));

@@ -264,10 +264,10 @@ function deliver(socket, data) {
     socket.listenerCount('data') > 0
   ) {
     socket.emit('data', data);
-  } else if (socket.errored && socket.readableFlowing) {
-    // A stream that failed to write takes no more chunks, but its reader does: what the peer sent before.
+  } else if (socket.errored !== null && socket.readableFlowing) {
+    // A Readable that has failed takes nothing more.
     const { decoder } = socket._readableState;
-    socket.emit('data', decoder ? decoder.write(data) : data);
+    if (!socket.destroyed) socket.emit('data', decoder ? decoder.write(data) : data);
   } else if (!socket.destroyed && !socket.push(data) && socket[kState].reading) {
     stopReading(socket);
   }

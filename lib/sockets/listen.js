@@ -13,6 +13,7 @@ const { kMakeError } = require('./life');
 const { kAcceptIfWanted } = require('./connections');
 const { kState } = require('./members');
 const { emitCloseIfEmpty } = require('./server');
+const { share } = require('./sharing');
 
 /** As in net: the kernel's own limit (net.core.somaxconn) may be lower. */
 const DEFAULT_BACKLOG = 511;
@@ -21,6 +22,7 @@ const DEFAULT_BACKLOG = 511;
 class ListenPlan {
   constructor(server, options) {
     const { path, fd, backlog, mode, uid, gid, unlinkOnClose, signal, host, port } = options;
+    const { exclusive } = options;
     if (path === undefined && fd === undefined && (host !== undefined || port !== undefined)) {
       const message = 'Unix sockets only: give a path; host and port are for node:net';
       throw codedError(TypeError, 'ERR_INVALID_ARG_VALUE', message);
@@ -38,6 +40,7 @@ class ListenPlan {
     this.gid = check.optionalNumber(gid, 'options.gid', check.MAX_INT);
     this.mode = withAccess(this, options);
     this.unlink = +check.optionalBoolean(unlinkOnClose, 'options.unlinkOnClose', true);
+    this.exclusive = check.optionalBoolean(exclusive, 'options.exclusive', false);
     this.signals = [server[kState].signal, check.optionalSignal(signal)].filter(Boolean);
   }
 }
@@ -62,7 +65,7 @@ function withAccess({ name, mode }, { readableAll, writableAll }) {
 /**
  * Makes a server listen, or throws: ERR_SERVER_ALREADY_LISTEN, EADDRINUSE (a living server has the name, or
  * the file is no dead socket) and other errors of bind(2) and listen(2); for `fd` EBADF, ENOTSOCK,
- * EINVAL (it does not listen), EPROTOTYPE.
+ * EINVAL (it does not listen), EPROTOTYPE. In a worker of a cluster the outcome is an event.
  */
 function listen(server, path, backlog, callback) {
   if (typeof path === 'function') [path, callback] = [undefined, path];
@@ -74,7 +77,7 @@ function listen(server, path, backlog, callback) {
   check.optionalCallback(callback);
   const plan = new ListenPlan(server, options);
   const state = server[kState];
-  if (server[kId] > 0) {
+  if (server[kId] > 0 || state.request !== null) {
     const message = 'Listen method has been called more than once without closing.';
     throw codedError(Error, 'ERR_SERVER_ALREADY_LISTEN', message);
   }
@@ -83,7 +86,19 @@ function listen(server, path, backlog, callback) {
     emitCloseIfEmpty(server);
     return;
   }
-  const id = open(server, plan);
+  if (callback) server.once('listening', callback);
+  if (share(server, plan, { open, begin })) return;
+  try {
+    begin(server, plan, open(server, plan));
+  } catch (error) {
+    if (callback) server.off('listening', callback);
+    throw error;
+  }
+}
+
+/** A server listens from here on. */
+function begin(server, plan, id) {
+  const state = server[kState];
   server[kId] = id;
   own(id, server);
   if (!state.referenced) binding.setRef(id, 0);
@@ -100,7 +115,6 @@ function listen(server, path, backlog, callback) {
   const stops = plan.signals.map((signal) => check.onAbort(signal, () => server.close()));
   state.stopListening = stops.length === 0 ? null : () => stops.forEach((stop) => stop?.());
   publishListen(server, state.path);
-  if (callback) server.once('listening', callback);
   nextTick(() => {
     // As in net, also where it was closed and listens again.
     if (server[kId] > 0) server.emit('listening');

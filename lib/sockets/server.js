@@ -37,6 +37,8 @@ class ServerState {
     /** Native code accepts. */
     this.accepting = false;
     this.stopListening = null;
+    /** In a worker of a cluster: what it asks of the primary. */
+    this.request = null;
   }
 }
 
@@ -316,6 +318,9 @@ function drainBacklog(server) {
 /** Closes the listening socket, if there is one. */
 function stopListening(server) {
   const id = server[kId];
+  const state = server[kState];
+  state.request?.cancel();
+  state.request = null;
   if (id > 0) {
     publishClose(server);
     server[kId] = 0;

@@ -12,6 +12,7 @@ const { cleanUp, closing, eventsOf, quiet } = require('../helpers/seqpacket.js')
 const { nextEvent } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { makePair, makeSocket, startServer } = require('../helpers/usocket.js');
+const { until } = require('../helpers/wait.js');
 
 /** What there is to see of an error. */
 function shapeOf(error) {
@@ -89,6 +90,25 @@ describe("errors have net's shape", onLinux(), () => {
     });
   });
 
+  test('a write without a connection, and before one that never comes', async (t) => {
+    const outcomes = async (Socket) => {
+      const codes = [];
+      const socket = cleanUp(t, new Socket()).on('error', ({ code }) => codes.push(code));
+      socket.write('x', ({ code }) => codes.push(code));
+      await closing(socket);
+      const other = cleanUp(t, new Socket()).on('error', ({ code }) => codes.push(code));
+      other.connect({ path: temporaryPath(t) });
+      other.write('x', ({ code }) => codes.push(code));
+      other.destroy();
+      await closing(other);
+      return codes;
+    };
+    const expected = await outcomes(net.Socket);
+    assert.ok(expected.includes('ERR_SOCKET_CLOSED_BEFORE_CONNECTION'));
+    assert.deepEqual(await outcomes(USocket), expected);
+    assert.ok(expected.includes('ERR_SOCKET_CLOSED'));
+  });
+
   test('a write after the other end: EPIPE without errno', async (t) => {
     const codes = [];
     for (const connect of [(path) => net.connect(path), (path) => makeSocket(t, path)]) {
@@ -146,28 +166,37 @@ describe('connect()', onLinux(), () => {
   });
 });
 
-test(
-  'data in front of a reset waits for a reader, even where nobody reads yet, and ends',
-  onLinux(),
-  async (t) => {
-    for (const isPaused of [false, true]) {
-      const [one, two] = makePair(t);
-      if (isPaused) one.pause();
-      two.pause();
-      await quiet();
-      one.write('never read');
-      two.write('last words');
-      two.destroy();
-      const events = eventsOf(one, ['end', 'error', 'close']);
-      await quiet(20);
-      assert.deepEqual([events, one.destroyed], [[], false]);
-      one.on('data', (data) => events.push(String(data))).resume();
-      await closing(one);
-      // They came together: all that the peer had to say was read.
-      assert.deepEqual(events, ['last words', 'end', 'close false']);
-    }
-  },
-);
+test('a peer that goes with our bytes unread: what comes behind its data waits for a reader, as in net', async (t) => {
+  const story = async (Server, Socket, isPaused) => {
+    const server = new Server();
+    t.after(() => server.close());
+    server.listen(temporaryPath(t));
+    const connecting = nextEvent(server, 'connection');
+    const socket = cleanUp(t, new Socket()).connect({ path: server.address() });
+    const [peer] = await connecting;
+    if (socket.connecting) await nextEvent(socket, 'connect');
+    await quiet();
+    cleanUp(t, peer).pause();
+    if (isPaused) socket.pause();
+    await quiet();
+    socket.write('never read');
+    peer.write('last words');
+    await until(() => socket.readableLength === 10, 'the last words to be buffered');
+    peer.destroy();
+    await nextEvent(peer, 'close');
+    await quiet(20);
+    const events = eventsOf(socket, ['end', 'error', 'close']);
+    assert.deepEqual([socket.readableLength, socket.destroyed, socket.errored], [10, false, null]);
+    socket.on('data', (data) => events.push(String(data))).resume();
+    await closing(socket);
+    return events;
+  };
+  for (const isPaused of [false, true]) {
+    const found = await story(UServer, USocket, isPaused);
+    assert.equal(found[0], 'last words');
+    assert.deepEqual(found, await story(net.Server, net.Socket, isPaused));
+  }
+});
 
 test('_handle is what libraries look for: null on a closed socket', onLinux(), async (t) => {
   assert.equal(new USocket()._handle, null);

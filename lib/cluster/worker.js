@@ -1,0 +1,131 @@
+// Owns: how a server in a worker of a cluster comes by the listening socket that all workers share.
+'use strict';
+
+const { Buffer } = require('buffer');
+const { isMainThread } = require('worker_threads');
+const { closeFd } = require('../native/fds');
+const { kMakeError } = require('../sockets/life');
+const { kState } = require('../sockets/members');
+const { USocket } = require('../sockets/usocket');
+const check = require('../util/validate');
+const { lineOf, nameOf, onLine } = require('./protocol');
+
+const REMEDY =
+  'the primary of this cluster cannot share it, because it has not loaded afunix: ' +
+  'load afunix there, before it forks';
+
+/** The cluster module, in a worker that has a primary. */
+function clusterOfWorker() {
+  if (process.platform !== 'linux' || !isMainThread || !process.connected) return undefined;
+  const cluster = require('cluster');
+  return cluster.isWorker ? cluster : undefined;
+}
+
+/** As in sockets/sharing.js. The outcome is an event in a later turn: 'listening' or 'error'. */
+function share(server, plan, steps) {
+  if (plan.exclusive || plan.fd !== undefined || plan.name.length === 0) return false;
+  const cluster = clusterOfWorker();
+  if (cluster === undefined) return false;
+  new Request(server, plan, steps, cluster.worker).send();
+  return true;
+}
+
+/** One server's request, and later its lease: the primary keeps the socket while the connection is open. */
+class Request {
+  constructor(server, plan, steps, worker) {
+    this.server = server;
+    this.plan = plan;
+    this.steps = steps;
+    this.worker = worker;
+    this.socket = new USocket();
+    this.fds = [];
+  }
+
+  send() {
+    const { server, socket } = this;
+    const state = server[kState];
+    state.request = this;
+    if (!state.referenced) socket.unref();
+    socket.on('error', () => {});
+    // Without an answer there is no primary that knows of this.
+    socket.once('close', () => this.settle(() => this.listenAlone()));
+    socket.on('fds', (fds) => this.fds.push(...fds));
+    onLine(socket, (answer) => this.settle(() => this.take(answer)));
+    socket.connect({ path: nameOf(process.ppid) }, () => {
+      // Somebody else may have been faster to take that name.
+      if (socket.peerCredentials?.pid !== process.ppid) socket.destroy();
+      else socket.write(lineOf(this.question()));
+    });
+  }
+
+  question() {
+    const { path, backlog, mode, uid, gid, unlink } = this.plan;
+    const given = (number) => (number < 0 ? undefined : number);
+    return {
+      type: this.server[kState].plan.type,
+      name: Buffer.from(check.addressBytes(path)).toString('hex'),
+      backlog,
+      mode: given(mode),
+      uid: given(uid),
+      gid: given(gid),
+      unlinkOnClose: unlink === 1,
+    };
+  }
+
+  /** Goes on, unless the server was closed meanwhile; what fails is its 'error'. */
+  settle(goOn) {
+    const { server } = this;
+    const state = server[kState];
+    if (state.request !== this) return;
+    state.request = null;
+    try {
+      goOn();
+    } catch (error) {
+      server.emit('error', error);
+    }
+  }
+
+  /** The primary's answer: a listening socket, or why there is none. */
+  take({ errno, syscall }) {
+    const { fds, plan, server, socket, steps, worker } = this;
+    if (errno !== 0) throw server[kMakeError](errno, syscall, plan.path);
+    const [fd] = fds;
+    try {
+      steps.begin(server, plan, steps.open(server, { ...plan, fd }));
+    } catch (error) {
+      closeFd(fd);
+      socket.destroy();
+      throw error;
+    }
+    socket.unref();
+    const state = server[kState];
+    const { stopListening } = state;
+    // As net's servers do when their worker leaves the cluster.
+    const close = () => server.close();
+    worker.once('disconnect', close);
+    state.stopListening = () => {
+      worker.off('disconnect', close);
+      socket.destroy();
+      stopListening?.();
+    };
+  }
+
+  /** As without a cluster. */
+  listenAlone() {
+    const { plan, server, steps } = this;
+    try {
+      steps.begin(server, plan, steps.open(server, plan));
+    } catch (error) {
+      if (error.code === 'EADDRINUSE') error.message += `; ${REMEDY}`;
+      throw error;
+    }
+  }
+
+  /** The server was closed while it waited. */
+  cancel() {
+    for (const fd of this.fds) closeFd(fd);
+    this.socket.destroy();
+  }
+}
+
+module.exports = { share };

@@ -1,0 +1,236 @@
+'use strict';
+
+// Owns servers in workers of a cluster: one socket that they share, for as long as one of them wants it. This process is
+// the primary; where it must not have loaded afunix, another one is.
+
+const assert = require('node:assert/strict');
+const cluster = require('node:cluster');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const path = require('node:path');
+const { describe, test } = require('node:test');
+const { SeqpacketSocket, UServer, USocket } = require('../../lib');
+const { onLinux, startProgram } = require('../helpers/programs.js');
+const { abstractName, temporaryPath } = require('../helpers/tmp.js');
+const { Queue, until, within } = require('../helpers/wait.js');
+
+const WORKER = path.join(__dirname, '..', 'helpers', 'cluster-worker.js');
+const KINDS = ['UServer', 'SeqpacketServer', 'afunix/net', 'serve'];
+
+/** Starts a worker; `reports` are what it says. It is gone when the test ends. */
+function startWorker(t, kind, options, settings = {}) {
+  cluster.setupPrimary({ exec: WORKER, args: [kind, JSON.stringify(options)], ...settings });
+  const worker = cluster.fork();
+  worker.reports = new Queue();
+  worker.on('message', (report) => worker.reports.put(report));
+  t.after(async () => {
+    if (worker.isDead()) return;
+    worker.process.kill('SIGKILL');
+    await once(worker, 'exit');
+  });
+  return worker;
+}
+
+/** Waits for a report of that event, and returns what came with it. */
+async function reported(worker, event) {
+  for (;;) {
+    const report = await worker.reports.next(`${event} of a worker`);
+    if (report.event === event) return report.message;
+    assert.notEqual(report.event, 'error', report.message);
+  }
+}
+
+/** A worker that listens. */
+async function listeningWorker(t, kind, options) {
+  const worker = startWorker(t, kind, options);
+  await reported(worker, 'listening');
+  return worker;
+}
+
+/** The pid of whoever answers, or the code of an error. */
+async function ask(name, Socket = USocket) {
+  const socket = new Socket();
+  socket.connect(name);
+  try {
+    const [data] = await once(socket, 'data');
+    return Number(data);
+  } catch ({ code }) {
+    return code;
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Asks until each of these has answered. */
+async function untilAnswered(name, workers, Socket) {
+  const missing = new Set(workers.map((worker) => worker.process.pid));
+  const asking = async () => {
+    while (missing.size > 0) {
+      const all = await Promise.all(Array.from({ length: 8 }, () => ask(name, Socket)));
+      for (const pid of all) {
+        assert.equal(typeof pid, 'number', `${pid}`);
+        missing.delete(pid);
+      }
+    }
+  };
+  await within(asking(), `answers of ${workers.length} workers`);
+}
+
+const ended = (worker) => (worker.isDead() ? undefined : once(worker, 'exit'));
+
+describe('workers of a cluster', onLinux(), () => {
+  for (const kind of KINDS) {
+    test(`${kind}: come, die, and come again at one path`, async (t) => {
+      const Socket = kind === 'SeqpacketServer' ? SeqpacketSocket : USocket;
+      const name = temporaryPath(t);
+      const options = { path: name, mode: 0o600 };
+      const workers = await Promise.all([1, 2].map(() => listeningWorker(t, kind, options)));
+      assert.equal(fs.statSync(name).mode & 0o777, 0o600);
+      await untilAnswered(name, workers, Socket);
+      workers[0].process.kill('SIGKILL');
+      await ended(workers[0]);
+      assert.equal(await ask(name, Socket), workers[1].process.pid);
+      workers[0] = await listeningWorker(t, kind, options);
+      await untilAnswered(name, workers, Socket);
+      workers[1].send('close');
+      await reported(workers[1], 'close');
+      assert.equal(await ask(name, Socket), workers[0].process.pid);
+      assert.ok(fs.existsSync(name));
+      workers[0].send('close');
+      await reported(workers[0], 'close');
+      await until(() => !fs.existsSync(name), 'the file to go');
+      const next = await listeningWorker(t, kind, options);
+      assert.equal(await ask(name, Socket), next.process.pid);
+      // As a graceful restart does it: net's servers close, and so do these.
+      next.disconnect();
+      await within(once(next, 'exit'), 'the end of the worker');
+      await until(() => !fs.existsSync(name), 'the file to go');
+    });
+  }
+
+  test('no connection is refused while workers are replaced', async (t) => {
+    const name = temporaryPath(t);
+    const workers = await Promise.all([1, 2].map(() => listeningWorker(t, 'UServer', name)));
+    let goes = true;
+    const refused = [];
+    const asking = Array.from({ length: 4 }, async () => {
+      while (goes) {
+        const answer = await ask(name);
+        // Who is answered by a worker that is killed may lose its connection.
+        if (typeof answer !== 'number' && answer !== 'ECONNRESET') refused.push(answer);
+      }
+    });
+    for (const at of [0, 1, 0]) {
+      const next = listeningWorker(t, 'UServer', name);
+      workers[at].send('close');
+      await reported(workers[at], 'close');
+      workers[at].process.kill();
+      workers[at] = await next;
+    }
+    goes = false;
+    await Promise.all(asking);
+    assert.deepEqual(refused, []);
+  });
+
+  test('abstract names; what listen() says at once, and where it listens', async (t) => {
+    const name = abstractName();
+    const workers = [1, 2].map(() => startWorker(t, 'UServer', { path: name, backlog: 5 }));
+    for (const worker of workers) {
+      assert.equal(await reported(worker, 'called'), 'false');
+      assert.equal(await reported(worker, 'listening'), name);
+    }
+    await untilAnswered(name, workers);
+  });
+
+  test('errors of the primary are the events of the worker', async (t) => {
+    const taken = new UServer(() => {}).listen(temporaryPath(t));
+    t.after(() => taken.close());
+    for (const [kind, name, expected] of [
+      ['UServer', taken.address(), /^EADDRINUSE listen EADDRINUSE: address already in use \/\S+$/],
+      ['SeqpacketServer', `${__filename}/below`, /^ENOTDIR ENOTDIR: .*, listen \/\S+$/],
+    ]) {
+      const worker = startWorker(t, kind, { path: name });
+      await reported(worker, 'called');
+      const { event, message } = await worker.reports.next();
+      assert.equal(event, 'error');
+      assert.match(message, expected);
+    }
+  });
+
+  test('exclusive: true is not shared', async (t) => {
+    const options = { path: temporaryPath(t), exclusive: true };
+    await listeningWorker(t, 'UServer', options);
+    const second = startWorker(t, 'UServer', options);
+    assert.equal((await second.reports.next()).event, 'called');
+    const { event, message } = await second.reports.next();
+    assert.equal(event, 'error');
+    assert.match(message, /^EADDRINUSE/);
+  });
+
+  test('close() before the answer: it never listens, and the file does not stay', async (t) => {
+    const name = temporaryPath(t);
+    const worker = startWorker(t, 'UServer', { path: name, closeAtOnce: true });
+    await reported(worker, 'close');
+    worker.send('close');
+    await reported(worker, 'close');
+    await until(() => !fs.existsSync(name), 'the file to go');
+  });
+
+  test('inherited descriptors need no sharing', async (t) => {
+    const name = temporaryPath(t);
+    const server = new UServer().listen(name);
+    t.after(() => server.close());
+    const stdio = ['ignore', 'inherit', 'inherit', 'ipc', server.fd];
+    const workers = [1, 2].map(() => startWorker(t, 'UServer', { fd: 4 }, { stdio }));
+    cluster.setupPrimary({ stdio: undefined });
+    for (const worker of workers) await reported(worker, 'listening');
+    await untilAnswered(name, workers);
+    workers[0].send('close');
+    await reported(workers[0], 'close');
+    assert.ok(fs.existsSync(name));
+    assert.equal(await ask(name), workers[1].process.pid);
+  });
+
+  test('strangers get nothing from the primary', async (t) => {
+    await listeningWorker(t, 'UServer', abstractName());
+    const { nameOf } = require('../../lib/cluster/protocol.js');
+    const socket = new USocket(nameOf(process.pid));
+    socket.on('fds', () => assert.fail('descriptors')).on('error', () => {});
+    socket.write(`${JSON.stringify({ type: 1, name: '00', backlog: 1 })}\n`);
+    const closed = new Promise((done) => socket.resume().once('close', done));
+    await within(closed, "the primary's refusal");
+  });
+});
+
+/** A primary as process managers are: it forks what it is given, and has loaded this or nothing. */
+const MANAGER = `
+  const cluster = require('node:cluster');
+  const [load, exec, ...args] = process.argv.slice(1);
+  if (load) require(load);
+  cluster.setupPrimary({ exec, args, execArgv: [] });
+  cluster.on('message', (worker, report) => console.log(JSON.stringify(report)));
+  cluster.fork().on('message', ({ event }) => event === 'listening' && cluster.fork());
+`;
+
+describe('a process manager', onLinux(), () => {
+  for (const load of ['', path.join(__dirname, '..', '..', 'lib')]) {
+    test(`that has loaded ${load ? 'afunix' : 'nothing'}`, async (t) => {
+      const options = JSON.stringify({ path: temporaryPath(t) });
+      const args = ['--eval', MANAGER, '--', load, WORKER, 'afunix/net', options];
+      const manager = startProgram(t, process.execPath, args);
+      const seen = [];
+      while (seen.length < 2) {
+        const { event, message } = JSON.parse(await manager.lines.next('a report'));
+        if (event !== 'called') seen.push({ event, message });
+      }
+      assert.equal(seen[0].event, 'listening');
+      if (load) {
+        assert.equal(seen[1].event, 'listening');
+      } else {
+        assert.match(seen[1].message, /^EADDRINUSE .* primary .* load afunix there/);
+      }
+      manager.kill();
+      await manager.ended();
+    });
+  }
+});
