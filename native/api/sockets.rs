@@ -96,6 +96,7 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
             .and_then(|socket| match socket {
                 Socket::Endpoint(endpoint) => endpoint.detach(),
                 Socket::Listener(listener) => listener.handle().release().map(|fd| vec![fd]),
+                Socket::Watch(_) => Err(Errno::BADF),
             })
             .and_then(|fds| call.int(0).and_then(|id| env.close(id)).map(|()| fds));
         answer(call, fds, |fds| given(call, fds))
