@@ -191,13 +191,15 @@ describe('codes of errors', () => {
     EALREADY: 'native code goes on',
     EDESTADDRREQ: 'unix-dgram connects again',
     EINTR: 'the call is made again',
+    ENODATA: 'a peer without a label has none',
+    ERANGE: 'the call is made again with more memory',
     ERR_DLOPEN_FAILED: 'ERR_AFUNIX_BINDING has it as its cause',
     ERR_UNKNOWN_BUILTIN_MODULE: 'a missing addon, in a single executable',
     ERR_INVALID_THIS: 'nobody outside of lib/ has a native object',
     EWOULDBLOCK: 'another name of EAGAIN',
   };
-  /** Told by others on behalf of our sockets. */
-  const OF_NODE = ['ABORT_ERR', 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_WRITE_AFTER_END'];
+  /** Given by others on behalf of our sockets. */
+  const OF_NODE = ['ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_WRITE_AFTER_END'];
 
   /** Code → the files that name it, each once. */
   function named(files) {
