@@ -6,9 +6,9 @@ import type { Server as NetServer, Socket as NetSocket } from 'node:net';
 import type { URL } from 'node:url';
 
 /**
- * A socket's name: a path as string, Buffer or `file:` URL, at most 107 bytes; or, on Linux, a NUL
- * and an abstract name of at most 107 bytes. See unix(7). A relative path means what it means at the
- * call, whatever `process.chdir()` follows.
+ * A socket's name: a path as string, Buffer or `file:` URL; or, on Linux, a NUL and an abstract name of at most 107
+ * bytes. See unix(7). On Linux paths of more than 107 bytes work, but not for bind() of a datagram socket. A relative
+ * path means what it means at the call, whatever `process.chdir()` follows.
  */
 export type SocketPath = string | Uint8Array | URL;
 
