@@ -308,7 +308,7 @@ function sendToPeer(socket, view, buffer, callback) {
     status = trySend(id, PEER, view);
     // The peer died, which was reported when it was found out. Another may have its name by now.
     if (isUnconnected(status) && socket.connected) {
-      reconnected = typeof binding.connect(id, socket[kPeer]) !== 'number';
+      reconnected = typeof binding.connect(id) !== 'number';
       if (reconnected) status = trySend(id, PEER, view);
     }
   }

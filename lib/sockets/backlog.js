@@ -73,7 +73,7 @@ function lookAgain(queue) {
   // `done` only arranges for something to happen later: no JavaScript of users runs here.
   for (const waiter of waiting) {
     if (!isWaiting(waiter)) continue;
-    const status = isFull ? -EAGAIN : binding.connect(waiter.id, waiter.name);
+    const status = isFull ? -EAGAIN : binding.connect(waiter.id);
     if (status !== -EAGAIN) {
       queue.pause = 1;
       waiter.done(waiter.socket, status);

@@ -468,7 +468,7 @@ function notePeer(state, status) {
 /** Connects to whoever has the peer's name now; 0 or a negative errno. */
 function findSuccessor(socket) {
   const state = socket[kState];
-  const lost = binding.connect(socket[kId], state.peer);
+  const lost = binding.connect(socket[kId]);
   if (typeof lost === 'number') return lost;
   state.isPeerGone = false;
   socket[kWriter].cancel(lost);

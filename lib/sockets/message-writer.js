@@ -51,6 +51,7 @@ class MessageWriter {
     /** Descriptors that wait. */
     this.fds = 0;
     this.needDrain = false;
+    this.isDrainDue = false;
     /** Ticket → QueuedSend, in the order of acceptance. Made with the first entry. */
     this.queued = null;
     /** Outcomes for the next tick: callback (undefined: the owner), error, callback, error … */
@@ -131,6 +132,8 @@ class MessageWriter {
     const waiting = this.queued === null ? 0 : this.queued.size;
     if (waiting > (this.highWaterMark === 0 ? 0 : MOST_MESSAGES >>> 1)) return;
     this.needDrain = false;
+    if (this.isDrainDue) return;
+    this.isDrainDue = true;
     // After the outcomes that are due.
     nextTick(emitDrain, this);
   }
@@ -254,7 +257,9 @@ class MessageWriter {
   }
 }
 
-function emitDrain({ owner }) {
+function emitDrain(writer) {
+  const { owner } = writer;
+  writer.isDrainDue = false;
   if (owner[kId] > 0) owner.emit('drain');
 }
 

@@ -23,6 +23,7 @@ use crate::node::js::{Js, Reference, Value};
 use crate::sys::ancillary::MAX_FDS;
 use crate::sys::descriptor::{self, close_passed};
 use crate::sys::errno::{Errno, Result};
+use crate::sys::owned;
 use crate::sys::socket;
 use crate::sys::socket_file::{self, Access};
 use crate::sys::unix_addr::UnixAddr;
@@ -67,7 +68,10 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
         done(call, accepting)
     }),
     (c"connect", |call, env| {
-        let connect = |endpoint: &Endpoint| endpoint.connect(&name(call)?);
+        let connect = |endpoint: &Endpoint| match call.passed() {
+            1 => endpoint.connect(None),
+            _ => endpoint.connect(Some(&name(call)?)),
+        };
         let lost = with_endpoint(call, env, |endpoint| Ok((connect(endpoint)?, endpoint.kind)));
         answer(call, lost, |(lost, kind)| match kind {
             Kind::Datagram => tickets(call, lost),
@@ -222,7 +226,7 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
             }),
         )
     }),
-    (c"closeFd", |call, env| done(call, close_fd(call, env))),
+    (c"closeFd", |call, _env| done(call, close_fd(call))),
     (c"removeFile", |call, env| {
         done(call, with_socket(call, env, |socket| socket.source().handle().remove_file()))
     }),
@@ -444,7 +448,7 @@ fn watch_process(call: &Call, env: &Rc<Environment>) -> Result<i32> {
 }
 
 /// `closeFd(fd)`: 0, or an errno: EBUSY for the descriptor of an open socket.
-fn close_fd(call: &Call, env: &Environment) -> Result<()> {
+fn close_fd(call: &Call) -> Result<()> {
     let fd = call.int(0)?;
-    if env.owns(fd) { Err(Errno::BUSY) } else { socket::close(fd) }
+    if owned::is_owned(fd) { Err(Errno::BUSY) } else { socket::close(fd) }
 }

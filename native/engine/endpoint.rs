@@ -4,6 +4,7 @@
 //! A socket kind is a [`Kind`] here and nothing more. The rule of the engine: no `RefCell` borrow is
 //! alive while JavaScript runs, and whatever was read before is read again afterwards.
 
+use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
@@ -20,6 +21,8 @@ use crate::node::js::Reference;
 use crate::node::uv::{READABLE, WRITABLE};
 use crate::sys::ancillary::Credentials;
 use crate::sys::errno::{Errno, Result};
+use crate::sys::name::Name;
+use crate::sys::owned;
 use crate::sys::unix_addr::UnixAddr;
 use crate::sys::{peer, socket};
 
@@ -47,6 +50,8 @@ pub struct Endpoint {
     pub kind: Kind,
     receiver: Receiver,
     sender: Sender,
+    /// Where connect() goes again: while the server's backlog is full, or to a peer's successor.
+    peer_name: RefCell<Option<Rc<Name>>>,
 }
 
 impl Endpoint {
@@ -113,6 +118,7 @@ impl Endpoint {
                 kind,
                 receiver: Receiver::new(kind),
                 sender: Sender::new(kind),
+                peer_name: RefCell::new(None),
             });
             Socket::Endpoint(made.insert(endpoint).clone())
         })?;
@@ -144,10 +150,21 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Connects. What waits for the peer before still goes there.
-    pub fn connect(&self, name: &[u8]) -> Result<Vec<u32>> {
-        let to = self.handle.env.folders.resolve(name)?;
-        self.change_peer(|fd| socket::connect(fd, to.addr()))
+    /// Connects. What waits for the peer before still goes there. `None`: to the name of the last
+    /// time, which still means what it meant then.
+    pub fn connect(&self, name: Option<&[u8]>) -> Result<Vec<u32>> {
+        let to = match name {
+            Some(name) => Rc::new(self.handle.env.folders.resolve(name)?),
+            None => self.peer_name.borrow().clone().ok_or(Errno::NOTCONN)?,
+        };
+        let connected = self.change_peer(|fd| socket::connect(fd, to.addr()));
+        // What is connected for good needs no name; a datagram socket finds its peer's successor by it.
+        let is_kept = match connected {
+            Ok(_) => self.kind == Kind::Datagram,
+            Err(errno) => name.is_none() || errno == Errno::AGAIN,
+        };
+        *self.peer_name.borrow_mut() = is_kept.then_some(to);
+        connected
     }
 
     /// Dissolves a datagram connection. What waits for the peer still goes there.
@@ -270,7 +287,7 @@ impl Endpoint {
 
     /// Takes a stream's descriptors back. On Err they are the caller's.
     pub fn put_back_fds(&self, fds: &[RawFd]) -> Result<()> {
-        if fds.iter().any(|fd| self.handle.env.owns(*fd)) {
+        if fds.iter().any(|fd| owned::is_owned(*fd)) {
             return Err(Errno::EXIST);
         }
         self.receiver.put_back_fds(socket::claim(fds)?).map_err(|(errno, owned)| {

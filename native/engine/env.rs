@@ -7,7 +7,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
-use std::os::fd::RawFd;
 use std::rc::Rc;
 
 use napi::sys;
@@ -135,11 +134,6 @@ impl Environment {
         let socket = self.sockets.borrow_mut().remove(id).ok_or(Errno::BADF)?;
         socket.source().close();
         Ok(())
-    }
-
-    /// Whether an open socket owns the descriptor `fd`.
-    pub fn owns(&self, fd: RawFd) -> bool {
-        self.sockets.borrow().iter().any(|socket| socket.source().handle().fd() == Ok(fd))
     }
 
     fn on_event(&self, token: Token, signal: Signal) {

@@ -12,6 +12,7 @@ use crate::node::js::AsyncContext;
 use crate::node::polls::Poll;
 use crate::node::uv::{Timer, Token};
 use crate::sys::errno::{Errno, Result};
+use crate::sys::owned;
 use crate::sys::socket;
 use crate::sys::socket_file::{self, SocketFile};
 
@@ -90,12 +91,29 @@ pub trait Source {
 struct Open {
     poll: Option<Poll>,
     file: Option<Box<SocketFile>>,
+    _claim: Claim,
     fd: OwnedFd,
+}
+
+/// Notes that a number is ours, see [`owned`].
+struct Claim(RawFd);
+
+impl Claim {
+    fn new(fd: RawFd) -> Claim {
+        owned::claim(fd);
+        Claim(fd)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        owned::release(self.0);
+    }
 }
 
 impl Open {
     fn new(fd: OwnedFd) -> Option<Open> {
-        Some(Open { poll: None, file: None, fd })
+        Some(Open { poll: None, file: None, _claim: Claim::new(fd.as_raw_fd()), fd })
     }
 
     /// The file stays when the socket is closed.
@@ -193,7 +211,7 @@ impl Handle {
         kind: Type,
         check: impl FnOnce(BorrowedFd<'_>) -> Result<()>,
     ) -> Result<()> {
-        if self.env.owns(fd) {
+        if owned::is_owned(fd) {
             return Err(Errno::EXIST);
         }
         let owned = socket::adopt(fd, kind)?;

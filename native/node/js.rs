@@ -152,9 +152,23 @@ impl Js {
         array
     }
 
+    /// Of a new array: the element becomes its own, whatever setters `Array.prototype` has.
     fn set_element(self, array: Value, index: u32, value: Value) {
-        // SAFETY: values of this scope; fails with a status on anything odd.
-        unsafe { sys::napi_set_element(self.0, array, index, value) };
+        let name = self.string(&index.to_string());
+        let element = sys::napi_property_descriptor {
+            utf8name: ptr::null(),
+            name,
+            method: None,
+            getter: None,
+            setter: None,
+            value,
+            attributes: sys::PropertyAttributes::writable
+                | sys::PropertyAttributes::enumerable
+                | sys::PropertyAttributes::configurable,
+            data: ptr::null_mut(),
+        };
+        // SAFETY: values of this scope, and one whole descriptor.
+        unsafe { sys::napi_define_properties(self.0, array, 1, &element) };
     }
 
     /// A new uninitialised Buffer; `None` when memory is short.

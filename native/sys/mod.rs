@@ -7,6 +7,7 @@ pub mod errno;
 pub mod memfd;
 pub mod message;
 pub mod name;
+pub mod owned;
 pub mod peer;
 pub mod receive_memory;
 pub mod reuseport;

@@ -18,6 +18,8 @@ use crate::sys::errno::{Errno, Result};
 use crate::sys::message::RECEIVE_BATCH;
 use crate::sys::{socket, stream};
 
+/// From so many wake-ups in vain on, the next ones come after a pause.
+const MANY_IN_VAIN: u8 = 64;
 /// Messages read in one wake-up at most, so that a flooding peer starves nobody.
 const MESSAGE_BUDGET: usize = 128;
 /// So many bytes count as one message more: a wake-up takes 2 MiB at most, as of a stream.
@@ -70,6 +72,8 @@ pub struct Receiver {
     /// In the pump: whatever else is wanted then is armed after it.
     is_pumping: Cell<bool>,
     trouble: Cell<Trouble>,
+    /// Wake-ups in a row that found nothing.
+    in_vain: Cell<u8>,
     failure: Cell<Option<Failure>>,
     read_ahead: Cell<ReadAhead>,
     /// A stream's next bytes are expected to fill a chunk.
@@ -97,6 +101,7 @@ impl Receiver {
             is_over: Cell::new(false),
             is_pumping: Cell::new(false),
             trouble: Cell::new(Trouble::None),
+            in_vain: Cell::new(0),
             failure: Cell::new(None),
             read_ahead: Cell::new(ReadAhead::default()),
             is_bulk: Cell::new(false),
@@ -226,11 +231,13 @@ impl Receiver {
                     largest = received.count.max(largest);
                     received.more
                 }
-                Err(Errno::AGAIN | Errno::BADF) => {
+                Err(Errno::AGAIN) => {
                     self.recover(handle);
                     missed = true;
                     break;
                 }
+                // Closed by a handler.
+                Err(Errno::BADF) if handle.fd().is_err() => break,
                 // The peer's last messages and its end are still to come.
                 Err(errno) if self.kind.has_end() && self.failure.get().is_none() => {
                     self.fail(errno);
@@ -252,8 +259,19 @@ impl Receiver {
         if ended || missed {
             self.finish(handle, ended);
         }
+        self.rest_if_in_vain(handle, missed && taken == 0);
         if missed && taken == 0 && self.kind == Kind::Datagram {
             self.end_if_shut_down(handle);
+        }
+    }
+
+    /// A descriptor that is readable and has nothing, again and again, is looked at more seldom: the poll
+    /// would fire for ever.
+    fn rest_if_in_vain(&self, handle: &Handle, in_vain: bool) {
+        self.in_vain.set(if in_vain { self.in_vain.get().saturating_add(1) } else { 0 });
+        if self.in_vain.get() >= MANY_IN_VAIN {
+            self.trouble.set(Trouble::Resting);
+            handle.retry_later(MAX_ERROR_PAUSE);
         }
     }
 
