@@ -52,7 +52,7 @@ class Request {
     socket.on('fds', (fds) => this.fds.push(...fds));
     onLine(socket, (answer) => this.settle(() => this.take(answer)));
     socket.connect({ path: nameOf(process.ppid) }, () => {
-      // Somebody else may have been faster to take that name.
+      // Another worker may have been faster to take that name.
       if (socket.peerCredentials?.pid !== process.ppid) socket.destroy();
       else socket.write(lineOf(this.question()));
     });

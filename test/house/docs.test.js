@@ -146,6 +146,15 @@ test('links within the project lead somewhere', () => {
   }
 });
 
+test('pages use plain words', () => {
+  const odd = /\b(?:tells?|told|beside|him|somebody|manieth)\b|lives there|what is no\b|\[there\]/i;
+  for (const page of PAGES) {
+    read(page)
+      .split('\n')
+      .forEach((line, index) => assert.doesNotMatch(line, odd, `${page}:${index + 1}`));
+  }
+});
+
 /** Events of Node's own classes, which their documentation describes; and net's for TCP alone. */
 const ofEveryEmitter = new Set(
   'newListener removeListener readable pause resume pipe unpipe lookup connectionAttempt \

@@ -1,7 +1,7 @@
 'use strict';
 
 // Owns: the rules of the house that can be checked by reading: what a file of lib/ or native/ may import, what
-// it has to export, how long a file may be, that what users see is described, that every code of an error is told.
+// it has to export, how long a file may be, that what users see is described, that every code of an error is described.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -84,7 +84,7 @@ describe('a file of lib/', () => {
 
   test('exports nothing that nobody uses', () => {
     const users = [...SOURCES, ...list('lib', '.mjs'), ...list('scripts', '.js')];
-    // No program here is musl's own: only a test can tell whether that would be seen.
+    // No program here is musl's own: only a test can show whether that would be seen.
     users.push('test/house/package.test.js');
     const isPublic = ['index', 'socketpair', 'addon'];
     for (const file of SOURCES) {
