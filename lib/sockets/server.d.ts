@@ -27,6 +27,8 @@ export interface ListenOptions extends BindOptions {
   fd?: Descriptor | undefined;
   /** How many connections may wait to be accepted. Default: 511; net.core.somaxconn bounds it. */
   backlog?: number | undefined;
+  /** In a worker of a cluster: do not share the socket with other workers. Default: false. */
+  exclusive?: boolean | undefined;
 }
 
 /** The events of every server. */
