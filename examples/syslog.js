@@ -79,7 +79,8 @@ class Syslog {
   async close(limit = 2000) {
     const end = performance.now() + limit;
     while (this.#sending && performance.now() < end) await pause(10);
-    await this.#socket[Symbol.asyncDispose]();
+    // Not end(), which waits for as long as the daemon does not read.
+    await new Promise((resolve) => this.#socket.close(resolve));
     this.dropped += this.#lines.length;
   }
 }

@@ -4,9 +4,11 @@ export type {
   BindOptions,
   Credentials,
   Descriptor,
+  Detached,
   MessageData,
   MessageWithFds,
   NotifyCb,
+  ReceivedFds,
   SendCallback,
   SendCb,
   SocketOptions,
@@ -17,5 +19,6 @@ export * from './sockets/dgram.js';
 export * from './descriptors/functions.js';
 export * from './net/serve.js';
 export * from './sockets/seqpacket.js';
-export type { ListenOptions, ServerOptions } from './sockets/server.js';
+export type { CloseOptions, Dropped, ListenOptions, ServerOptions } from './sockets/server.js';
+export * from './sockets/userver.js';
 export * from './sockets/usocket.js';

@@ -6,10 +6,12 @@ const { listenFds } = require('./descriptors/activation');
 const { createSocket } = require('./compat/unix-dgram');
 const { fdType } = require('./descriptors/describe');
 const { DgramSocket } = require('./sockets/dgram');
+const { dup, fileHandle } = require('./descriptors/duplicate');
 const { closeFd } = require('./native/fds');
 const { fromFd } = require('./descriptors/from-fd');
 const { memfd } = require('./descriptors/memfd');
 const { serve } = require('./net/serve');
+const { sdNotify } = require('./descriptors/notify');
 const { createReuseportFd, drainServer } = require('./descriptors/reuseport');
 const { SeqpacketServer, SeqpacketSocket } = require('./sockets/seqpacket');
 const socketpair = require('./descriptors/socketpair');
@@ -26,10 +28,13 @@ module.exports = {
   createReuseportFd,
   createSocket,
   drainServer,
+  dup,
   fdType,
+  fileHandle,
   fromFd,
   listenFds,
   memfd,
   serve,
+  sdNotify,
   socketpair,
 };

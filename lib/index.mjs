@@ -11,11 +11,14 @@ export const {
   createReuseportFd,
   createSocket,
   drainServer,
+  dup,
   fdType,
+  fileHandle,
   fromFd,
   listenFds,
   memfd,
   serve,
+  sdNotify,
   socketpair,
 } = afunix;
 export default afunix;

@@ -1,16 +1,24 @@
 'use strict';
 
 // Builds the addon with cargo and puts it at build/Release/afunix.node, where lib/native/binding.js looks
-// first. Does not even start cargo when no source is newer. binding.gyp calls this file too.
+// first, without its table of symbols: cargo's own file, LIBRARY, keeps that for debuggers and for the
+// check for libuv. Does not even start cargo when no source is newer. binding.gyp calls this file too.
 // `--inputs` prints the files that the build depends on.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { checkToolchain, cargoEnvironment } = require('./cargo.js');
-const { ROOT, Stop, main } = require('./tools.js');
+const { ROOT, Stop, main, output, run } = require('./tools.js');
 
 const ADDON = path.join(ROOT, 'build', 'Release', 'afunix.node');
+
+/** Where cargo puts the library, unless it is told otherwise. */
+const LIBRARY = path.join(
+  process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target'),
+  'release',
+  process.platform === 'darwin' ? 'libafunix.dylib' : 'libafunix.so',
+);
 
 /** Everything the build depends on, relative to the root; folders too, since files may go away. */
 function inputs() {
@@ -56,16 +64,36 @@ function compile(options = [], variables = {}) {
   return library;
 }
 
+/** Takes away the symbols and all that debuggers want; what the host looks up stays. */
+function strip(file) {
+  const host = /^host: (.+)$/m.exec(output('rustc', ['--version', '--verbose']) ?? '')?.[1];
+  const libraries = path.join(output('rustc', ['--print', 'sysroot']) ?? '', 'lib');
+  const ofRust = path.join(libraries, 'rustlib', host ?? '', 'bin', 'rust-objcopy');
+  // Rust's own reads files for every processor.
+  const ofSystem = process.platform === 'darwin' ? ['strip', '-x'] : ['objcopy', '--strip-all'];
+  const [program, option] =
+    process.platform !== 'darwin' && fs.existsSync(ofRust) ? [ofRust, '--strip-all'] : ofSystem;
+  const env = { ...process.env, LD_LIBRARY_PATH: libraries };
+  if (run(program, [option, file], { env }) !== 0) {
+    throw new Stop(`${program} could not strip ${file}.`);
+  }
+}
+
 /**
- * Puts the library in place in one step, so that a process which loads it meanwhile sees the old or
- * the new one. It is dated to the start of the build: what was edited during it counts as newer.
+ * Puts a library in place, stripped, in one step, so that a process which loads it meanwhile sees the
+ * old or the new one. It is dated to the start of the build: what was edited during it counts as newer.
  */
 function install(library, started, place = ADDON) {
   const partial = `${place}.${process.pid}`;
   fs.mkdirSync(path.dirname(place), { recursive: true });
-  fs.copyFileSync(library, partial);
-  fs.utimesSync(partial, started, started);
-  fs.renameSync(partial, place);
+  try {
+    fs.copyFileSync(library, partial);
+    strip(partial);
+    fs.utimesSync(partial, started, started);
+    fs.renameSync(partial, place);
+  } finally {
+    fs.rmSync(partial, { force: true });
+  }
 }
 
 /** Builds if a source is newer than the addon. */
@@ -76,7 +104,7 @@ function build() {
   install(compile(), started);
 }
 
-module.exports = { ADDON, inputs, compile, install, build };
+module.exports = { ADDON, LIBRARY, inputs, compile, install, strip, build };
 
 if (require.main === module) {
   main(() => {

@@ -2,7 +2,8 @@
 
 // Owns the list of systems that the package brings an addon for, and the rules for each file: made
 // for that processor, asks for no newer glibc and for no other library, exports nothing but its start,
-// has no libuv of its own. `node scripts/check-prebuilt.js [NAME …]` checks some, or all that are here.
+// has no libuv of its own, which shows before it is stripped alone.
+// `node scripts/check-prebuilt.js [NAME …]` checks some, or all that are here.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -68,24 +69,32 @@ function checkGlibc(file, versions, newest = GLIBC) {
 }
 
 function checkLinux(file, arch, libc) {
-  const { machine, needed, versions, exported, isStripped, names } = readElf(file);
+  const { machine, needed, versions, exported, names } = readElf(file);
   if (machine !== arch) throw new Stop(`${file} is for ${machine}, not ${arch}.`);
   const foreign = needed.filter((library) => !LIBRARIES[libc].test(library));
   if (foreign.length > 0) throw new Stop(`${file} needs ${foreign.join(', ')}.`);
   if (exported.length !== 1 || exported[0] !== EXPORTED) {
     throw new Stop(`${file} exports ${exported.join(', ')}; expected ${EXPORTED} alone.`);
   }
-  if (isStripped) throw new Stop(`${file} has no symbol table to look for a libuv in.`);
   const ofLibuv = names.filter((name) => name.startsWith('uv_'));
-  if (ofLibuv.length > 0) throw new Stop(`${file} has a libuv of its own: ${ofLibuv[0]}.`);
+  if (ofLibuv.length > 0) throw new Stop(`${file} asks for libuv: ${ofLibuv[0]}.`);
   if (libc === 'glibc') return `glibc ${checkGlibc(file, versions)} or later`;
   if (versions.length > 0) throw new Stop(`${file} asks for ${versions.join(', ')}.`);
   return 'musl';
 }
 
+/** Throws if the library that cargo made, which still has all its symbols, has a libuv inside. */
+function checkLibrary(file) {
+  // Only a Mac has the nm that reads its files, and nm knows no other processor's of Linux.
+  if (process.platform === 'darwin') return checkSymbols(file);
+  const { isStripped, names } = readElf(file);
+  if (isStripped) throw new Stop(`${file} has no symbol table to look for a libuv in.`);
+  const ofLibuv = names.filter((name) => name.startsWith('uv_'));
+  if (ofLibuv.length > 0) throw new Stop(`${file} has a libuv of its own: ${ofLibuv[0]}.`);
+  return undefined;
+}
+
 function checkDarwin(file, arch) {
-  // Only a Mac has the nm that reads it.
-  if (process.platform === 'darwin') checkSymbols(file);
   const head = fs.readFileSync(file).toString('hex', 0, 8);
   if (head !== MACH_O[arch]) throw new Stop(`${file} is no Mach-O library for ${arch}.`);
   return 'macOS';
@@ -105,7 +114,16 @@ function present() {
   return Object.keys(TARGETS).filter((name) => fs.existsSync(addonOf(name)));
 }
 
-module.exports = { GLIBC, PREBUILDS, TARGETS, addonOf, present, checkGlibc, checkPrebuilt };
+module.exports = {
+  GLIBC,
+  PREBUILDS,
+  TARGETS,
+  addonOf,
+  present,
+  checkGlibc,
+  checkLibrary,
+  checkPrebuilt,
+};
 
 if (require.main === module) {
   main(() => {

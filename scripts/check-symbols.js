@@ -2,10 +2,11 @@
 
 // Fails if the addon carries or links a libuv of its own: it must define no uv_ symbol, import none,
 // and report the version of the libuv that runs inside this very process.
+// It looks into the file that cargo made: the addon itself is stripped.
 // `node scripts/check-symbols.js FILE` looks at the symbols of another file only.
 
 const { spawnSync } = require('node:child_process');
-const { ADDON } = require('./build.js');
+const { LIBRARY } = require('./build.js');
 const { Stop, main } = require('./tools.js');
 
 const MAC = process.platform === 'darwin';
@@ -58,7 +59,7 @@ module.exports = { checkSymbols };
 if (require.main === module) {
   main(() => {
     const [file] = process.argv.slice(2);
-    checkSymbols(file ?? ADDON);
+    checkSymbols(file ?? LIBRARY);
     if (!file) checkVersion();
   });
 }

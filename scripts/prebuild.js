@@ -11,8 +11,8 @@ const { createHash } = require('node:crypto');
 const { platformName } = require('../lib/native/platform.js');
 const { inputs, compile, install } = require('./build.js');
 const { checkToolchain } = require('./cargo.js');
-const { PREBUILDS, TARGETS, addonOf, checkPrebuilt } = require('./check-prebuilt.js');
-const { ROOT, Stop, main, run, output } = require('./tools.js');
+const { PREBUILDS, TARGETS, addonOf, checkLibrary, checkPrebuilt } = require('./check-prebuilt.js');
+const { ROOT, Stop, main, output } = require('./tools.js');
 const { zigEnvironment } = require('./zig.js');
 
 /** A digest of all that an addon is made of: equal sources, equal stamp. */
@@ -47,26 +47,18 @@ function checkTarget(name, rust) {
   }
 }
 
-/** The paths of this machine do not go into the file. */
+/**
+ * What stands in the file for folders of this machine, so that a build of the same sources in any folder
+ * gives the same bytes. The last that fits counts.
+ */
 const REMAPPED = [
   [os.homedir(), '~'],
+  [process.env.CARGO_HOME ?? path.join(os.homedir(), '.cargo'), 'cargo'],
   [ROOT, 'afunix'],
 ];
 
-/**
- * Takes the debug information away, and leaves the names of functions: the check for libuv reads
- * them, and so do traces of crashes. (Zig's linker would take both.)
- */
-function strip(file) {
-  const host = /^host: (.+)$/m.exec(output('rustc', ['--version', '--verbose']) ?? '')?.[1];
-  const libraries = path.join(output('rustc', ['--print', 'sysroot']) ?? '', 'lib');
-  const ofRust = path.join(libraries, 'rustlib', host ?? '', 'bin', 'rust-objcopy');
-  const program = fs.existsSync(ofRust) ? ofRust : 'objcopy';
-  const env = { ...process.env, LD_LIBRARY_PATH: libraries };
-  if (run(program, ['--strip-debug', file], { env }) !== 0) {
-    throw new Stop(`${program} could not strip ${file}.`);
-  }
-}
+/** Options with a value are two arguments. */
+const separate = (flag) => (flag.startsWith('-C ') ? ['-C', flag.slice(3)] : [flag]);
 
 /** Builds one, checks it and stamps it. */
 function prebuild(name) {
@@ -81,15 +73,16 @@ function prebuild(name) {
     ...flags,
     ...REMAPPED.map(([from, to]) => `--remap-path-prefix=${from}=${to}`),
   ];
-  const suffix = rust.replaceAll('-', '_').toUpperCase();
   const variables = {
     ...(zig && zigEnvironment(rust, zig)),
-    [`CARGO_TARGET_${suffix}_RUSTFLAGS`]: rustFlags.join(' '),
+    // This one takes folders with spaces in their names.
+    CARGO_ENCODED_RUSTFLAGS: rustFlags.flatMap(separate).join('\x1f'),
   };
   const [started, stamp] = [new Date(), sourceStamp()];
   fs.rmSync(stampOf(name), { force: true });
-  install(compile(['--target', rust], variables), started, addonOf(name));
-  if (zig) strip(addonOf(name));
+  const library = compile(['--target', rust], variables);
+  checkLibrary(library); // While it has the table that shows them.
+  install(library, started, addonOf(name));
   checkPrebuilt(name);
   fs.writeFileSync(stampOf(name), `${stamp}\n`);
 }

@@ -17,7 +17,7 @@ export interface UnixDgramError extends Error {
   path?: string;
 }
 
-/** What comes beside a message of a {@link UnixDgramSocket}. */
+/** What comes with a message of a {@link UnixDgramSocket}. */
 export interface UnixDgramInfo {
   /** Bytes. */
   size: number;
@@ -38,17 +38,17 @@ export interface UnixDgramEvents extends BaseEvents {
   listening: [];
   /** Within connect(). */
   connect: [];
-  /** The connected peer had no room for this message, which was not sent. */
+  /** The connected peer had no room for this message, which was not sent: as send() was given it. */
   congestion: [message: MessageData];
   /** The connected peer has room again. */
   writable: [];
-  /** What no callback was told of. */
+  /** A call that has no callback failed, or receiving did. */
   error: [error: UnixDgramError];
   [EventEmitter.errorMonitor]: [error: UnixDgramError];
 }
 
 /**
- * A Unix datagram socket with the interface of the package unix-dgram: what a call does is told
+ * A Unix datagram socket with the interface of the package unix-dgram: what a call does is known
  * before it returns. Made by {@link createSocket}.
  */
 export interface UnixDgramSocket extends EventfulEmitter<UnixDgramEvents> {

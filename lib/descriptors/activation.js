@@ -58,14 +58,12 @@ function handedOver() {
   if (LISTEN_FDNAMES !== undefined && names.length !== count) {
     throw malformed('LISTEN_FDNAMES', LISTEN_FDNAMES, `has not ${count} names, as LISTEN_FDS says`);
   }
-  const found = [];
   for (let fd = FIRST; fd < FIRST + count; fd++) {
     if (binding.setCloexec(fd) !== 0) {
       throw malformed('LISTEN_FDS', LISTEN_FDS, `promises descriptor ${fd}, which is not open`);
     }
-    found.push({ fd, name: names[fd - FIRST] ?? NO_NAME });
   }
-  return found;
+  return Array.from({ length: count }, (_, at) => ({ fd: FIRST + at, name: names[at] ?? NO_NAME }));
 }
 
 function decimal(variable, text) {

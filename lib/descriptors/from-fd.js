@@ -1,24 +1,31 @@
 // Owns: making the object that fits a descriptor.
 'use strict';
 
+const { constants } = require('os');
 const dgram = require('dgram');
 const fs = require('fs');
 const net = require('net');
 const tty = require('tty');
 const { describeFd } = require('./describe');
 const { DgramSocket } = require('../sockets/dgram');
-const { codedError } = require('../util/errors');
-const { descriptorOf } = require('../native/fds');
+const { dup } = require('./duplicate');
+const { codedError, systemError } = require('../util/errors');
+const { closeFd, descriptorOf } = require('../native/fds');
 const { SeqpacketServer, SeqpacketSocket } = require('../sockets/seqpacket');
+const { listen } = require('../sockets/listen');
 const { UServer } = require('../sockets/userver');
 const { USocket } = require('../sockets/usocket');
 const check = require('../util/validate');
 
 const { O_RDONLY, O_WRONLY } = fs.constants;
+const EEXIST = -constants.errno.EEXIST;
 
 /**
  * The object that fits a descriptor, usually one that another process passed. It owns the
  * descriptor from here on; on an exception the caller still does.
+ *
+ * A FileHandle is given up to it, too: it is closed with the stream that is made of it, and at once where
+ * something else is made. Other objects keep their descriptor: of one, pass `dup(object)`.
  *
  * | `fdType(fd)`       | listening         | otherwise                                         |
  * | ------------------ | ----------------- | ------------------------------------------------- |
@@ -31,44 +38,103 @@ const { O_RDONLY, O_WRONLY } = fs.constants;
  * | `'tty'`            |                   | `tty.ReadStream`, or `tty.WriteStream`            |
  * | file, device       |                   | `fs.ReadStream`; `fs.WriteStream` if write-only   |
  *
- * A server listens already: add a `'connection'` listener in the same turn.
+ * A net.Server accepts at once: add a `'connection'` listener in the same turn.
  *
- * @param {number | object} fd - or an object that holds one
+ * @param {number | { fd: number } | FileHandle} fd - as `listenFds()` returns them, too
  * @param {object} [options] - for the object's constructor
  * @throws {TypeError} ERR_INVALID_ARG_TYPE; ERR_AFUNIX_FD_TYPE: nothing fits
- * @throws {Error} EBADF
+ * @throws {Error} EBADF; EEXIST: an open object has it
  */
 function fromFd(fd, options) {
   const number = descriptorOf(fd);
+  // Before anything has the descriptor: net looks at it afterwards.
   const rest = check.optionsObject(options);
-  const { type, listening, access, ipv6 } = describeFd(number);
+  check.optionalSignal(rest.signal);
+  const { type, ...found } = describeFd(number);
   const make = makers[type];
   if (make === undefined) {
     const message = `No object fits descriptor ${number}: its type is '${type}'`;
     throw codedError(TypeError, 'ERR_AFUNIX_FD_TYPE', message);
   }
-  return make(number, rest, { listening, access, ipv6 });
+  if (isFileHandle(fd)) return ofFileHandle(fd, make, rest, found);
+  if (!isPlain(fd)) throw systemError(EEXIST, 'adopt');
+  return make(number, rest, found);
+}
+
+/** FileHandle is a class that Node does not show. */
+function isFileHandle(holder) {
+  return typeof holder.createReadStream === 'function' && typeof holder.close === 'function';
+}
+
+/** Whether a number, or an object that only names one, as those of listenFds(): nobody else owns it. */
+function isPlain(holder) {
+  if (typeof holder === 'number') return true;
+  const prototype = Object.getPrototypeOf(holder);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+function ofFileHandle(handle, make, options, found) {
+  // The stream takes it over, and closes it.
+  if (make === stream) return stream(handle, options, found);
+  const fd = dup(handle);
+  let made;
+  try {
+    made = make(fd, options, found);
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+  // Its end is of no consequence: the object has a descriptor of its own.
+  handle.close().catch(() => {});
+  return made;
 }
 
 const stream = (fd, options, { access }) =>
   access === O_WRONLY
-    ? fs.createWriteStream(null, { ...options, fd })
-    : fs.createReadStream(null, { ...options, fd });
+    ? fs.createWriteStream(null, { __proto__: null, ...options, fd })
+    : fs.createReadStream(null, { __proto__: null, ...options, fd });
+
+/** Throws what UServer.listen() would tell by an event. */
+function adopted(server, fd) {
+  listen(server, { fd });
+  return server;
+}
+
+/** net tells failures by an event, to nobody yet: the caller has no object until fromFd() returns. */
+function listeningServer(fd, options) {
+  const server = net.createServer(options);
+  // Exclusive: in a worker of a cluster, net would ask the primary, which does not have it.
+  server.listen({ fd, exclusive: true });
+  if (server.listening) return server;
+  server.on('error', () => {});
+  throw systemError(EEXIST, 'listen');
+}
+
+function boundSocket(fd, options, { ipv6 }) {
+  const socket = dgram.createSocket({ type: ipv6 ? 'udp6' : 'udp4', ...options });
+  try {
+    return socket.bind({ fd, exclusive: true });
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+}
 
 const makers = {
   'unix-stream': (fd, options, { listening }) =>
-    listening ? new UServer(options).listen({ fd }) : new USocket({ ...options, fd }),
+    listening
+      ? adopted(new UServer(options), fd)
+      : new USocket({ __proto__: null, ...options, fd }),
   'unix-seqpacket': (fd, options, { listening }) =>
     listening
-      ? new SeqpacketServer(options).listen({ fd })
-      : new SeqpacketSocket({ ...options, fd }),
-  'unix-dgram': (fd, options) => new DgramSocket({ ...options, fd }),
+      ? adopted(new SeqpacketServer(options), fd)
+      : new SeqpacketSocket({ __proto__: null, ...options, fd }),
+  'unix-dgram': (fd, options) => new DgramSocket({ __proto__: null, ...options, fd }),
   tcp: (fd, options, { listening }) =>
     listening
-      ? net.createServer(options).listen({ fd })
+      ? listeningServer(fd, options)
       : new net.Socket({ readable: true, writable: true, ...options, fd }),
-  udp: (fd, options, { ipv6 }) =>
-    dgram.createSocket({ type: ipv6 ? 'udp6' : 'udp4', ...options }).bind({ fd }),
+  udp: boundSocket,
   pipe: (fd, options, { access }) =>
     new net.Socket({
       readable: access !== O_WRONLY,

@@ -2,19 +2,55 @@
 
 import type { Socket as UdpSocket } from 'node:dgram';
 import type { ReadStream, WriteStream } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import type { Server as NetServer, Socket as NetSocket } from 'node:net';
 import type { Descriptor, MessageData } from '../sockets/common.js';
 import type { DgramSocket } from '../sockets/dgram.js';
 import type { SeqpacketServer, SeqpacketSocket } from '../sockets/seqpacket.js';
-import type { UServer, USocket } from '../sockets/usocket.js';
+import type { UServer } from '../sockets/userver.js';
+import type { USocket } from '../sockets/usocket.js';
 import pairOfSockets = require('./socketpair.js');
 
 /**
  * Closes a descriptor that came with a message, close(2). In a worker, `fs.closeSync()` would warn.
  *
- * @throws EBADF
+ * @throws EBADF; EBUSY if an open socket of this package owns it: close that
  */
 export declare function closeFd(fd: number): void;
+
+/**
+ * Makes another descriptor of the same open file, close-on-exec and yours to close.
+ *
+ * @param fd or an open object that has one, which keeps it
+ * @throws EBADF, EMFILE
+ */
+export declare function dup(fd: Descriptor): number;
+
+/**
+ * A FileHandle of `fs.promises` that owns a descriptor, usually a received one. From the call on the
+ * descriptor is the handle's, under another number; where the promise is rejected, it is yours again.
+ *
+ * @throws EBADF, EMFILE, ENFILE
+ */
+export declare function fileHandle(fd: number): Promise<FileHandle>;
+
+/** Options of {@link sdNotify}. */
+export interface SdNotifyOptions {
+  /** Descriptors for the manager to store, with `FDSTORE=1`. They stay yours. */
+  fds?: readonly Descriptor[] | null | undefined;
+  /** Milliseconds to wait for a manager that does not read, or answer `BARRIER=1`. Default 5000. */
+  timeout?: number | undefined;
+}
+
+/**
+ * Notifies the service manager, sd_notify(3), before it returns. `BARRIER=1` alone waits until the
+ * manager has worked off what was sent before.
+ *
+ * @param state lines like `READY=1`, `STATUS=…`, `FDSTORE=1`
+ * @returns false if there is no manager
+ * @throws ERR_AFUNIX_NOTIFY_SOCKET for a variable that makes no sense; EAGAIN, ETIMEDOUT
+ */
+export declare function sdNotify(state: string, options?: SdNotifyOptions): boolean;
 
 /**
  * A descriptor that was handed over to this process. Pass it to `listen()`, or its `fd` to a
@@ -85,7 +121,10 @@ export type FdType =
  */
 export declare function fdType(fd: Descriptor): FdType;
 
-/** What {@link fromFd} makes. */
+/**
+ * What {@link fromFd} makes. A property tells them apart: `'sendTo' in made` is a DgramSocket,
+ * `'listening' in made` a server, `'writeWithFds' in made` a USocket; `instanceof` does, too.
+ */
 export type FromFd =
   | USocket
   | UServer
@@ -100,15 +139,19 @@ export type FromFd =
 
 /**
  * The object that fits a descriptor, usually one that another process passed; it owns the
- * descriptor from here on. Servers listen already: add a `'connection'` listener in the same turn.
+ * descriptor from here on. A net.Server accepts at once: add a `'connection'` listener in the same turn.
  *
  * The type parameter is what you know it to be: `fromFd<net.Socket>(fd)`.
  *
- * @param fd - on an exception it is still yours
+ * @param fd - a number, an element of `listenFds()`, or a FileHandle, which is given up to the object.
+ *   On an exception it is still yours. Of other objects pass `dup(object)`
  * @param options - for the object's constructor
- * @throws ERR_AFUNIX_FD_TYPE: nothing fits; EBADF
+ * @throws ERR_AFUNIX_FD_TYPE: nothing fits; EBADF; EEXIST: an open object has it
  */
-export declare function fromFd<T extends FromFd = FromFd>(fd: Descriptor, options?: object): T;
+export declare function fromFd<T extends FromFd = FromFd>(
+  fd: number | { readonly fd: number },
+  options?: object,
+): T;
 
 /** Options of {@link createReuseportFd}. */
 export interface ReuseportOptions {

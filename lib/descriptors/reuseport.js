@@ -4,6 +4,8 @@
 const { Buffer } = require('buffer');
 const fs = require('fs');
 const net = require('net');
+const { performance } = require('perf_hooks');
+const { setImmediate, setTimeout } = require('timers');
 const binding = require('../native/binding');
 const { codedError, invalidType, invalidValue, show } = require('../util/errors');
 const check = require('../util/validate');

@@ -4,11 +4,11 @@
  * Makes two Unix sockets that are connected to each other, socketpair(2). Both are nonblocking and
  * close-on-exec, and yours to close.
  *
- * @param type `socketpair.SOCK_STREAM` (default), `SOCK_DGRAM` or `SOCK_SEQPACKET` (Linux)
+ * @param type `socketpair.SOCK_STREAM` (default), `SOCK_DGRAM` or `SOCK_SEQPACKET` (Linux), or its name
  * @returns their descriptors
  * @throws EMFILE, ENFILE, EPROTONOSUPPORT
  */
-declare function socketpair(type?: number): [number, number];
+declare function socketpair(type?: number | 'stream' | 'dgram' | 'seqpacket'): [number, number];
 
 declare namespace socketpair {
   /** A byte stream. */

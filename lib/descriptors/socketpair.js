@@ -7,22 +7,31 @@ const { succeeded } = require('../native/results');
 
 const { SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET } = binding;
 const TYPES = [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET];
+const NAMES = new Map([
+  ['stream', SOCK_STREAM],
+  ['dgram', SOCK_DGRAM],
+  ['seqpacket', SOCK_SEQPACKET],
+]);
 
 /**
  * Makes two Unix sockets that are connected to each other, socketpair(2). Both are nonblocking and
  * close-on-exec, and yours to close.
  *
- * @param {number} [type] - SOCK_STREAM (default), SOCK_DGRAM or SOCK_SEQPACKET (Linux)
+ * @param {number | 'stream' | 'dgram' | 'seqpacket'} [type] - SOCK_STREAM (default), SOCK_DGRAM or
+ *   SOCK_SEQPACKET (Linux)
  * @throws {TypeError} ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE
  * @throws {Error} EMFILE, ENFILE, EPROTONOSUPPORT (no seqpacket sockets on this system)
  * @returns {[number, number]} their descriptors
  */
 function socketpair(type = SOCK_STREAM) {
-  if (typeof type !== 'number') throw invalidType('type', 'of type number', type);
-  if (!TYPES.includes(type)) {
+  const kind = NAMES.get(type) ?? type;
+  if (typeof kind !== 'number') {
+    throw invalidType('type', "of type number or one of 'stream', 'dgram', 'seqpacket'", type);
+  }
+  if (!TYPES.includes(kind)) {
     throw invalidValue('type', type, 'must be SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET');
   }
-  return succeeded(binding.socketpair(type));
+  return succeeded(binding.socketpair(kind));
 }
 
 Object.defineProperties(socketpair, {

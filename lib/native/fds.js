@@ -2,8 +2,9 @@
 'use strict';
 
 const dgram = require('dgram');
-const { closeFd: closeNatively } = require('./binding');
+const binding = require('./binding');
 const { invalidType, outOfRange, systemError } = require('../util/errors');
+const { memberOf } = require('../util/options');
 const { MAX_INT, integer, isOptions, messageBytes } = require('../util/validate');
 
 /** The kernel's limit of one message, SCM_MAX_FD. */
@@ -16,16 +17,21 @@ const NO_FDS = Object.freeze([]);
  * this package.
  *
  * @throws {TypeError} ERR_INVALID_ARG_TYPE where there is none
+ * @throws {RangeError} ERR_OUT_OF_RANGE for a number that cannot be one
  * @returns {number}
  */
 function descriptorOf(holder, name = 'fd') {
   if (typeof holder === 'number') return integer(holder, name, 0, MAX_INT);
-  const fd =
-    holder instanceof dgram.Socket
-      ? datagramDescriptor(holder)
-      : (holder?._handle?.fd ?? holder?.fd);
-  if (typeof fd === 'number' && fd >= 0) return fd;
+  const fd = heldBy(holder);
+  // An object that is closed has -1, or nothing.
+  if (typeof fd === 'number' && fd >= 0) return integer(fd, `${name}.fd`, 0, MAX_INT);
   throw invalidType(name, 'a descriptor or an object that holds an open one', holder);
+}
+
+function heldBy(holder) {
+  if (holder === undefined || holder === null) return undefined;
+  if (holder instanceof dgram.Socket) return datagramDescriptor(holder);
+  return memberOf(holder, '_handle')?.fd ?? memberOf(holder, 'fd');
 }
 
 /** dgram.Socket keeps its handle under a symbol; its `_handle` is deprecated and warns. */
@@ -45,12 +51,10 @@ function descriptorsOf(fds, name = 'fds', max = MAX_FDS) {
   if (fds === undefined || fds === null) return NO_FDS;
   if (!Array.isArray(fds)) throw invalidType(name, 'an instance of Array', fds);
   if (fds.length > max) throw outOfRange(`${name}.length`, `<= ${max}`, fds.length);
-  // No map(): that would skip holes, and make the array that a subclass asks for.
-  const numbers = [];
-  for (let index = 0; index < fds.length; index++) {
-    numbers.push(descriptorOf(fds[index], `${name}[${index}]`));
-  }
-  return numbers;
+  // No map(): that would skip holes, and make the array that a subclass asks for. No push(): that runs
+  // setters that somebody may have put on Array.prototype, and keeps nothing.
+  const length = { __proto__: null, length: fds.length };
+  return Array.from(length, (_, index) => descriptorOf(fds[index], `${name}[${index}]`));
 }
 
 /**
@@ -60,9 +64,13 @@ function descriptorsOf(fds, name = 'fds', max = MAX_FDS) {
  * @returns {[ArrayBufferView, readonly number[] | undefined]}
  */
 function messageParts(message, encoding) {
-  if (isOptions(message) && (message.data !== undefined || message.fds !== undefined)) {
-    const { data = '', fds } = message;
-    return [messageBytes(data, 'message.data', encoding), descriptorsOf(fds, 'message.fds')];
+  if (isOptions(message)) {
+    const data = memberOf(message, 'data');
+    const fds = memberOf(message, 'fds');
+    if (data !== undefined || fds !== undefined) {
+      const bytes = messageBytes(data === undefined ? '' : data, 'message.data', encoding);
+      return [bytes, descriptorsOf(fds, 'message.fds')];
+    }
   }
   return [messageBytes(message, 'message', encoding), undefined];
 }
@@ -72,10 +80,10 @@ function messageParts(message, encoding) {
  * descriptors that fs did not open; this does not.
  *
  * @param {number} fd
- * @throws {Error} EBADF
+ * @throws {Error} EBADF; EBUSY if an open socket of this package owns it: close that
  */
 function closeFd(fd) {
-  const status = closeNatively(integer(fd, 'fd', 0, MAX_INT));
+  const status = binding.closeFd(integer(fd, 'fd', 0, MAX_INT));
   if (status < 0) throw systemError(status, 'close');
 }
 

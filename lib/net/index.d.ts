@@ -2,14 +2,14 @@
 
 import * as net from 'node:net';
 import type { Credentials, Descriptor, NotifyCb, SocketPath } from '../sockets/common.js';
-import type { PauseOption, ServerOptions as Gate } from '../sockets/server.js';
+import type { ServerOptions as Gate } from '../sockets/server.js';
 import type { OnReadOptions } from '../sockets/usocket.js';
 
 export { isIP, isIPv4, isIPv6 } from 'node:net';
 export * from './serve.js';
 
 /** Options of a {@link Socket}. */
-export interface SocketOptions extends PauseOption {
+export interface SocketOptions {
   /** Adopt this connected socket. */
   fd?: Descriptor | undefined;
   /** Do not end when the peer ends. Default: false. */

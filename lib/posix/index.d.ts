@@ -37,8 +37,33 @@ export interface Inet6Address {
   sin6_scope_id?: number | undefined;
 }
 
-/** What calls take as an address: one of these, or what another call has filled in. */
-export type Address = UnixAddress | InetAddress | Inet6Address | FilledAddress;
+/** The address of a socket of another family (AF_NETLINK, AF_VSOCK …), `sockaddr`. */
+export interface OtherAddress {
+  /** Its number. */
+  sa_family: number;
+  /** What follows the family in the structure, byte for byte. At most 108. */
+  sa_data: Uint8Array;
+}
+
+/**
+ * What calls take as an address: one of these, what another call has filled in, or the path or abstract
+ * name of a Unix socket.
+ */
+export type Address =
+  | UnixAddress
+  | InetAddress
+  | Inet6Address
+  | OtherAddress
+  | FilledAddress
+  | string
+  | Uint8Array
+  | URL;
+
+/** Families by name. */
+export type DomainName = 'unix' | 'inet' | 'inet6';
+
+/** Types of sockets by name. */
+export type TypeName = 'stream' | 'dgram' | 'seqpacket';
 
 /** What calls fill in: members of one family. */
 export interface FilledAddress {
@@ -62,6 +87,10 @@ export interface FilledAddress {
   sin6_addr?: string;
   /** As in {@link Inet6Address}. */
   sin6_scope_id?: number;
+  /** The number of another family. */
+  sa_family?: number;
+  /** As in {@link OtherAddress}. */
+  sa_data?: Buffer;
 }
 
 /** Bytes. A view's own offset and length count. */
@@ -83,6 +112,8 @@ export interface SentMessage {
 export interface MessageRoom {
   /** Filled one after the other. Default: no room. */
   iov?: Memory | readonly Memory[] | undefined;
+  /** Wants the sender's pidfd, if SO_PASSPIDFD is on. Default false: it is closed. */
+  pidfd?: boolean | undefined;
 }
 
 /** What {@link recvmsg} received. */
@@ -93,6 +124,8 @@ export interface ReceivedMessage {
   fds: number[];
   /** The sender, if SO_PASSCRED is on. */
   credentials: Credentials | undefined;
+  /** The sender's process, if SO_PASSPIDFD is on and it was asked for: a descriptor that is yours to {@link close}. */
+  pidfd: number | undefined;
   /** MSG_TRUNC: the message was cut. MSG_CTRUNC: something beside it was lost. MSG_EOR … */
   flags: number;
   /** The sender's, if there is one to tell. */
@@ -110,10 +143,20 @@ export interface PollEntry {
 }
 
 /** Makes a socket, socket(2): blocking unless SOCK_NONBLOCK is in `type`, always close-on-exec. */
-export function socket(domain: number, type: number, protocol?: number): number;
+export function socket(
+  domain: number | DomainName,
+  type: number | TypeName,
+  protocol?: number,
+): number;
 
 /** Makes two sockets connected to each other, socketpair(2). Default: AF_UNIX, SOCK_STREAM, 0. */
-export function socketpair(domain?: number, type?: number, protocol?: number): [number, number];
+export function socketpair(
+  domain?: number | DomainName,
+  type?: number | TypeName,
+  protocol?: number,
+): [number, number];
+/** The same, of this type. */
+export function socketpair(type: TypeName): [number, number];
 
 /** Gives a socket a name, bind(2). A socket file that exists is EADDRINUSE, as in C. */
 export function bind(sockfd: number, addr: Address): void;
@@ -169,8 +212,26 @@ export function sendmsg(sockfd: number, message: SentMessage, flags?: number): n
 /** Receives into several buffers, with all that comes beside the bytes, recvmsg(2). */
 export function recvmsg(sockfd: number, message: MessageRoom, flags?: number): ReceivedMessage;
 
-/** Closes a descriptor, close(2). */
+/** Closes a descriptor, close(2). EBUSY if an open socket of this package owns it: close that. */
 export function close(fd: number): void;
+
+/** Makes another close-on-exec descriptor of the same open file. */
+export function dup(fd: number): number;
+
+/**
+ * Asks for, or sets, the flags of a descriptor or of its open file, fcntl(2): F_GETFD, F_SETFD, F_GETFL,
+ * F_SETFL, F_DUPFD_CLOEXEC; on Linux F_ADD_SEALS and F_GET_SEALS, too.
+ */
+export function fcntl(fd: number, cmd: number, arg?: number): number;
+
+/** Options of {@link pipe}. */
+export interface PipeOptions {
+  /** Neither end blocks. Default false. */
+  nonblocking?: boolean | undefined;
+}
+
+/** Makes a pipe, pipe(2): the end to read from and the end to write to, both close-on-exec. */
+export function pipe(options?: PipeOptions): [number, number];
 
 /** Ends one or both directions of a connection, shutdown(2): SHUT_RD, SHUT_WR, SHUT_RDWR. */
 export function shutdown(sockfd: number, how: number): void;
@@ -208,7 +269,7 @@ export function getpeername(sockfd: number, addr?: FilledAddress): FilledAddress
 export function poll(fds: readonly PollEntry[], timeout?: number): number;
 
 // Constants, with the system's values; undefined where it has none. See socket(2), socket(7), ip(7),
-// ipv6(7), tcp(7), udp(7), poll(2).
+// ipv6(7), tcp(7), udp(7), poll(2), fcntl(2).
 
 export const AF_UNIX: number;
 export const AF_LOCAL: number;
@@ -289,6 +350,18 @@ export const POLLOUT: number;
 export const POLLERR: number;
 export const POLLHUP: number;
 export const POLLNVAL: number;
+export const F_GETFD: number;
+export const F_SETFD: number;
+export const F_GETFL: number;
+export const F_SETFL: number;
+export const F_DUPFD_CLOEXEC: number;
+export const FD_CLOEXEC: number;
+export const O_RDONLY: number;
+export const O_WRONLY: number;
+export const O_RDWR: number;
+export const O_ACCMODE: number;
+export const O_APPEND: number;
+export const O_NONBLOCK: number;
 
 // Linux.
 export const SOCK_CLOEXEC: number;
@@ -356,6 +429,17 @@ export const TCP_CONGESTION: number;
 export const TCP_USER_TIMEOUT: number;
 export const UDP_CORK: number;
 export const POLLRDHUP: number;
+export const SO_PASSPIDFD: number;
+export const SO_PEERPIDFD: number;
+export const AF_NETLINK: number;
+export const AF_VSOCK: number;
+export const F_ADD_SEALS: number;
+export const F_GET_SEALS: number;
+export const F_SEAL_SEAL: number;
+export const F_SEAL_SHRINK: number;
+export const F_SEAL_GROW: number;
+export const F_SEAL_WRITE: number;
+export const F_SEAL_FUTURE_WRITE: number;
 
 // macOS.
 export const SOL_LOCAL: number;

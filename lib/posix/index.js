@@ -7,26 +7,20 @@ const { Buffer } = require('buffer');
 const binding = require('../native/binding');
 const { invalidType, systemError } = require('../util/errors');
 const { descriptorsOf } = require('../native/fds');
-const { checkLength, lengthOf, memoryOf, vectorsOf } = require('./memory');
-const {
-  SocketAddresses,
-  addressError,
-  checkFillable,
-  checkObject,
-  fillAddress,
-} = require('./sockaddr');
-const { MAX_INT, integer, optionsObject } = require('../util/validate');
+const { membersOf } = require('../util/options');
+const { MAX_INT, integer, isOptions, optionalBoolean } = require('../util/validate');
+const { MIN_INT, demand, demandAt, int, isInt, native } = require('./checks');
+const { close, dup, fcntl, pipe, poll } = require('./descriptors');
+const { checkLength, lengthOf, measured, memoryOf, vectorsOf } = require('./memory');
+const { domainOf, typeOf } = require('./names');
+const { SocketAddresses, checkFillable, checkObject, fillAddress } = require('./sockaddr');
 
-const native = binding.posix();
 const { ODD, SLOT, constants } = native;
 // On their own: V8 looks them up in `native` anew for each call.
 const { send: sendNow, sendto: sendToNow, recv: receiveNow, recvfrom: receiveFromNow } = native;
 const { isView } = ArrayBuffer;
 
-const MIN_INT = -(2 ** 31);
 const MAX_UINT = 2 ** 32 - 1;
-/** More descriptors than any system lets a process open. */
-const MAX_POLLED = 1 << 24;
 /** More than any option has. */
 const MAX_OPTION = 1 << 20;
 /** The most that one call moves on Linux; fits in an int everywhere. */
@@ -37,6 +31,10 @@ const { slot } = addresses;
 /** For options that are numbers. */
 const word = new Int32Array(1);
 const wordBytes = new Uint8Array(word.buffer);
+/** What messages have. */
+const PARTS = ['iov', 'fds', 'credentials', 'address', 'pidfd'];
+/** What credentials have. */
+const IDS = ['pid', 'uid', 'gid'];
 /** Stands for an empty buffer: native code takes one of those for a detached one. */
 const NOTHING = new Uint8Array(1);
 
@@ -44,33 +42,31 @@ const NOTHING = new Uint8Array(1);
  * Makes a socket, socket(2). It blocks, unless the type has SOCK_NONBLOCK; programs that the process
  * starts do not inherit it.
  *
- * @param {number} domain - AF_UNIX, AF_INET, AF_INET6
- * @param {number} type - SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET …
+ * @param {number | 'unix' | 'inet' | 'inet6'} domain - AF_UNIX, AF_INET, AF_INET6 …
+ * @param {number | 'stream' | 'dgram' | 'seqpacket'} type - SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET …
  * @param {number} [protocol] - default: 0
  * @throws {Error} EAFNOSUPPORT, EPROTONOSUPPORT, ESOCKTNOSUPPORT, EMFILE, ENFILE, EPERM
  * @returns {number} its descriptor
  */
 function socket(domain, type, protocol = 0) {
-  int(domain, 'domain');
-  int(type, 'type');
-  int(protocol, 'protocol');
-  return demand(native.socket(domain, type, protocol), 'socket');
+  const [family, kind] = [domainOf(domain), typeOf(type)];
+  return demand(native.socket(family, kind, int(protocol, 'protocol')), 'socket');
 }
 
 /**
  * Makes two sockets connected to each other, socketpair(2).
  *
- * @param {number} [domain] - default: AF_UNIX
- * @param {number} [type] - default: SOCK_STREAM
+ * @param {number | 'unix'} [domain] - default: AF_UNIX. It may be left out before a type's name
+ * @param {number | 'stream' | 'dgram' | 'seqpacket'} [type] - default: SOCK_STREAM
  * @param {number} [protocol] - default: 0
  * @throws {Error} ENOTSUP, EMFILE, ENFILE
  * @returns {[number, number]}
  */
 function socketpair(domain = constants.AF_UNIX, type = constants.SOCK_STREAM, protocol = 0) {
-  int(domain, 'domain');
-  int(type, 'type');
-  int(protocol, 'protocol');
-  const made = native.socketpair(domain, type, protocol);
+  const isType = arguments.length === 1 && ['stream', 'dgram', 'seqpacket'].includes(domain);
+  if (isType) [domain, type] = [constants.AF_UNIX, domain];
+  const [family, kind] = [domainOf(domain), typeOf(type)];
+  const made = native.socketpair(family, kind, int(protocol, 'protocol'));
   return typeof made === 'number' ? demand(made, 'socketpair') : made;
 }
 
@@ -79,7 +75,7 @@ function socketpair(domain = constants.AF_UNIX, type = constants.SOCK_STREAM, pr
  * leaves it.
  *
  * @param {number} sockfd
- * @param {object} addr
+ * @param {object | string | Buffer | URL} addr - an address, or the path or abstract name of a Unix socket
  * @throws {Error} EADDRINUSE, EACCES, EINVAL, ENAMETOOLONG, ENOENT
  */
 function bind(sockfd, addr) {
@@ -129,7 +125,7 @@ function accept(sockfd, addr) {
  * datagram socket's connection.
  *
  * @param {number} sockfd
- * @param {object} addr
+ * @param {object | string | Buffer | URL} addr - an address, or the path or abstract name of a Unix socket
  * @throws {Error} ECONNREFUSED, ENOENT, EACCES, EAGAIN, EINPROGRESS, EISCONN, ENAMETOOLONG,
  *   EPROTOTYPE, ETIMEDOUT
  */
@@ -162,7 +158,7 @@ function send(sockfd, buf, len = lengthOf(buf), flags = 0) {
  * @param {ArrayBuffer | SharedArrayBuffer | ArrayBufferView} buf
  * @param {number} [len] - in bytes; default: all of it
  * @param {number} [flags] - default: 0
- * @param {object} [dest_addr]
+ * @param {object | string | Buffer | URL} [dest_addr]
  * @throws {RangeError} ERR_BUFFER_OUT_OF_BOUNDS
  * @throws {Error} as send(), bind() and connect()
  * @returns {number} how many bytes were sent
@@ -173,6 +169,7 @@ function sendto(sockfd, buf, len = lengthOf(buf), flags = 0, dest_addr = undefin
   const sent =
     isInt(sockfd) && isInt(len) && isInt(flags) ? sendToNow(sockfd, buf, len, flags, slot) : ODD;
   if (sent >= 0) return sent;
+  // The slot still has the address: slowly() runs no code that could write another one.
   return demandAt(slowly('sendto', sent, sockfd, buf, len, flags), 'sendto', dest_addr);
 }
 
@@ -234,7 +231,7 @@ function recvfrom(sockfd, buf, len = lengthOf(buf), flags = 0, src_addr = undefi
  *   stay yours
  * @param {{ pid, uid, gid }} [message.credentials] - what the kernel is to tell the receiver, if it
  *   believes it
- * @param {object} [message.address] - where to
+ * @param {object | string | Buffer | URL} [message.address] - where to
  * @param {number} [flags] - default: 0
  * @throws {Error} as sendto(); EBADF, ETOOMANYREFS for the descriptors, EPERM for the credentials
  * @returns {number} how many bytes were sent
@@ -242,10 +239,7 @@ function recvfrom(sockfd, buf, len = lengthOf(buf), flags = 0, src_addr = undefi
 function sendmsg(sockfd, message, flags = 0) {
   int(sockfd, 'sockfd');
   int(flags, 'flags');
-  const { iov, fds, credentials, address } = optionsObject(
-    checkObject(message, 'message'),
-    'message',
-  );
+  const { iov, fds, credentials, address } = partsOf(message);
   const memories = vectorsOf(iov, 'message.iov');
   const descriptors = descriptorsOf(fds, 'message.fds');
   const claimed = credentialsOf(credentials);
@@ -260,42 +254,37 @@ function sendmsg(sockfd, message, flags = 0) {
 
 /**
  * Receives into several buffers, with all that comes beside the bytes, recvmsg(2). Received
- * descriptors are open and close-on-exec, and it is up to you to close() them.
+ * descriptors are open and close-on-exec, and it is up to you to close() them; the pidfd too.
  *
  * @param {number} sockfd
  * @param {object} message
  * @param {buffer | buffer[]} [message.iov] - filled one after the other; default: no room
+ * @param {boolean} [message.pidfd] - wants the sender's pidfd, if SO_PASSPIDFD is on; default: it is closed
  * @param {number} [flags] - default: 0
  * @throws {Error} as recv()
- * @returns {{ size: number, fds: number[], credentials: object | undefined, flags: number,
- *   address: object | undefined }} `credentials` if SO_PASSCRED is on. `flags`: MSG_TRUNC, the message
+ * @returns {{ size: number, fds: number[], credentials: object | undefined,
+ *   pidfd: number | undefined, flags: number, address: object | undefined }} `credentials` if SO_PASSCRED is
+ *   on, `pidfd` if SO_PASSPIDFD is. `flags`: MSG_TRUNC, the message
  *   was cut; MSG_CTRUNC, descriptors or other things beside it were lost; MSG_EOR …
  */
 function recvmsg(sockfd, message, flags = 0) {
   int(sockfd, 'sockfd');
   int(flags, 'flags');
-  const { iov } = optionsObject(checkObject(message, 'message'), 'message');
-  const received = native.recvmsg(sockfd, vectorsOf(iov, 'message.iov'), flags, slot);
+  const { iov, pidfd } = partsOf(message);
+  const wantsPidfd = +optionalBoolean(pidfd, 'message.pidfd', false);
+  const vectors = vectorsOf(iov, 'message.iov');
+  const received = native.recvmsg(sockfd, vectors, flags, slot, wantsPidfd);
   if (typeof received === 'number') throw systemError(received, 'recvmsg');
-  const [size, happened, fds, sender] = received;
+  const sender = received[3];
   return {
-    size,
-    fds,
+    size: received[0],
+    fds: received[2],
     credentials: sender && { pid: sender[0], uid: sender[1], gid: sender[2] },
+    pidfd: received[4],
     // Linux repeats our own flag there.
-    flags: happened & ~(constants.MSG_CMSG_CLOEXEC ?? 0),
+    flags: received[1] & ~(constants.MSG_CMSG_CLOEXEC ?? 0),
     address: addresses.read(),
   };
-}
-
-/**
- * Closes a descriptor, close(2). A socket file stays: unlink it.
- *
- * @param {number} fd
- * @throws {Error} EBADF
- */
-function close(fd) {
-  demand(binding.closeFd(int(fd, 'fd')), 'close');
 }
 
 /**
@@ -383,61 +372,6 @@ function getpeername(sockfd, addr = {}) {
   return nameOf('getpeername', sockfd, addr);
 }
 
-/** The pairs of numbers for poll(), lent to one call at a time. */
-let spareWords = new Int32Array(16);
-
-/**
- * Waits until a descriptor is ready, poll(2). Signals do not end it.
- *
- * @param {{ fd: number, events: number, revents?: number }[]} fds - `events`: POLLIN, POLLOUT …;
- *   `revents` is set on each, 0 if nothing happened. A negative `fd` is skipped
- * @param {number} [timeout] - in milliseconds; -1, the default, is for ever
- * @throws {Error} EINVAL (more than the process may open), ENOMEM
- * @returns {number} for how many something happened; 0 when the time is over
- */
-function poll(fds, timeout = -1) {
-  if (!Array.isArray(fds)) throw invalidType('fds', 'an instance of Array', fds);
-  integer(timeout, 'timeout', -1, MAX_INT);
-  const count = integer(fds.length, 'fds.length', 0, MAX_POLLED);
-  const words = spareWords.length >= 2 * count ? spareWords : new Int32Array(2 * count);
-  // A getter of the user's may call poll() itself.
-  spareWords = new Int32Array(0);
-  try {
-    for (let index = 0; index < count; index++) {
-      const { fd, events } = checkObject(fds[index], `fds[${index}]`);
-      words[2 * index] = int(fd, `fds[${index}].fd`);
-      words[2 * index + 1] = integer(events, `fds[${index}].events`, 0, 0xffff);
-    }
-    const ready = demand(native.poll(words, count, timeout), 'poll');
-    for (let index = 0; index < count; index++) fds[index].revents = words[2 * index + 1];
-    return ready;
-  } finally {
-    spareWords = words;
-  }
-}
-
-/** Whether native code gets from a value the number that it is. */
-function isInt(value) {
-  return typeof value === 'number' && (value | 0) === value;
-}
-
-/** An int of C. Whether a descriptor is open is the kernel's affair: EBADF. */
-function int(value, name) {
-  return isInt(value) ? value : integer(value, name, MIN_INT, MAX_INT);
-}
-
-/** The status, unless it is an errno. */
-function demand(status, syscall) {
-  if (status < 0) throw systemError(status, syscall);
-  return status;
-}
-
-/** The same for a call with an address. */
-function demandAt(status, syscall, addr) {
-  if (status < 0) throw addressError(status, syscall, addr);
-  return status;
-}
-
 /**
  * What a call that moves bytes returned, if that is an errno. Otherwise its arguments were odd: either
  * they are faulty, or this makes the call with what they mean.
@@ -447,17 +381,23 @@ function demandAt(status, syscall, addr) {
 function slowly(name, status, sockfd, buf, len, flags) {
   if (status !== ODD) return status;
   int(sockfd, 'sockfd');
-  const memory = memoryOf(buf, 'buf');
-  checkLength(len, memory.byteLength);
+  const [memory, size] = measured(buf, 'buf');
+  checkLength(len, size);
   int(flags, 'flags');
-  const bytes = memory.byteLength === 0 ? NOTHING : memory;
+  const bytes = size === 0 ? NOTHING : memory;
   return native[name](sockfd, bytes, Math.min(len, MAX_TRANSFER), flags, slot);
+}
+
+/** The members of a message, its own or of its class. */
+function partsOf(message) {
+  if (!isOptions(message)) throw invalidType('message', 'of type object', message);
+  return membersOf(message, PARTS);
 }
 
 /** Credentials as native code takes them. */
 function credentialsOf(credentials) {
   if (credentials === undefined) return [];
-  const { pid, uid, gid } = checkObject(credentials, 'message.credentials');
+  const { pid, uid, gid } = membersOf(checkObject(credentials, 'message.credentials'), IDS);
   return [
     integer(pid, 'message.credentials.pid', 0, MAX_INT),
     integer(uid, 'message.credentials.uid', 0, MAX_UINT) | 0,
@@ -486,12 +426,15 @@ module.exports = {
   recvfrom,
   sendmsg,
   recvmsg,
-  close,
   shutdown,
   getsockopt,
   setsockopt,
   getsockname,
   getpeername,
+  close,
+  dup,
+  fcntl,
+  pipe,
   poll,
   ...constants,
 };

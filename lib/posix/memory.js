@@ -4,9 +4,22 @@
 
 const { types } = require('util');
 const { codedError, invalidType, invalidValue, outOfRange } = require('../util/errors');
-const { hasMemory } = require('../util/validate');
 
 const { isView } = ArrayBuffer;
+const { isArrayBuffer, isDataView, isSharedArrayBuffer } = types;
+const { apply, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
+
+// What a buffer says of itself is asked for by these, not by its own members: those may be the user's, and
+// run code between two steps of a call.
+const getterOf = (owner, name) => getOwnPropertyDescriptor(owner, name).get;
+const typedArray = getPrototypeOf(Uint8Array.prototype);
+const { keys } = typedArray;
+const [ofTypedArray, ofDataView, ofArrayBuffer] = [
+  typedArray,
+  DataView.prototype,
+  ArrayBuffer.prototype,
+].map((owner) => getterOf(owner, 'byteLength'));
+const { get: getView, set: setView } = WeakMap.prototype;
 
 /** A view of each SharedArrayBuffer that was passed as it is. */
 const sharedViews = new WeakMap();
@@ -32,21 +45,51 @@ function lengthOf(value) {
   }
 }
 
-/** What native code takes for the bytes of a buffer: a view, or an ArrayBuffer. */
+/**
+ * How many bytes a view or an ArrayBuffer has. Runs no code of the user's.
+ *
+ * @throws {TypeError} where there is no memory any more: detached, or a view outside of what is left of
+ *   its ArrayBuffer
+ */
+function sizeOf(memory) {
+  // A DataView without memory throws where it is asked; the others have 0 bytes then.
+  if (isDataView(memory)) return apply(ofDataView, memory, []);
+  const isTypedArray = isView(memory);
+  const size = apply(isTypedArray ? ofTypedArray : ofArrayBuffer, memory, []);
+  if (size > 0) return size;
+  if (isTypedArray) apply(keys, memory, []);
+  else new Uint8Array(memory);
+  return 0;
+}
+
+/**
+ * What native code takes for the bytes of a buffer: a view, or an ArrayBuffer. Runs no code of the
+ * user's.
+ */
 function memoryOf(value, name, also = '') {
-  if (types.isSharedArrayBuffer(value)) {
-    let view = sharedViews.get(value);
-    if (view === undefined) sharedViews.set(value, (view = new Uint8Array(value)));
-    return view;
-  }
-  if (!isView(value) && !types.isArrayBuffer(value)) {
+  return measured(value, name, also)[0];
+}
+
+/** The same, and how many bytes it has. */
+function measured(value, name, also = '') {
+  let memory = value;
+  if (isSharedArrayBuffer(value)) {
+    memory = apply(getView, sharedViews, [value]);
+    if (memory === undefined) {
+      memory = new Uint8Array(value);
+      apply(setView, sharedViews, [value, memory]);
+    }
+  } else if (!isView(value) && !isArrayBuffer(value)) {
     const buffers = 'an instance of Buffer, TypedArray, DataView, ArrayBuffer or SharedArrayBuffer';
     throw invalidType(name, also + buffers, value);
   }
-  if (!(lengthOf(value) > 0) && !hasMemory(value)) {
+  let size;
+  try {
+    size = sizeOf(memory);
+  } catch {
     throw invalidValue(name, value, 'must not be a detached buffer');
   }
-  return value;
+  return [memory, size];
 }
 
 /** Buffers as native code takes them. */
@@ -56,4 +99,4 @@ function vectorsOf(iov, name) {
   return Array.from(iov, (part, index) => memoryOf(part, `${name}[${index}]`));
 }
 
-module.exports = { checkLength, lengthOf, memoryOf, vectorsOf };
+module.exports = { checkLength, lengthOf, measured, memoryOf, vectorsOf };

@@ -1,12 +1,14 @@
-// Owns: address objects of the synchronous calls (`sun_*`, `sin_*`, `sin6_*`), and the slot in which
-// they cross to native code, see native/sys/sockaddr.rs.
+// Owns: addresses of the synchronous calls (`sun_*`, `sin_*`, `sin6_*`, `sa_*` of other families, or the
+// name of a Unix socket), and the slot in which they cross to native code, see native/sys/sockaddr.rs.
 // The slot is one for all calls: whatever may run code of the user's (getters, setters) comes before
 // it is written, or after it has been read.
 'use strict';
 
 const { Buffer, isUtf8 } = require('buffer');
 const { isIPv4, isIPv6 } = require('net');
+const { isUint8Array } = require('util').types;
 const { invalidType, invalidValue, systemError } = require('../util/errors');
+const { membersOf } = require('../util/options');
 const { integer, pathBytes } = require('../util/validate');
 
 const MAX_PORT = 0xffff;
@@ -38,9 +40,13 @@ class SocketAddresses {
    */
   write(addr, name) {
     const { AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6 } = this.constants;
-    checkObject(addr, name);
-    const { sun_family, sin_family, sin6_family } = addr;
-    if ((sun_family ?? sin_family ?? sin6_family) === AF_UNSPEC) {
+    if (isName(addr)) {
+      this.#fill(AF_UNIX, 0, 0, 0, pathBytes(addr, name));
+      return;
+    }
+    addr = wellRead(checkObject(addr, name));
+    const { sun_family, sin_family, sin6_family, sa_family } = addr;
+    if ((sun_family ?? sin_family ?? sin6_family ?? sa_family) === AF_UNSPEC) {
       this.#fill(AF_UNSPEC, 0, 0, 0, NO_BYTES);
     } else if (sun_family !== undefined) {
       checkFamily(sun_family, AF_UNIX, `${name}.sun_family`, 'AF_UNIX');
@@ -66,8 +72,20 @@ class SocketAddresses {
       const expected = 'an IPv6 address without a zone (see sin6_scope_id)';
       const bytes = hostBytes(sin6_addr, isPlain, `${name}.sin6_addr`, expected);
       this.#fill(AF_INET6, sin6_port, sin6_flowinfo, sin6_scope_id, bytes);
+    } else if (sa_family !== undefined) {
+      integer(sa_family, `${name}.sa_family`, 0, MAX_PORT);
+      if ([AF_UNIX, AF_INET, AF_INET6].includes(sa_family)) {
+        const fault = 'must not be a family that has members of its own (sun_*, sin_*, sin6_*)';
+        throw invalidValue(`${name}.sa_family`, sa_family, fault);
+      }
+      const { sa_data } = addr;
+      if (!isUint8Array(sa_data)) {
+        throw invalidType(`${name}.sa_data`, 'an instance of Buffer or Uint8Array', sa_data);
+      }
+      this.#fill(sa_family, 0, 0, 0, sa_data);
     } else {
-      throw invalidValue(name, addr, 'must have sun_family, sin_family or sin6_family');
+      const fault = 'must have sun_family, sin_family, sin6_family or sa_family';
+      throw invalidValue(name, addr, fault);
     }
   }
 
@@ -82,11 +100,15 @@ class SocketAddresses {
     text.set(bytes.length > text.length ? bytes.subarray(0, text.length) : bytes);
   }
 
-  /** What native code wrote to the slot: an address object; undefined if it had nothing to tell. */
+  /** What native code wrote to the slot: an address object; undefined if there was no address. */
   read() {
-    const { AF_UNIX, AF_INET, AF_INET6 } = this.constants;
-    const [family, port, flow, scope, length] = this.words;
+    const { AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6 } = this.constants;
+    const { words } = this;
+    const [family, port, flow] = [words[FAMILY], words[PORT], words[FLOW]];
+    const [scope, length] = [words[SCOPE], words[LENGTH]];
     switch (family) {
+      case AF_UNSPEC:
+        return undefined;
       case AF_UNIX:
         return { sun_family: AF_UNIX, sun_path: pathOf(this.text.subarray(0, length)) };
       case AF_INET:
@@ -104,18 +126,40 @@ class SocketAddresses {
           sin6_scope_id: scope,
         };
       default:
-        return undefined;
+        return { sa_family: family, sa_data: Buffer.from(this.text.subarray(0, length)) };
     }
   }
 }
 
+/** Whether an address is the name of a Unix socket, and no object. */
+function isName(addr) {
+  return typeof addr === 'string' || isUint8Array(addr) || addr instanceof URL;
+}
+
+const { prototype: base } = Object;
+
+/** An address object without what somebody may have put on Object.prototype. */
+function wellRead(addr) {
+  // Looked at one by one: this is on the way of every message.
+  const isClean =
+    base.sun_family === undefined &&
+    base.sin_family === undefined &&
+    base.sin6_family === undefined &&
+    base.sa_family === undefined &&
+    base.sun_path === undefined &&
+    base.sin6_flowinfo === undefined &&
+    base.sin6_scope_id === undefined;
+  return isClean ? addr : membersOf(addr, [...FAMILIES, ...Object.values(MEMBERS).flat()]);
+}
+
 /** The first key of each kind of address object. */
-const FAMILIES = ['sun_family', 'sin_family', 'sin6_family'];
+const FAMILIES = ['sun_family', 'sin_family', 'sin6_family', 'sa_family'];
 /** What else each kind has. */
 const MEMBERS = {
   sun_family: ['sun_path'],
   sin_family: ['sin_port', 'sin_addr'],
   sin6_family: ['sin6_port', 'sin6_flowinfo', 'sin6_addr', 'sin6_scope_id'],
+  sa_family: ['sa_data'],
 };
 
 /**
@@ -162,6 +206,8 @@ function pathOf(bytes) {
 
 /** The Error for a call that failed with an address, as everywhere: with `path`, or `address` and `port`. */
 function addressError(errno, syscall, addr) {
+  if (isName(addr)) return systemError(errno, syscall, addr);
+  addr = wellRead(addr);
   if (addr.sun_family !== undefined) return systemError(errno, syscall, addr.sun_path);
   const address = addr.sin_addr ?? addr.sin6_addr;
   if (address === undefined) return systemError(errno, syscall);

@@ -7,7 +7,8 @@ import type { URL } from 'node:url';
 
 /**
  * A socket's name: a path as string, Buffer or `file:` URL, at most 107 bytes; or, on Linux, a NUL
- * and an abstract name of at most 107 bytes.
+ * and an abstract name of at most 107 bytes. See unix(7). A relative path means what it means at the
+ * call, whatever `process.chdir()` follows.
  */
 export type SocketPath = string | Uint8Array | URL;
 
@@ -21,7 +22,10 @@ export type MessageData = string | NodeJS.ArrayBufferView;
 export type Descriptor =
   number | { readonly fd: number } | NetSocket | NetServer | UdpSocket | ReadStream | WriteStream;
 
-/** A message with descriptors beside it. Without `data` it is empty. */
+/** Descriptors that were received. They are close-on-exec, and yours to close: see {@link closeFd}. */
+export type ReceivedFds = readonly number[];
+
+/** A message with descriptors. Without `data` it is empty. */
 export interface MessageWithFds {
   /** Its bytes. */
   data?: MessageData | undefined;
@@ -31,7 +35,7 @@ export interface MessageWithFds {
 
 /** Who is at the other end, as the kernel vouches for it. */
 export interface Credentials {
-  /** Process id; 0 where the system does not tell. */
+  /** Process id; 0 where the system does not say. */
   pid: number;
   /** User id. */
   uid: number;
@@ -43,30 +47,41 @@ export interface Credentials {
  * Gets the outcome of a send: exactly once, in the order of the sends to the same destination, never
  * before the call returns.
  */
-export type SendCallback = (error?: Error) => void;
+export type SendCallback = (error?: NodeJS.ErrnoException) => void;
 
 /** The same as {@link SendCallback}, under the name that node-unix-socket has for it. */
 export type SendCb = SendCallback;
 
-/** Gets told that something has happened. */
+/** Is called when something has happened. */
 export type NotifyCb = () => void;
 
-/** Options of every socket. */
+/** Options of every socket. Only an object's own properties count. */
 export interface SocketOptions {
   /**
-   * Adopt this open descriptor, which is then the socket's to close. EBADF, ENOTSOCK,
-   * EAFNOSUPPORT, EPROTOTYPE or EEXIST if it does not suit; then it stays yours.
+   * Adopt this open descriptor, which is then the socket's to close. It becomes nonblocking and
+   * close-on-exec. EBADF, ENOTSOCK, EAFNOSUPPORT, EPROTOTYPE, or EEXIST (a socket of this package has
+   * it) if it does not suit; then it stays open and yours.
    */
   fd?: Descriptor | undefined;
   /** Receive descriptors that come with messages. Default: false, the kernel closes them. */
   receiveFds?: boolean | undefined;
-  /** Receive the sender's credentials with each message (Linux). Default: false. */
+  /** Receive the sender's credentials with each message (SO_PASSCRED, Linux). Default: false. */
   credentials?: boolean | undefined;
-  /** How many received descriptors may wait to be taken. Default: 1024. */
+  /**
+   * How many received descriptors may wait to be taken. More are closed, which is an `'error'`
+   * (ERR_AFUNIX_TOO_MANY_FDS). Default: 1024.
+   */
   maxPendingFds?: number | undefined;
-  /** SO_RCVBUF in bytes, see socket(7). */
+  /** How many descriptors that wait to be sent make sends return false. Default: 256. */
+  maxWaitingFds?: number | undefined;
+  /** SO_RCVBUF in bytes, see socket(7); Linux doubles it. Default: the system's. */
   receiveBufferSize?: number | undefined;
-  /** SO_SNDBUF in bytes, see socket(7): bounds a message's size and what is in flight. */
+  /** The same as `receiveBufferSize`, under the name that `node:dgram` has for it. */
+  recvBufferSize?: number | undefined;
+  /**
+   * SO_SNDBUF in bytes, see socket(7); Linux doubles it. Bounds a message's size and what is in
+   * flight. Default: the system's.
+   */
   sendBufferSize?: number | undefined;
   /** How many waiting bytes make sends return false. Default: 65536. */
   writableHighWaterMark?: number | undefined;
@@ -74,8 +89,27 @@ export interface SocketOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** What may be said when a socket is bound or a server listens. */
+/** How a socket file is made, and what becomes of it. */
 export interface BindOptions {
-  /** Permissions of the socket file, exactly these from its first moment on. Default: the umask's. */
+  /** Permissions of the file, exactly these from its first moment on. Default: the umask's. */
   mode?: number | undefined;
+  /** Who owns it, chown(2), before anybody can connect. Default: this process's user. */
+  uid?: number | undefined;
+  /** The same for its group. Default: this process's group. */
+  gid?: number | undefined;
+  /**
+   * Remove the file on close(), if it is still the one that was made. False leaves it to whoever has
+   * the socket next. Default: true.
+   */
+  unlinkOnClose?: boolean | undefined;
+}
+
+/** What detach() gives: the descriptor and all that was received through it, yours from then on. */
+export interface Detached<Data> {
+  /** The descriptor. */
+  fd: number;
+  /** What was received and not read; null if nothing was. */
+  data: Data;
+  /** Received descriptors that nobody has taken. */
+  fds: number[];
 }

@@ -2,22 +2,26 @@
 
 import { EventEmitter } from 'node:events';
 import { Duplex } from 'node:stream';
-import type { Credentials, NotifyCb, SocketOptions } from './common.js';
+import type { Credentials, Detached, NotifyCb, SocketOptions, SocketPath } from './common.js';
 import type { BaseEvents, Listener, Name } from './events.js';
 
 /** Options of every socket with one peer. */
 export interface ConnectedOptions extends SocketOptions {
   /** Do not end when the peer ends. Default: false. */
   allowHalfOpen?: boolean | undefined;
-  /** Milliseconds to go on trying while the server's backlog is full. Default: 10000. */
+  /** Milliseconds to go on trying while the server's backlog is full; then ETIMEDOUT. Default: 10000. */
   connectTimeout?: number | undefined;
+  /** Bind to this name before connecting, bind(2): the peer sees it as the remote address. */
+  localPath?: SocketPath | undefined;
+  /** Adopted sockets and connections of a server start paused: nothing is read before resume(). Default: false. */
+  pauseOnConnect?: boolean | undefined;
 }
 
 /** The events of every socket with one peer. */
 export interface ConnectedEvents<Chunk> extends BaseEvents {
   /** What was received: one whole message, or bytes of a stream (strings after setEncoding()). */
   data: [chunk: Chunk];
-  /** The socket is connected. (A USocket emits it where nobody listens to `'connected'`.) */
+  /** The socket is connected. */
   connect: [];
   /** After that: the socket can be used. */
   ready: [];
@@ -25,13 +29,13 @@ export interface ConnectedEvents<Chunk> extends BaseEvents {
   timeout: [];
   /** After write() returned false: it is time to write again. */
   drain: [];
-  /** The peer sends no more. */
+  /** The peer sends no more, and all it sent has been read. */
   end: [];
   /** Everything was sent, and the end too. */
   finish: [];
-  /** What destroys the socket; of a SeqpacketSocket, also what no callback was told of. */
+  /** What destroys the socket; of a SeqpacketSocket, also a failed write that has no callback. */
   error: [error: NodeJS.ErrnoException];
-  /** The socket is closed. */
+  /** The socket is closed. Without an argument if it never had a descriptor, as in `net`. */
   close: [hadError: boolean];
   readable: [];
   pause: [];
@@ -42,11 +46,14 @@ export interface ConnectedEvents<Chunk> extends BaseEvents {
 }
 
 /** A socket with one peer: a Duplex that does what `net.Socket` does. */
-export declare class ConnectedSocket<Events extends ConnectedEvents<any>> extends Duplex {
-  /** Emits `'timeout'` after so many milliseconds without traffic; 0: never. */
+export declare class ConnectedSocket<Events extends ConnectedEvents<any>, Data> extends Duplex {
+  /**
+   * Emits `'timeout'` after so many milliseconds without traffic; 0: never. The callback is for the
+   * next `'timeout'`.
+   */
   setTimeout(milliseconds: number, callback?: NotifyCb): this;
-  /** What setTimeout() was given. */
-  readonly timeout: number;
+  /** What setTimeout() was given, in milliseconds; undefined before. */
+  readonly timeout?: number;
 
   /** Whether a connection is being made. */
   readonly connecting: boolean;
@@ -61,24 +68,33 @@ export declare class ConnectedSocket<Events extends ConnectedEvents<any>> extend
 
   /** The descriptor's number; -1 while there is none. */
   readonly fd: number;
-  /** The name this end is bound to; empty if it has none. */
+  /** The name this end is bound to, getsockname(2); empty if it has none. */
   address(): string;
-  /** The peer's name, empty if it has none; undefined while there is no peer. */
-  readonly remoteAddress: string | undefined;
   /** Whoever connected or listened (SO_PEERCRED); undefined without a peer. */
   readonly peerCredentials: Credentials | undefined;
+  /** SO_SNDBUF in bytes, as the kernel counts: Linux doubles what was set. Undefined while there is no descriptor. */
+  readonly sendBufferSize: number | undefined;
+  /** SO_RCVBUF in bytes, as the kernel counts: Linux doubles what was set. Undefined while there is no descriptor. */
+  readonly receiveBufferSize: number | undefined;
 
   /** Lets the open socket keep the process alive: the default. */
   ref(): this;
-  /** Lets the process end although the socket is open. */
+  /** Lets the process end although the socket is open. What waits to be sent still keeps it alive. */
   unref(): this;
-  /** Whether the open socket keeps the process alive. */
+  /** Whether the socket is open and keeps the process alive. */
   hasRef(): boolean;
 
   /** destroy(), with a callback that follows `'close'`. */
   close(callback?: NotifyCb): this;
   /** Destroys the socket once everything written is sent. */
   destroySoon(): void;
+  /**
+   * Gives the descriptor up, for another process or another object: the socket is closed without the
+   * peer noticing. Everything written must have been sent.
+   *
+   * @throws EBUSY: writes wait; ENOTCONN: there is no connection
+   */
+  detach(): Detached<Data>;
 
   on<E extends Name<Events>>(event: E, listener: Listener<Events, E>): this;
   once<E extends Name<Events>>(event: E, listener: Listener<Events, E>): this;

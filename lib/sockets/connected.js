@@ -105,6 +105,7 @@ class ConnectedSocket extends Duplex {
     const state = this[kState];
     state.reading = false;
     state.ended = true;
+    life.finishNow(state);
     if (state.sendFailure !== null) return;
     this.push(null);
     // Nothing is buffered: 'end' must not wait for a reader.
@@ -263,6 +264,10 @@ function deliver(socket, data) {
     socket.listenerCount('data') > 0
   ) {
     socket.emit('data', data);
+  } else if (socket.errored !== null && socket.readableFlowing) {
+    // A Readable that has failed takes nothing more.
+    const { decoder } = socket._readableState;
+    if (!socket.destroyed) socket.emit('data', decoder ? decoder.write(data) : data);
   } else if (!socket.destroyed && !socket.push(data) && socket[kState].reading) {
     stopReading(socket);
   }

@@ -25,7 +25,11 @@ function open(socket) {
   socket[kPrepare](socket[kId]);
 }
 
-/** The same where nobody was told to wait for it: reading starts as net's does. */
+/**
+ * The same where nobody was told to wait for it: reading starts as net's does.
+ *
+ * @throws {Error} of epoll_ctl(2): nobody could listen for an `'error'` yet
+ */
 function start(socket) {
   open(socket);
   if (!wantsData(socket)) return;

@@ -26,7 +26,6 @@ const { SOCK_DGRAM } = binding;
 
 const { EAGAIN, EBUSY, ECONNREFUSED, ECONNRESET, EDESTADDRREQ, ENOBUFS, ENOTCONN } =
   constants.errno;
-
 /** What makes a message an `'error'` event. */
 const BAD_MESSAGE = flag.TRUNCATED | sockets.FDS_MISSING;
 
@@ -48,14 +47,14 @@ class DgramSocket extends EventEmitter {
     super();
     // node-unix-socket ignores what it does not know.
     const given = options instanceof DgramPlan || !check.isOptions(options) ? {} : options;
-    const { fd, ...others } = check.optionsObject(given);
-    const plan = options instanceof DgramPlan ? options : new DgramPlan(others);
+    const checked = check.optionsObject(given);
+    const plan = options instanceof DgramPlan ? options : new DgramPlan(checked);
     this[kId] = 0;
     this[kState] = new DgramState(plan);
     this[kWriter] = new MessageWriter(this, plan.writableHighWaterMark, plan.maxWaitingFds);
     // Until a sender has a name, the unnamed one is the sender.
     this[kSenderName] = null;
-    open(this, plan, fd);
+    open(this, plan, checked.fd);
     if (plan.signal) this[kState].stopListening = check.onAbort(plan.signal, () => this.close());
   }
 
@@ -72,16 +71,9 @@ class DgramSocket extends EventEmitter {
   /**
    * Binds and starts to receive, bind(2). Synchronous; `'listening'` follows in the next tick.
    *
-   * A dead socket file at `path` is replaced; a living one and any other file give EADDRINUSE.
-   * Without a path the kernel chooses an abstract name (Linux).
-   *
    * @param {string | Buffer | URL | object} [path] - or the options with a `path`
-   * @param {object} [options]
-   * @param {number} [options.mode] - permissions of the file, exactly
-   * @param {number} [options.uid] - and `gid`: who owns it
-   * @param {boolean} [options.unlinkOnClose=true] - false leaves the file at close()
+   * @param {object} [options] - dgram.d.ts describes them
    * @param {() => void} [callback] - on `'listening'`
-   * @returns {this}
    * @throws {Error} of bind(2); ERR_SOCKET_ALREADY_BOUND; ERR_SOCKET_DGRAM_NOT_RUNNING
    */
   bind(path, options, callback) {
@@ -202,6 +194,7 @@ class DgramSocket extends EventEmitter {
       throw codedError(TypeError, 'ERR_INVALID_ARG_TYPE', text);
     }
     if (path !== undefined && typeof path !== 'function') {
+      check.optionalCallback(callback);
       return sendToShort(this, message, path, callback);
     }
     if (typeof path === 'function') callback = path;

@@ -6,7 +6,7 @@ const { constants } = require('os');
 const binding = require('../native/binding');
 const { kId } = require('../native/sockets');
 const { codedError } = require('../util/errors');
-const { nextTick, setTimeout } = require('../util/host');
+const { nextTick, setImmediate, setTimeout } = require('../util/host');
 const { kState } = require('./members');
 
 const { ECONNRESET, ENOTCONN, EPIPE } = constants.errno;
@@ -52,6 +52,8 @@ class ConnectionState {
     this.sendFailure = null;
     /** How long that may take. */
     this.patience = null;
+    /** What is due once the end is sent. */
+    this.finishing = null;
     this.referenced = true;
     this.server = plan.server;
     /** Those that wait for the same server, while this one does. */
@@ -205,6 +207,22 @@ function writeAfterEnd(socket, callback) {
   return false;
 }
 
+/**
+ * The end has been sent, shutdown(2). As in net its outcome is known in a later turn, but before the peer's end,
+ * which may be there when that turn begins.
+ */
+function finishLater(socket, callback, error) {
+  const state = socket[kState];
+  state.finishing = () => callback(error);
+  setImmediate(finishNow, state);
+}
+
+function finishNow(state) {
+  const { finishing } = state;
+  state.finishing = null;
+  finishing?.();
+}
+
 /** Why a write that was still waiting is not sent. */
 function destroyedError(error) {
   return (
@@ -221,13 +239,13 @@ module.exports = {
   UNCONNECTED,
   fail,
   destroyAfterLastWords,
-  destroyWith,
   destroyedError,
   failHere,
   finishClosing,
   finishFailure,
+  finishLater,
+  finishNow,
   isFatal,
-  isRead,
   kCancelWrites,
   kClosed,
   kDeliver,

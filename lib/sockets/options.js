@@ -72,12 +72,23 @@ class ConnectedPlan extends SocketPlan {
     this.localPath = options.localPath;
     if (this.localPath !== undefined) check.pathBytes(this.localPath, 'options.localPath');
     /** Of Duplex. `'close'` is emitted here, since it has an argument. */
-    this.duplex = { allowHalfOpen: halfOpen, emitClose: false, ...duplex };
+    this.duplex = new DuplexOptions({ allowHalfOpen: halfOpen, emitClose: false, ...duplex });
     /** For the connection that is being made from it: its id and its server. */
     this.id = 0;
     this.server = null;
   }
 }
+
+/**
+ * What Duplex is given. It looks further up too: this inherits nothing, and is still no dictionary, as an object
+ * literal without a prototype would be.
+ */
+class DuplexOptions {
+  constructor(options) {
+    Object.assign(this, options);
+  }
+}
+Object.setPrototypeOf(DuplexOptions.prototype, null);
 
 /** Bytes under either name, or -1 for what the system has. */
 function sizeOf(options, names) {

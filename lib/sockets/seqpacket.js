@@ -7,7 +7,7 @@ const binding = require('../native/binding');
 const { messageParts } = require('../native/fds');
 const { fdsToken, flag, kId, kSettled } = require('../native/sockets');
 const { codedError, systemError } = require('../util/errors');
-const { nextTick, setImmediate } = require('../util/host');
+const { nextTick } = require('../util/host');
 const check = require('../util/validate');
 const { ConnectedSocket, deliver } = require('./connected');
 const connecting = require('./connecting');
@@ -178,8 +178,7 @@ class SeqpacketSocket extends ConnectedSocket {
     this[kWriter].afterLast(() => {
       // Fails where the peer is gone, and then nobody waits for the end.
       if (this[kId] > 0) binding.shutDownSending(this[kId]);
-      // As in net the outcome is known in a later turn.
-      setImmediate(callback);
+      life.finishLater(this, callback);
     });
   }
 

@@ -176,6 +176,8 @@ class SocketServer extends EventEmitter {
    */
   detach() {
     if (this[kId] === 0) throw notRunning();
+    // Who has been accepted already is not in the backlog any more.
+    for (let id; (id = binding.accept(this[kId])) >= 0;) admit(this, id);
     const [fd] = demand(detachId(this[kId]), 'detach');
     this[kId] = 0;
     forgetListening(this);
@@ -207,38 +209,9 @@ class SocketServer extends EventEmitter {
   }
 
   [kConnection]() {
-    const state = this[kState];
     const id = binding.accept(this[kId]);
-    if (id < 0) {
-      if (id !== -EAGAIN) this.emit('error', this[kMakeError](id, 'accept', state.path));
-      return;
-    }
-    state.accepted++;
-    const reason = refusal(this, id);
-    if (reason !== undefined) {
-      const peer = this.listenerCount('drop') > 0 ? sockets.peerCredentials(id) : undefined;
-      closeId(id);
-      if (reason !== null) this.emit('drop', { peer, reason });
-      return;
-    }
-    const { plan, Socket } = state;
-    let socket;
-    plan.id = id;
-    plan.server = this;
-    try {
-      socket = new Socket(plan);
-    } catch (error) {
-      // The system has no means for one more: the caller is native code, and nobody else would know.
-      closeId(id);
-      this.emit('error', error);
-      return;
-    } finally {
-      plan.id = 0;
-      plan.server = null;
-    }
-    state.connections++;
-    publishConnection(this, socket);
-    this.emit('connection', socket, state.path);
+    if (id >= 0) admit(this, id);
+    else if (id !== -EAGAIN) this.emit('error', this[kMakeError](id, 'accept', this[kState].path));
   }
 
   /** A connection's socket has closed. */
@@ -261,6 +234,37 @@ class SocketServer extends EventEmitter {
 }
 
 shareDescriptorMembers(SocketServer);
+
+/** Makes a socket of an accepted connection, unless it may not stay. */
+function admit(server, id) {
+  const state = server[kState];
+  state.accepted++;
+  const reason = refusal(server, id);
+  if (reason !== undefined) {
+    const peer = server.listenerCount('drop') > 0 ? sockets.peerCredentials(id) : undefined;
+    closeId(id);
+    if (reason !== null) server.emit('drop', { peer, reason });
+    return;
+  }
+  const { plan, Socket } = state;
+  let socket;
+  plan.id = id;
+  plan.server = server;
+  try {
+    socket = new Socket(plan);
+  } catch (error) {
+    // The system has no means for one more: the caller is native code, and nobody else would know.
+    closeId(id);
+    server.emit('error', error);
+    return;
+  } finally {
+    plan.id = 0;
+    plan.server = null;
+  }
+  state.connections++;
+  publishConnection(server, socket);
+  server.emit('connection', socket, state.path);
+}
 
 /** Why a new connection may not stay; undefined if it may, null if there is nobody to report that to. */
 function refusal(server, id) {

@@ -1,9 +1,16 @@
-// Owns: the types of USocket and UServer.
+// Owns: the types of USocket.
 
-import type { Credentials, Descriptor, MessageData, NotifyCb, SocketPath } from './common.js';
+import type { Socket as NetSocket, SocketConnectOpts } from 'node:net';
+import type {
+  Credentials,
+  Descriptor,
+  MessageData,
+  NotifyCb,
+  ReceivedFds,
+  SocketPath,
+} from './common.js';
 import { ConnectedSocket, type ConnectedEvents, type ConnectedOptions } from './connected.js';
 import type { Arguments, Name } from './events.js';
-import { SocketServer, type PauseOption, type ServerEvents, type ServerOptions } from './server.js';
 
 /** Where net's `onread` puts received bytes. */
 export interface OnReadOptions {
@@ -40,17 +47,17 @@ export interface StreamMessage {
 }
 
 /** Gets the outcome of a write: exactly once, in order, never before the call returns. */
-export type StreamCallback = (error?: Error | null) => void;
+export type StreamCallback = (error?: NodeJS.ErrnoException | null) => void;
 
 /** Bytes and descriptors, as `read(size, fdCount)` returns them. */
 export interface StreamPart {
   /** Null: only descriptors were asked for. A string after setEncoding(). */
   data: StreamChunk | null;
-  /** They are yours to close, see closeFd(). */
-  fds: number[];
+  /** Empty if there are none. */
+  fds: ReceivedFds;
 }
 
-/** Received bytes, with what was asked for beside them. */
+/** Received bytes, with their sender's credentials if those were asked for. */
 export interface StreamChunk extends Buffer {
   /** With `credentials`: their sender. */
   credentials?: Credentials;
@@ -58,17 +65,48 @@ export interface StreamChunk extends Buffer {
 
 /** The events of a {@link USocket}. */
 export interface USocketEvents extends ConnectedEvents<StreamChunk> {
-  /** Received descriptors, which are the listener's to close. */
-  fds: [fds: number[]];
-  /** The socket is connected: emitted if anybody listens to it, instead of `'connect'`. */
+  /** Received descriptors. Without a listener they wait for read(), up to `maxPendingFds`. */
+  fds: [fds: ReceivedFds];
+  /**
+   * The socket is connected: before `'connect'`, which follows. Where `supportsUnixFd` was assigned,
+   * as dbus libraries do, `'connect'` does not follow for those who listen to this one.
+   */
   connected: [];
+  /** Never emitted: for the types of `net.Socket`, whose TCP connections have it. */
+  lookup: [error: Error | null, address: string, family: number | string | null, host: string];
+  /** Never emitted, as `lookup`. */
+  connectionAttempt: [ip: string, port: number, family: number];
+  /** Never emitted, as `lookup`. */
+  connectionAttemptFailed: [ip: string, port: number, family: number, error: Error];
+  /** Never emitted, as `lookup`. */
+  connectionAttemptTimeout: [ip: string, port: number, family: number];
 }
 
+/** What `net.Socket` has for TCP alone, as far as the installed types of Node know it. */
+type OfTcp = Pick<
+  NetSocket,
+  Extract<
+    keyof NetSocket,
+    | 'autoSelectFamilyAttemptedAddresses'
+    | 'getTypeOfService'
+    | 'localAddress'
+    | 'localFamily'
+    | 'localPort'
+    | 'remoteFamily'
+    | 'remotePort'
+    | 'server'
+    | 'setTypeOfService'
+  >
+>;
+
+/** A Unix socket has none of what TCP alone has: all of these are undefined. */
+export interface USocket extends OfTcp {}
+
 /**
- * A Unix stream socket that passes descriptors, unix(7): a Duplex that stands in for net.Socket and
+ * A Unix stream socket that passes descriptors, unix(7): a Duplex that stands in for `net.Socket` and
  * for usocket's USocket.
  */
-export declare class USocket extends ConnectedSocket<USocketEvents> {
+export declare class USocket extends ConnectedSocket<USocketEvents, Buffer | string | null> {
   /**
    * @param options - or a path to connect to, or a descriptor to adopt
    * @param callback - as of connect()
@@ -77,23 +115,36 @@ export declare class USocket extends ConnectedSocket<USocketEvents> {
   constructor(options?: SocketPath | number | USocketOptions | null, callback?: NotifyCb);
 
   /** Two sockets connected to each other, socketpair(2). The options are for both. */
-  static pair(options?: Omit<USocketOptions, 'fd' | 'path'> & PauseOption): [USocket, USocket];
+  static pair(options?: Omit<USocketOptions, 'fd' | 'path'>): [USocket, USocket];
 
   /**
-   * Connects, connect(2), or adopts a connected descriptor. Failures are `'error'` events. The
-   * callback runs first; then comes `'connected'` if anybody listens to that, `'connect'` otherwise.
+   * Connects, connect(2), or adopts a connected descriptor; a socket that was closed can be connected
+   * again. The outcome follows in a later turn: the callback runs first, then `'connected'`,
+   * `'connect'` and `'ready'` are emitted; or an `'error'` (ECONNREFUSED, ENOENT, EPROTOTYPE …; for `fd`
+   * as the constructor). While the server's backlog is full it is tried again, up to `connectTimeout`
+   * (ETIMEDOUT). Writes meanwhile are queued.
    *
-   * @throws EISCONN, ERR_STREAM_DESTROYED; for `fd` as the constructor
+   * @throws EISCONN: the socket is connected, or about to be; ERR_MISSING_ARGS: neither path nor `fd`;
+   *   ERR_INVALID_ARG_VALUE: a host or port
    */
   connect(
     options: SocketPath | { path: SocketPath } | { fd: Descriptor },
     callback?: NotifyCb,
   ): this;
+  connect(options: SocketConnectOpts, callback?: NotifyCb): this;
+  /** @deprecated throws ERR_INVALID_ARG_VALUE: a Unix socket has no port */
+  connect(port: number, host?: string | NotifyCb, callback?: NotifyCb): never;
 
   /**
-   * Sends bytes, descriptors, or both. Descriptors without bytes travel with the next bytes.
+   * Sends bytes, descriptors, or both. A stream cannot carry descriptors alone: those without bytes
+   * travel with the next bytes written. At most 253 go with one byte; more are spread over the bytes in
+   * order. The kernel may deliver bytes that were written before together with descriptors, never bytes
+   * that were written behind them.
    *
-   * @returns false: `writableHighWaterMark` is reached, wait for `'drain'`
+   * An error destroys the socket: EPIPE, ECONNRESET, ERR_STREAM_DESTROYED; ERR_AFUNIX_FDS_UNSENT: no
+   * bytes came for the descriptors to travel with.
+   *
+   * @returns false: `writableHighWaterMark` or `maxWaitingFds` is reached, wait for `'drain'`
    * @throws EBADF: a descriptor is not open; nothing is sent then
    */
   write(
@@ -126,7 +177,8 @@ export declare class USocket extends ConnectedSocket<USocketEvents> {
    * Bytes and descriptors at once, or null if there are not enough of either.
    *
    * @param size - bytes; null: what there is
-   * @param fdCount - descriptors; null: those of messages that are read to their end now
+   * @param fdCount - descriptors; null: those of messages that are read to their end now, or all of
+   *   them with a `size` of 0
    */
   read(size: number | null | undefined, fdCount: number | null): StreamPart | null;
 
@@ -138,16 +190,21 @@ export declare class USocket extends ConnectedSocket<USocketEvents> {
   unshift(chunk: any, encoding?: BufferEncoding): boolean;
   unshift(chunk: MessageData | null, fds: readonly Descriptor[]): boolean;
 
-  /** Whether descriptors can be passed: true. Libraries that negotiate it set it. */
+  /**
+   * Whether descriptors can be passed: true. Libraries that negotiate it assign it, and then hear
+   * `'connected'` alone.
+   */
   supportsUnixFd: boolean;
 
+  /** The peer's name, getpeername(2); undefined if it has none, as in `net`, and while there is no peer. */
+  readonly remoteAddress: string | undefined;
   /** Does nothing: there is no Nagle's algorithm here. */
   setNoDelay(noDelay?: boolean): this;
   /** Does nothing: the kernel knows when a local peer is gone. */
-  setKeepAlive(enable?: boolean, initialDelay?: number): this;
+  setKeepAlive(enable?: boolean | object, initialDelay?: number): this;
   /** destroy(): a Unix socket has no RST. */
   resetAndDestroy(): this;
-  /** `writableLength`, under its older name. */
+  /** `writableLength`, under its older name; undefined while there is no connection. */
   readonly bufferSize: number;
 
   [Symbol.asyncIterator](): NodeJS.AsyncIterator<StreamChunk>;
@@ -155,11 +212,4 @@ export declare class USocket extends ConnectedSocket<USocketEvents> {
   emit<E extends Name<USocketEvents>>(event: E, ...args: Arguments<USocketEvents, E>): boolean;
 }
 
-/** Options of a {@link UServer}: those of its connections; `signal` closes the server. */
-export type UServerOptions = Omit<USocketOptions, 'fd' | 'path'> & ServerOptions;
-
-/** The events of a {@link UServer}. */
-export interface UServerEvents extends ServerEvents<USocket> {}
-
-/** A server of {@link USocket}s; stands in for net.Server and for usocket's UServer. */
-export declare class UServer extends SocketServer<USocket, UServerOptions> {}
+export {};

@@ -477,12 +477,14 @@ function fdsRead(socket) {
   return reader.countBefore(socket[kState].bytesRead - socket.readableLength);
 }
 
-/** The end, shutdown(2). As in net its outcome is known in a later turn. */
+/** The end, shutdown(2). */
 function finish(socket, callback) {
   const error = socket[kStreamWriter]?.failGroups();
-  // Fails where the peer is gone, and then nobody waits for the end.
-  if (socket[kId] > 0) binding.shutDownSending(socket[kId]);
-  setImmediate(callback, error);
+  // Where the peer has ended, too, the socket is closed next. It fails where the peer is gone, and then nobody
+  // waits for the end.
+  const isClosedNext = socket.readableEnded && !socket.allowHalfOpen;
+  if (socket[kId] > 0 && !isClosedNext) binding.shutDownSending(socket[kId]);
+  life.finishLater(socket, callback, error);
 }
 
 module.exports = { USocket, USocketPlan };

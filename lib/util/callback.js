@@ -44,11 +44,4 @@ function inContext(callback) {
   return (error) => kept.run(error);
 }
 
-/** The same for one that will be called together with others. */
-function keepContext(callback) {
-  if (typeof callback !== 'function') return callback;
-  const run = inContext(callback);
-  return (error) => runAlone(run, error);
-}
-
-module.exports = { Callback, inContext, keepContext, runAlone };
+module.exports = { Callback, inContext, runAlone };

@@ -37,10 +37,26 @@ function publishConnection(server, socket) {
   if (connection.hasSubscribers) connection.publish({ server, socket });
 }
 
-/** A socket or server is about to close its descriptor. `error`: why, if it was one. */
+/** What closes right now: a subscriber may call close() again, and is not told again. */
+const closing = new Set();
+
+/**
+ * A socket or server is about to close its descriptor. `error`: why, if it was one.
+ *
+ * @returns {boolean} false if a subscriber that was told of this very end has called: then the call that
+ *   published it goes on, and this one has nothing to do
+ */
 function publishClose(owner, error) {
+  if (closing.has(owner)) return false;
   if (debug.enabled) debug('fd %d closes%s', owner.fd, error ? `: ${error.message}` : '');
-  if (close.hasSubscribers) close.publish({ socket: owner, error: error ?? undefined });
+  if (!close.hasSubscribers) return true;
+  closing.add(owner);
+  try {
+    close.publish({ socket: owner, error: error ?? undefined });
+  } finally {
+    closing.delete(owner);
+  }
+  return true;
 }
 
 module.exports = { publishBind, publishClose, publishConnect, publishConnection, publishListen };

@@ -2,8 +2,9 @@
 'use strict';
 
 const { clearTimeout, setImmediate, setTimeout } = require('timers');
+const { runInThisContext } = require('vm');
 
-/** process.nextTick(), of which fake timers make another. */
-const { nextTick } = process;
+/** Node's own process: Jest's sandboxes have a copy, whose nextTick() may be a fake when this is loaded. */
+const { nextTick } = runInThisContext('process');
 
 module.exports = { clearTimeout, nextTick, setImmediate, setTimeout };

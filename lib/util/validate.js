@@ -158,7 +158,8 @@ function optionalBoolean(value, name, otherwise) {
 /** An AbortSignal or nothing. */
 function optionalSignal(signal, name = 'options.signal') {
   if (signal === undefined) return undefined;
-  if (typeof signal !== 'object' || typeof signal?.addEventListener !== 'function') {
+  const isSignal = typeof signal?.aborted === 'boolean';
+  if (!isSignal || typeof signal.addEventListener !== 'function') {
     throw invalidType(name, 'an instance of AbortSignal', signal);
   }
   return signal;
@@ -182,7 +183,6 @@ module.exports = {
   MAX_INT,
   addressBytes,
   duration,
-  hasMemory,
   integer,
   isOptions,
   messageBytes,

@@ -2,33 +2,39 @@
 //!
 //! They return a value, or `[errno, name of the system call]` with the errno negated.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{IntoRawFd, OwnedFd};
-use std::rc::Rc;
 
 use socket2::Type;
 
-use crate::engine::env::Environment;
-use crate::node::function::{Call, function};
+use crate::node::function::{BareFunction, Call, bare_function};
 use crate::node::js::{Js, Value};
 use crate::sys::descriptor;
 use crate::sys::errno::{Errno, Failure, Result, in_call};
+use crate::sys::memfd;
 use crate::sys::reuseport;
 use crate::sys::socket;
 
 type Outcome<T> = std::result::Result<T, Failure>;
 
+/// Every function, by the name that lib/ knows it by. None needs an event loop.
+const FUNCTIONS: &[(&CStr, BareFunction)] = &[
+    (c"socketpair", socketpair),
+    (c"describeFd", describe_fd),
+    (c"setCloexec", set_cloexec),
+    (c"dup", dup),
+    (c"replaceFd", replace_fd),
+    (c"memfd", memory_file),
+    (c"reuseport", reuseport_socket),
+    (c"ignoreNewConnections", ignore_new_connections),
+    (c"waitingConnections", waiting_connections),
+];
+
 /// Adds them, and the constants that go with them, to what lib/native/binding.js exports.
-pub fn register(js: Js, target: Value, env: &Rc<Environment>) {
-    js.set_named(target, c"socketpair", function(js, c"socketpair", env, socketpair));
-    js.set_named(target, c"describeFd", function(js, c"describeFd", env, describe_fd));
-    js.set_named(target, c"setCloexec", function(js, c"setCloexec", env, set_cloexec));
-    js.set_named(target, c"memfd", function(js, c"memfd", env, memfd));
-    js.set_named(target, c"reuseport", function(js, c"reuseport", env, reuseport_socket));
-    let ignore = function(js, c"ignoreNewConnections", env, ignore_new_connections);
-    js.set_named(target, c"ignoreNewConnections", ignore);
-    let waiting = function(js, c"waitingConnections", env, waiting_connections);
-    js.set_named(target, c"waitingConnections", waiting);
+pub fn register(js: Js, target: Value) {
+    for (name, function) in FUNCTIONS {
+        js.set_named(target, name, bare_function(js, name, *function));
+    }
     js.set_named(target, c"SOCK_STREAM", js.int(libc::SOCK_STREAM));
     js.set_named(target, c"SOCK_DGRAM", js.int(libc::SOCK_DGRAM));
     js.set_named(target, c"SOCK_SEQPACKET", js.int(libc::SOCK_SEQPACKET));
@@ -59,7 +65,7 @@ fn socket_type(call: &Call) -> Result<Type> {
 }
 
 /// `socketpair(type)`: `[fd, fd]`
-fn socketpair(call: &Call, _env: &Rc<Environment>) -> Value {
+fn socketpair(call: &Call) -> Value {
     let pair = socket_type(call).and_then(socket::pair).map_err(in_call("socketpair"));
     answer(call, pair, |(left, right)| {
         call.js.int_array([left, right].into_iter().map(IntoRawFd::into_raw_fd))
@@ -67,7 +73,7 @@ fn socketpair(call: &Call, _env: &Rc<Environment>) -> Value {
 }
 
 /// `describeFd(fd)`: `[kind, listening, access, is it IPv6]`.
-fn describe_fd(call: &Call, _env: &Rc<Environment>) -> Value {
+fn describe_fd(call: &Call) -> Value {
     let found = call.int(0).and_then(descriptor::borrow).and_then(descriptor::describe);
     answer(call, found.map_err(in_call("fstat")), |it| {
         let [listening, access, is_ipv6] =
@@ -77,17 +83,30 @@ fn describe_fd(call: &Call, _env: &Rc<Environment>) -> Value {
 }
 
 /// `setCloexec(fd)`: 0
-fn set_cloexec(call: &Call, _env: &Rc<Environment>) -> Value {
+fn set_cloexec(call: &Call) -> Value {
     let done = call.int(0).and_then(descriptor::borrow).and_then(descriptor::set_cloexec);
     number(call, done.map(|()| 0).map_err(in_call("fcntl")))
 }
 
-/// `memfd(name, bytes, seal)`: a descriptor
-fn memfd(call: &Call, _env: &Rc<Environment>) -> Value {
-    descriptor(call, try_memfd(call))
+/// `dup(fd)`: a descriptor
+fn dup(call: &Call) -> Value {
+    let made = call.int(0).and_then(descriptor::borrow).and_then(descriptor::duplicate);
+    descriptor(call, made.map_err(in_call("fcntl")))
 }
 
-fn try_memfd(call: &Call) -> Outcome<OwnedFd> {
+/// `replaceFd(fd, over)`: 0
+fn replace_fd(call: &Call) -> Value {
+    let both = || Ok((descriptor::borrow(call.int(0)?)?, descriptor::borrow(call.int(1)?)?));
+    let done = both().and_then(|(fd, over)| descriptor::replace(fd, over));
+    number(call, done.map(|()| 0).map_err(in_call("dup3")))
+}
+
+/// `memfd(name, bytes, seal)`: a descriptor
+fn memory_file(call: &Call) -> Value {
+    descriptor(call, try_memory_file(call))
+}
+
+fn try_memory_file(call: &Call) -> Outcome<OwnedFd> {
     let invalid = in_call("memfd_create");
     let arguments = || -> Result<_> {
         let name = CString::new(call.bytes(0)?.to_vec()).map_err(|_| Errno::INVAL)?;
@@ -95,11 +114,11 @@ fn try_memfd(call: &Call) -> Outcome<OwnedFd> {
     };
     let (name, bytes, seal) = arguments().map_err(invalid)?;
     let bytes = std::ptr::slice_from_raw_parts(bytes.as_ptr(), bytes.len());
-    descriptor::memfd(&name, bytes, seal)
+    memfd::create(&name, bytes, seal)
 }
 
 /// `reuseport(type, host, port, onlyV6)`: a descriptor
-fn reuseport_socket(call: &Call, _env: &Rc<Environment>) -> Value {
+fn reuseport_socket(call: &Call) -> Value {
     descriptor(call, try_reuseport(call))
 }
 
@@ -114,14 +133,14 @@ fn try_reuseport(call: &Call) -> Outcome<OwnedFd> {
 }
 
 /// `ignoreNewConnections(fd)`: 0
-fn ignore_new_connections(call: &Call, _env: &Rc<Environment>) -> Value {
+fn ignore_new_connections(call: &Call) -> Value {
     let fd = call.int(0).and_then(descriptor::borrow);
     let done = fd.and_then(reuseport::ignore_new_connections);
     number(call, done.map(|()| 0).map_err(in_call("setsockopt")))
 }
 
 /// `waitingConnections(fd)`: their number
-fn waiting_connections(call: &Call, _env: &Rc<Environment>) -> Value {
+fn waiting_connections(call: &Call) -> Value {
     let found = call.int(0).and_then(descriptor::borrow).and_then(reuseport::waiting_connections);
     number(call, found.map(|count| count as i32).map_err(in_call("getsockopt")))
 }

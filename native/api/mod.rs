@@ -26,7 +26,7 @@ pub fn register(exports: &Object, env: &Env) {
         return js.set_named(target, c"missingHostFunction", js.string("napi_get_uv_event_loop"));
     };
     sockets::register(js, target, &environment);
-    descriptors::register(js, target, &environment);
+    descriptors::register(js, target);
     js.set_named(target, c"uvVersion", function(js, c"uvVersion", &environment, uv_version));
     js.set_named(target, c"posix", bare_function(js, c"posix", posix::exports));
 }

@@ -17,6 +17,7 @@ use crate::node::js::{Js, Value};
 use crate::node::view::Room;
 use crate::sys::ancillary::{Credentials, RECEIVE_CAPACITY, Received, Rights};
 use crate::sys::blocking::{finish_connecting, interruptible, option, poll, resume};
+use crate::sys::descriptor;
 use crate::sys::errno::{Errno, Result, check_once, syscall};
 use crate::sys::sockaddr::{SLOT, SockAddr};
 use crate::sys::socket::protect;
@@ -42,6 +43,8 @@ const CONTROL_WORDS: usize = (RECEIVE_CAPACITY + 1024).div_ceil(size_of::<usize>
 const FUNCTIONS: &[(&CStr, BareFunction)] = &[
     (c"socket", |call| call.status(open(call))),
     (c"socketpair", open_pair),
+    (c"pipe", open_pipe),
+    (c"fcntl", |call| call.status(control(call))),
     (c"bind", |call| call.status(bind(call))),
     (c"connect", |call| call.status(connect(call))),
     (c"listen", |call| {
@@ -98,9 +101,29 @@ fn open(call: &Call) -> Result<RawFd> {
     protect(unsafe { OwnedFd::from_raw_fd(fd) }).map(IntoRawFd::into_raw_fd)
 }
 
-/// `socketpair(domain, type, protocol)`: `[fd, fd]`, or an errno.
+/// `[fd, fd]`, or an errno.
+fn both(call: &Call, made: impl FnOnce() -> Result<[OwnedFd; 2]>) -> Value {
+    match made() {
+        Ok(fds) => call.js.int_array(fds.into_iter().map(IntoRawFd::into_raw_fd)),
+        Err(errno) => call.js.int(errno.to_js()),
+    }
+}
+
+/// `pipe(nonblocking)`: the end to read from and the end to write to.
+fn open_pipe(call: &Call) -> Value {
+    both(call, || descriptor::pipe(call.int(0)? != 0))
+}
+
+/// `fcntl(fd, command, argument)`: what the command returns. EINVAL for a command whose argument is
+/// no int.
+fn control(call: &Call) -> Result<i32> {
+    let fd = call.int(0).and_then(descriptor::borrow)?;
+    descriptor::control(fd, call.int(1)?, call.int(2)?)
+}
+
+/// `socketpair(domain, type, protocol)`
 fn open_pair(call: &Call) -> Value {
-    let made = || -> Result<[OwnedFd; 2]> {
+    both(call, || {
         let (domain, kind, protocol) = (call.int(0)?, call.int(1)?, call.int(2)?);
         #[cfg(target_os = "linux")]
         let kind = kind | libc::SOCK_CLOEXEC;
@@ -110,11 +133,7 @@ fn open_pair(call: &Call) -> Value {
         // SAFETY: new descriptors that are ours.
         let [left, right] = fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
         Ok([protect(left)?, protect(right)?])
-    };
-    match made() {
-        Ok(fds) => call.js.int_array(fds.into_iter().map(IntoRawFd::into_raw_fd)),
-        Err(errno) => call.js.int(errno.to_js()),
-    }
+    })
 }
 
 /// Argument `index`, a slot that JavaScript filled.
@@ -134,13 +153,13 @@ fn read_slot(js: Js, slot: Value) -> Result<SockAddr> {
 }
 
 fn write_slot(js: Js, slot: Value, fd: RawFd, mut addr: SockAddr) -> Result<()> {
-    // The kernel reports no address of an unbound sender. Other families report none either where
-    // there is nothing to tell: then the family stays AF_UNSPEC.
+    // The kernel reports no address of an unbound sender. Other families report none where there is
+    // none: then the family stays AF_UNSPEC.
     if addr.len() == 0 && is_unix(fd) {
         addr = SockAddr::unnamed();
     }
     let mut bytes = [0; SLOT];
-    addr.to_slot(&mut bytes)?;
+    addr.to_slot(&mut bytes);
     js.as_memory(slot).and_then(|room| room.first(SLOT)).ok_or(Errno::INVAL)?.write(0, &bytes);
     Ok(())
 }
@@ -374,9 +393,12 @@ fn send_message(call: &Call) -> Result<i32> {
     sent.map(|sent| sent as i32)
 }
 
-/// `recvmsg(fd, memories, flags, slot)`: `[size, flags, fds, credentials]`, or an errno.
+/// `recvmsg(fd, memories, flags, slot, pidfd)`: `[size, flags, fds, credentials, pidfd]`, or an errno. A
+/// pidfd that was not asked for is closed: a stranger may have set the option before it passed the
+/// socket.
 fn receive_message(call: &Call) -> Result<Value> {
     let (fd, flags) = (call.int(0)?, call.int(2)? | CLOEXEC_FDS);
+    let wants_pidfd = call.int(4)? != 0;
     let mut vectors = vectors(call, 1)?;
     let mut header = header(&mut vectors);
     let mut from = SockAddr::empty();
@@ -402,8 +424,12 @@ fn receive_message(call: &Call) -> Result<Value> {
         None => js.undefined(),
     };
     // From here on they are JavaScript's.
+    let pidfd = beside
+        .pidfd
+        .filter(|_| wants_pidfd)
+        .map_or_else(|| js.undefined(), |fd| js.int(fd.into_raw_fd()));
     let fds = js.int_array(beside.fds.into_iter().map(IntoRawFd::into_raw_fd));
-    Ok(js.array(&[js.int(size as i32), js.int(header.msg_flags), fds, credentials]))
+    Ok(js.array(&[js.int(size as i32), js.int(header.msg_flags), fds, credentials, pidfd]))
 }
 
 /// `getsockopt(fd, level, name, memory)`: how many bytes the option has.

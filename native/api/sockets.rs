@@ -11,7 +11,7 @@ use std::rc::Rc;
 use crate::engine::batch;
 use crate::engine::endpoint::{Endpoint, Options};
 use crate::engine::env::{Environment, Hooks};
-use crate::engine::handle::{Binding, Event, Kind, Watched};
+use crate::engine::handle::{Event, Kind, Source};
 use crate::engine::listener::Listener;
 use crate::engine::receive::inbox::DEFAULT_MAX_PENDING;
 use crate::engine::send::message_queue::Offer;
@@ -20,8 +20,10 @@ use crate::engine::sockets::{INDEX_MASK, Socket};
 use crate::node::function::{Call, Method, function};
 use crate::node::js::{Js, Reference, Value};
 use crate::sys::ancillary::MAX_FDS;
+use crate::sys::descriptor::close_passed;
 use crate::sys::errno::{Errno, Result};
 use crate::sys::socket;
+use crate::sys::socket_file::{self, Access};
 use crate::sys::unix_addr::UnixAddr;
 
 /// Every function by its name.
@@ -49,11 +51,11 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
         done(call, with_socket(call, env, |socket| configure(call, socket)))
     }),
     (c"bind", |call, env| {
-        let bind = |socket: &Socket| socket.core().bind(&binding(call, 2, &address(call, 1)?)?);
+        let bind = |socket: &Socket| bind(call, socket, 2, None);
         done(call, with_socket(call, env, bind))
     }),
     (c"listen", |call, env| {
-        done(call, listener(call, env).and_then(|listener| listen(call, &listener)))
+        done(call, with_socket(call, env, |socket| bind(call, socket, 3, Some(call.int(2)?))))
     }),
     (c"accept", |call, env| {
         call.status(listener(call, env).and_then(|listener| listener.accept()))
@@ -64,8 +66,8 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
         done(call, accepting)
     }),
     (c"connect", |call, env| {
-        let connect = |endpoint: &Endpoint| endpoint.connect(&address(call, 1)?);
-        let lost = with_endpoint(call, env, |endpoint| Ok((connect(endpoint)?, endpoint.kind())));
+        let connect = |endpoint: &Endpoint| endpoint.connect(&name(call)?);
+        let lost = with_endpoint(call, env, |endpoint| Ok((connect(endpoint)?, endpoint.kind)));
         answer(call, lost, |(lost, kind)| match kind {
             Kind::Datagram => tickets(call, lost),
             Kind::Seqpacket | Kind::Stream => call.js.int(0),
@@ -78,9 +80,6 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
     (c"setCorked", |call, env| {
         done(call, with_endpoint(call, env, |endpoint| endpoint.set_corked(call.int(1)? != 0)))
     }),
-    (c"fail", |call, env| {
-        done(call, with_endpoint(call, env, |endpoint| endpoint.fail(Errno::from_uv(call.int(1)?))))
-    }),
     (c"shutDownSending", |call, env| {
         done(call, with_endpoint(call, env, Endpoint::shut_down_sending))
     }),
@@ -90,7 +89,13 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
     (c"setRef", |call, env| done(call, set_ref(call, env))),
     (c"close", |call, env| done(call, call.int(0).and_then(|id| env.close(id)))),
     (c"detach", |call, env| {
-        let fds = with_endpoint(call, env, Endpoint::detach)
+        let fds = call
+            .int(0)
+            .and_then(|id| env.socket(id).ok_or(Errno::BADF))
+            .and_then(|socket| match socket {
+                Socket::Endpoint(endpoint) => endpoint.detach(),
+                Socket::Listener(listener) => listener.handle().release().map(|fd| vec![fd]),
+            })
             .and_then(|fds| call.int(0).and_then(|id| env.close(id)).map(|()| fds));
         answer(call, fds, |fds| given(call, fds))
     }),
@@ -104,9 +109,11 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
     (c"notifyWritable", |call, env| {
         done(call, with_endpoint(call, env, Endpoint::notify_writable))
     }),
-    (c"fd", |call, env| call.status(with_socket(call, env, |socket| socket.core().fd()))),
+    (c"fd", |call, env| {
+        call.status(with_socket(call, env, |socket| socket.source().handle().fd()))
+    }),
     (c"localAddress", |call, env| {
-        let name = with_socket(call, env, |it| it.core().with_fd(socket::local_address));
+        let name = with_socket(call, env, |it| it.source().handle().with_fd(socket::local_address));
         answer(call, name, |name| buffer(call, &name))
     }),
     (c"peerAddress", |call, env| {
@@ -124,7 +131,7 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
         call.status(size.map(clamped))
     }),
     (c"destination", |call, env| {
-        let to = |endpoint: &Endpoint| Ok(endpoint.destination(address(call, 1)?) as i32);
+        let to = |endpoint: &Endpoint| Ok(endpoint.destination(&name(call)?)? as i32);
         call.status(with_endpoint(call, env, to))
     }),
     (c"sweepDestinations", |call, env| {
@@ -168,7 +175,7 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
         done(
             call,
             with_endpoint(call, env, |endpoint| {
-                drop(endpoint.take_fds(call.int(1)? as u32));
+                close_passed(endpoint.take_fds(call.int(1)? as u32));
                 Ok(())
             }),
         )
@@ -277,12 +284,9 @@ fn clamped(count: usize) -> i32 {
     count.min(i32::MAX as usize) as i32
 }
 
-/// Argument `index` as an address; unnamed where it is undefined.
-fn address(call: &Call, index: usize) -> Result<UnixAddr> {
-    if call.js.is_undefined(call.arg(index)) {
-        return Ok(UnixAddr::unnamed());
-    }
-    UnixAddr::new(&call.bytes(index)?.to_vec())
+/// Argument 1 as a name; empty where it is undefined.
+fn name(call: &Call) -> Result<Vec<u8>> {
+    if call.js.is_undefined(call.arg(1)) { Ok(Vec::new()) } else { Ok(call.bytes(1)?.to_vec()) }
 }
 
 /// A Buffer with the name, empty for unnamed.
@@ -317,22 +321,17 @@ fn configure(call: &Call, socket: &Socket) -> Result<()> {
     }
 }
 
-/// Arguments from `index` on: mode, user and group, each negative to leave them, and whether the
-/// file is removed at close.
-fn binding(call: &Call, index: usize, to: &UnixAddr) -> Result<Binding> {
+/// `bind(id, name, mode, uid, gid, unlink)`, and `listen(id, name, backlog, mode, uid, gid, unlink)`:
+/// a negative mode, user or group is left as it is; without `unlink` the file stays at close.
+fn bind(call: &Call, socket: &Socket, index: usize, backlog: Option<i32>) -> Result<()> {
     let number = |index| Result::Ok(u32::try_from(call.int(index)?).ok());
-    Ok(Binding {
-        to: *to,
-        mode: number(index)?,
-        uid: number(index + 1)?,
-        gid: number(index + 2)?,
-        unlink: call.int(index + 3)? != 0,
-    })
-}
-
-/// `listen(id, name, backlog, mode, uid, gid, unlink)`
-fn listen(call: &Call, listener: &Listener) -> Result<()> {
-    listener.listen(&binding(call, 3, &address(call, 1)?)?, call.int(2)?)
+    let access = Access { mode: number(index)?, uid: number(index + 1)?, gid: number(index + 2)? };
+    let stays = call.int(index + 3)? == 0;
+    let (name, options) = (name(call)?, socket_file::Options { access, stays, backlog });
+    match (socket, backlog) {
+        (Socket::Listener(listener), Some(_)) => listener.listen(&name, &options),
+        _ => socket.source().handle().bind(&name, &options),
+    }
 }
 
 /// `setRef(id, on)`
@@ -340,7 +339,7 @@ fn set_ref(call: &Call, env: &Environment) -> Result<()> {
     let keeps_alive = call.int(1)? != 0;
     match env.socket(call.int(0)?).ok_or(Errno::BADF)? {
         Socket::Endpoint(endpoint) => endpoint.set_ref(keeps_alive),
-        Socket::Listener(listener) => listener.core().set_ref(keeps_alive),
+        Socket::Listener(listener) => listener.handle().set_ref(keeps_alive),
     }
     Ok(())
 }

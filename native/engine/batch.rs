@@ -72,7 +72,7 @@ pub const LAYOUT: &[(&CStr, usize)] = &[
     (c"FLAG_INTO", flag::INTO as usize),
 ];
 
-/// What an entry says of its message, beside its length and place.
+/// What an entry says of its message, apart from its length and place.
 pub mod flag {
     /// The sender is not the one of the message before; its name is in the names area.
     pub const NAME: u32 = 1;
@@ -118,30 +118,28 @@ impl Batch {
         Ok(Batch { receiver: Receiver::new()?, words })
     }
 
-    /// Describes message `index`.
-    pub fn describe(&self, index: usize, entry: &Entry) {
+    /// Describes the message that is `index` in the batch, with its sender's name where that crosses.
+    pub fn push(&self, index: usize, entry: &Entry, name: Option<&UnixAddr>) {
         let at = ENTRY * (index + 1);
-        let flags = entry.flags;
+        let mut flags = entry.flags;
         self.words.set(at + OFFSET, entry.place.offset as u32);
         self.words.set(at + LENGTH, entry.len as u32);
         self.words.set(at + BUFFER, (entry.place.buffer as u32) | (entry.token << 8));
         if let Some(credentials) = entry.credentials {
-            self.words.set(at + FLAGS, flags | flag::CREDENTIALS);
+            flags |= flag::CREDENTIALS;
             self.words.set(at + PID, credentials.pid as u32);
             self.words.set(at + UID, credentials.uid);
             self.words.set(at + GID, credentials.gid);
-        } else {
-            self.words.set(at + FLAGS, flags);
         }
+        if let Some(name) = name {
+            flags |= flag::NAME;
+            self.words.set(at + NAME_LENGTH, name.name_len() as u32);
+            self.words.set_bytes(NAMES + NAME * index, name.name());
+        }
+        self.words.set(at + FLAGS, flags);
     }
 
-    /// Passes the sender's name of message `index`.
-    pub fn set_name(&self, index: usize, name: &UnixAddr) {
-        self.words.set(ENTRY * (index + 1) + NAME_LENGTH, name.name_len() as u32);
-        self.words.set_bytes(NAMES + NAME * index, name.name());
-    }
-
-    /// Tells JavaScript which of the buffers are slabs it has not seen yet, a bit each.
+    /// Which of the buffers are slabs that JavaScript has not seen yet, a bit each.
     pub fn set_new_slabs(&self, slabs: u32) {
         self.words.set(NEW_SLABS, slabs);
     }
@@ -181,16 +179,24 @@ impl Ledger {
     }
 }
 
-/// Calls a JavaScript function that handles the `count` items of `words`. It notes how far it came;
-/// after an exception (which becomes `uncaughtException`) it is called again for the rest.
+/// Calls a JavaScript function that handles the `count` items of `words`, whose bytes are in
+/// `buffers`: it gets undefined, the only one, or an array. It notes how far it came; after an exception (which becomes `uncaughtException`) it is called again for the rest.
 pub fn call_for_items(
     context: &AsyncContext,
     function: Value,
     id: i32,
     words: &Words,
     count: usize,
-    buffers: Value,
+    buffers: &[Value],
 ) {
+    let js = context.js();
+    // Only now, with nothing borrowed: filling an array runs setters that somebody may have given
+    // to Array.prototype.
+    let buffers = match buffers {
+        [] => js.undefined(),
+        [only] => *only,
+        several => js.array(several),
+    };
     words.set(CURSOR, 0);
     words.set(COUNT, count as u32);
     words.set(ID, id as u32);
@@ -297,13 +303,8 @@ impl<'a> Placement<'a> {
         self.current
     }
 
-    /// The buffers (undefined, the only one, or an array of them), and which are new slabs, a bit each.
-    pub fn finish(self) -> (Value, u32) {
-        let value = match self.buffers.as_slice() {
-            [] => self.js.undefined(),
-            [only] => *only,
-            several => self.js.array(several),
-        };
-        (value, self.fresh)
+    /// The buffers, and which are new slabs, a bit each.
+    pub fn finish(self) -> (Vec<Value>, u32) {
+        (self.buffers, self.fresh)
     }
 }

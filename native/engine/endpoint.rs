@@ -1,20 +1,20 @@
-//! Owns: the engine of every socket: its life and end, and what it waits for. How it receives and
-//! sends is in the two files of endpoint/.
+//! Owns: sockets that send and receive: a handle, a receiver and a sender, and what joins them: life,
+//! end, and what is waited for.
 //!
-//! A socket kind is a [`Kind`] here and nothing more. The rule of the file: no `RefCell` borrow is
+//! A socket kind is a [`Kind`] here and nothing more. The rule of the engine: no `RefCell` borrow is
 //! alive while JavaScript runs, and whatever was read before is read again afterwards.
 
-use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use socket2::SockRef;
 
 use crate::engine::env::Environment;
-use crate::engine::handle::{Core, Event, Kind, Watched};
-use crate::engine::receive::inbox::{Guess, Inbox};
-use crate::engine::send::message_queue::{Outbox, PEER};
-use crate::engine::send::stream_queue::Flow;
+use crate::engine::handle::{Event, Handle, Kind, MAX_SEND_PAUSE, Source};
+use crate::engine::receive::receiver::Receiver;
+use crate::engine::send::message_queue::Offer;
+use crate::engine::send::sender::Sender;
+use crate::engine::send::stream_queue::Piece;
 use crate::engine::sockets::Socket;
 use crate::node::js::Reference;
 use crate::node::uv::{READABLE, WRITABLE};
@@ -22,9 +22,6 @@ use crate::sys::ancillary::Credentials;
 use crate::sys::errno::{Errno, Result};
 use crate::sys::socket;
 use crate::sys::unix_addr::UnixAddr;
-
-mod receiving;
-mod sending;
 
 /// What a socket is configured with.
 #[derive(Clone, Copy)]
@@ -43,55 +40,22 @@ pub struct Options {
 
 /// One socket.
 pub struct Endpoint {
-    core: Core,
-    kind: Kind,
-    me: Weak<Endpoint>,
-    reading: Cell<bool>,
-    inbox: RefCell<Inbox>,
-    outbox: RefCell<Outbox>,
-    /// A stream's, once it sends.
-    flow: RefCell<Option<Box<Flow>>>,
-    /// Lanes wait for this socket's own descriptor to become writable.
-    waits_for_self: Cell<bool>,
-    /// The lane that was tried last when all of them were.
-    turn: Cell<usize>,
-    /// JavaScript wants to be told once there is room to send to the peer.
-    wants_room: Cell<bool>,
-    /// Messages only wait: the connection is not made yet.
-    holding: Cell<bool>,
-    /// An error that came before the peer's last messages, and is told after them.
-    failure: Cell<Option<Errno>>,
-    guess: Cell<Guess>,
-    /// How many of a stream's bytes are expected at once; 0: few.
-    chunk: Cell<usize>,
-    /// In the pump, which is followed by [`Self::rearm`].
-    pumping: Cell<bool>,
+    handle: Handle,
+    /// What kind of socket it is.
+    pub kind: Kind,
+    receiver: Receiver,
+    sender: Sender,
 }
 
 impl Endpoint {
-    /// A socket without a descriptor yet.
-    fn new(env: &Rc<Environment>, id: i32, loading: usize, kind: Kind) -> Rc<Endpoint> {
-        Rc::new_cyclic(|me: &Weak<Endpoint>| Endpoint {
-            core: Core::new(env, id, loading, me),
-            kind,
-            me: me.clone(),
-            reading: Cell::new(false),
-            inbox: RefCell::new(Inbox::new(kind == Kind::Stream)),
-            outbox: RefCell::new(Outbox::new()),
-            flow: RefCell::new(None),
-            waits_for_self: Cell::new(false),
-            turn: Cell::new(PEER),
-            wants_room: Cell::new(false),
-            holding: Cell::new(false),
-            failure: Cell::new(None),
-            guess: Cell::new(Guess::default()),
-            chunk: Cell::new(0),
-            pumping: Cell::new(false),
-        })
+    /// A socket of a new descriptor: its number.
+    fn open(env: &Rc<Environment>, loading: usize, kind: Kind, fd: OwnedFd) -> Result<i32> {
+        prepare(fd.as_fd(), kind)?;
+        Endpoint::enter_prepared(env, loading, kind, fd, None)
     }
 
-    /// A socket of a new descriptor: its number.
-    pub fn open(
+    /// A socket of a connection whose messages are marked already, see [`prepare`]: its number.
+    pub fn enter_prepared(
         env: &Rc<Environment>,
         loading: usize,
         kind: Kind,
@@ -99,22 +63,21 @@ impl Endpoint {
         options: Option<Options>,
     ) -> Result<i32> {
         Endpoint::enter(env, loading, kind, |endpoint| {
-            endpoint.prepare(fd.as_fd())?;
-            endpoint.core.install(fd);
+            endpoint.handle.install(fd);
             options.map_or(Ok(()), |options| endpoint.configure(options))
         })
     }
 
     /// A new socket: its number.
     pub fn create(env: &Rc<Environment>, loading: usize, kind: Kind) -> Result<i32> {
-        Endpoint::open(env, loading, kind, socket::create(kind.socket_type())?, None)
+        Endpoint::open(env, loading, kind, socket::create(kind.socket_type())?)
     }
 
     /// Two connected sockets.
     pub fn create_pair(env: &Rc<Environment>, loading: usize, kind: Kind) -> Result<[i32; 2]> {
         let (left, right) = socket::pair(kind.socket_type())?;
-        let left = Endpoint::open(env, loading, kind, left, None)?;
-        match Endpoint::open(env, loading, kind, right, None) {
+        let left = Endpoint::open(env, loading, kind, left)?;
+        match Endpoint::open(env, loading, kind, right) {
             Ok(right) => Ok([left, right]),
             Err(errno) => env.close(left).and(Err(errno)),
         }
@@ -124,13 +87,13 @@ impl Endpoint {
     /// the caller's.
     pub fn adopt(env: &Rc<Environment>, loading: usize, kind: Kind, fd: RawFd) -> Result<i32> {
         Endpoint::enter(env, loading, kind, |endpoint| {
-            endpoint.core.adopt(fd, kind.socket_type(), |fd| {
+            endpoint.handle.adopt(fd, kind.socket_type(), |fd| {
                 // Elsewhere than on Linux nothing says it of one that has no peer.
                 let may_listen = kind.has_end() && cfg!(target_os = "linux");
                 if may_listen && socket::is_listening(fd) {
                     return Err(Errno::INVAL);
                 }
-                endpoint.prepare(fd)
+                prepare(fd, kind)
             })
         })
     }
@@ -143,34 +106,41 @@ impl Endpoint {
     ) -> Result<i32> {
         let mut made = None;
         let id = env.enter(|id| {
-            Socket::Endpoint(made.insert(Endpoint::new(env, id, loading, kind)).clone())
+            let endpoint = Rc::new(Endpoint {
+                handle: Handle::new(env, id, loading),
+                kind,
+                receiver: Receiver::new(kind),
+                sender: Sender::new(kind),
+            });
+            Socket::Endpoint(made.insert(endpoint).clone())
         })?;
         let endpoint = made.ok_or(Errno::NOMEM)?;
         if let Err(errno) = open(&endpoint) {
-            let _ = env.close(id);
-            return Err(errno);
+            return env.close(id).and(Err(errno));
         }
-        endpoint.core.start();
+        endpoint.handle.start();
         Ok(id)
     }
 
-    fn prepare(&self, fd: BorrowedFd<'_>) -> Result<()> {
-        // Tells an empty message from the end: see Message::is_end.
-        if self.kind == Kind::Seqpacket { socket::stamp_messages(fd) } else { Ok(()) }
-    }
-
-    fn with_fd<T>(&self, body: impl FnOnce(BorrowedFd<'_>) -> Result<T>) -> Result<T> {
-        self.core.with_fd(body)
-    }
-
-    /// What kind of socket it is.
-    pub fn kind(&self) -> Kind {
-        self.kind
+    /// Applies options.
+    pub fn configure(&self, options: Options) -> Result<()> {
+        if options.credentials {
+            self.handle.with_fd(socket::pass_credentials)?;
+        }
+        if options.receive_buffer.is_some() {
+            self.buffer_size(true, options.receive_buffer)?;
+        }
+        if options.send_buffer.is_some() {
+            self.buffer_size(false, options.send_buffer)?;
+        }
+        self.receiver.configure(options.fds, options.credentials, options.max_pending);
+        Ok(())
     }
 
     /// Connects. What waits for the peer before still goes there.
-    pub fn connect(&self, to: &UnixAddr) -> Result<Vec<u32>> {
-        self.change_peer(|fd| socket::connect(fd, to))
+    pub fn connect(&self, name: &[u8]) -> Result<Vec<u32>> {
+        let to = self.handle.env.folders.resolve(name)?;
+        self.change_peer(|fd| socket::connect(fd, to.addr()))
     }
 
     /// Dissolves a datagram connection. What waits for the peer still goes there.
@@ -178,56 +148,41 @@ impl Endpoint {
         self.change_peer(socket::disconnect)
     }
 
-    /// Returns the tickets of messages that lost their way, because the old peer has no name.
+    /// Returns the tickets of messages that have lost their way, because the old peer has no name.
     fn change_peer(&self, change: impl FnOnce(BorrowedFd<'_>) -> Result<()>) -> Result<Vec<u32>> {
-        let old = self.peer_address();
-        self.with_fd(change)?;
-        let Ok(old) = old else { return Ok(Vec::new()) };
-        let lost = self.outbox.borrow_mut().readdress_peer(&old);
-        self.waits_for_self.set(false);
-        // The retry finds out what each lane has to wait for now.
-        if self.outbox.borrow().waiting() > 0 {
-            self.core.retry_later();
-        }
+        let old = if self.sender.is_waiting() { self.peer_address().ok() } else { None };
+        self.handle.with_fd(change)?;
+        let Some(old) = old else { return Ok(Vec::new()) };
+        let lost = self.sender.change_peer(&self.handle, &old);
         // The peer has changed: an error here would lose the tickets.
         self.rearm_or_retry();
         Ok(lost)
     }
 
-    /// Gives the descriptor up: it, and what was received with it and not taken. EBUSY while sends
-    /// wait.
+    /// Gives the descriptor up: it, and those that were received and not taken. EBUSY while
+    /// something waits to be sent.
     pub fn detach(&self) -> Result<Vec<OwnedFd>> {
-        if self.is_waiting() {
+        if self.sender.is_waiting() {
             return Err(Errno::BUSY);
         }
-        let mut fds = vec![self.core.release()?];
-        fds.extend(self.inbox.borrow_mut().take_all_fds());
+        let mut fds = vec![self.handle.release()?];
+        fds.extend(self.receiver.take_all_fds());
         Ok(fds)
-    }
-
-    fn is_waiting(&self) -> bool {
-        let flows = self.flow.borrow().as_ref().is_some_and(|flow| flow.is_waiting());
-        flows || self.outbox.borrow().waiting() > 0
-    }
-
-    /// Bytes of a stream that wait.
-    pub fn queued_bytes(&self) -> usize {
-        self.flow.borrow().as_ref().map_or(0, |flow| flow.len())
     }
 
     /// The peer's name.
     pub fn peer_address(&self) -> Result<UnixAddr> {
-        self.with_fd(socket::peer_address)
+        self.handle.with_fd(socket::peer_address)
     }
 
     /// Who the peer is.
     pub fn peer_credentials(&self) -> Result<Credentials> {
-        self.with_fd(socket::peer_credentials)
+        self.handle.with_fd(socket::peer_credentials)
     }
 
     /// SO_RCVBUF or SO_SNDBUF; sets it first where `size` is given.
     pub fn buffer_size(&self, receive: bool, size: Option<usize>) -> Result<usize> {
-        self.with_fd(|fd| {
+        self.handle.with_fd(|fd| {
             let socket = SockRef::from(&fd);
             match (receive, size) {
                 (true, Some(size)) => socket.set_recv_buffer_size(size)?,
@@ -239,69 +194,59 @@ impl Endpoint {
         })
     }
 
-    /// Applies options.
-    pub fn configure(&self, options: Options) -> Result<()> {
-        if options.credentials {
-            self.with_fd(socket::pass_credentials)?;
-        }
-        if options.receive_buffer.is_some() {
-            self.buffer_size(true, options.receive_buffer)?;
-        }
-        if options.send_buffer.is_some() {
-            self.buffer_size(false, options.send_buffer)?;
-        }
-        let mut inbox = self.inbox.borrow_mut();
-        (inbox.fds, inbox.credentials) = (options.fds, options.credentials);
-        inbox.max_pending = options.max_pending;
-        Ok(())
+    /// Whether the open socket keeps the process alive.
+    pub fn set_ref(&self, keeps_alive: bool) {
+        self.handle.set_ref(keeps_alive);
+        self.sender.set_ref(keeps_alive);
     }
+}
 
+/// What a descriptor needs before it is used.
+pub fn prepare(fd: BorrowedFd<'_>, kind: Kind) -> Result<()> {
+    // What says whether nothing is an empty message or the end: see Message::is_end.
+    if kind == Kind::Seqpacket { socket::stamp_messages(fd) } else { Ok(()) }
+}
+
+/// Receiving; see [`Receiver`].
+impl Endpoint {
     /// Starts or stops taking messages.
-    pub fn set_reading(&self, reading: bool) -> Result<()> {
-        self.with_fd(|_| Ok(()))?;
-        self.reading.set(reading);
-        // A reader that pauses and goes on within one batch costs no system call.
-        if self.pumping.get() { Ok(()) } else { self.rearm() }
-    }
-
-    /// While corked, whatever is sent waits. Afterwards it goes, in order.
-    pub fn set_corked(&self, holding: bool) -> Result<()> {
-        if self.holding.replace(holding) && !holding {
-            self.flush(PEER);
-        }
+    pub fn set_reading(&self, is_reading: bool) -> Result<()> {
+        self.handle.with_fd(|_| Ok(()))?;
+        self.receiver.set_reading(is_reading);
         self.rearm()
     }
 
-    /// Sends no more: the peer sees the end once it has read what was sent.
-    pub fn shut_down_sending(&self) -> Result<()> {
-        self.with_fd(socket::shut_down_sending)
-    }
-
-    /// Whether the open socket keeps the process alive.
-    pub fn set_ref(&self, keeps_alive: bool) {
-        self.core.set_ref(keeps_alive);
-        for watch in self.outbox.borrow().watches() {
-            watch.poll.set_ref(keeps_alive);
+    /// Of a new connection: takes what there is, before anything is armed.
+    pub fn read_first(&self) {
+        if self.receiver.is_reading() {
+            self.receiver.pump(&self.handle, true);
+            self.defer();
         }
     }
 
-    /// Received descriptors, which are JavaScript's to close from here on.
+    /// Takes what the kernel has now; see [`Receiver::receive_now`].
+    pub fn receive_now(&self) -> bool {
+        let done = self.receiver.receive_now(&self.handle);
+        self.rearm_or_retry();
+        done
+    }
+
+    /// A message's descriptors, which are JavaScript's to close from here on.
     pub fn take_fds(&self, token: u32) -> Vec<OwnedFd> {
-        self.inbox.borrow_mut().take_fds(token)
+        self.receiver.take_fds(token)
     }
 
     /// A stream's next `count` descriptors, as above.
     pub fn take_next_fds(&self, count: usize) -> Vec<OwnedFd> {
-        self.inbox.borrow_mut().take_next_fds(count)
+        self.receiver.take_next_fds(count)
     }
 
     /// Takes a stream's descriptors back. On Err they are the caller's.
     pub fn put_back_fds(&self, fds: &[RawFd]) -> Result<()> {
-        if fds.iter().any(|fd| self.core.env.owns(*fd)) {
+        if fds.iter().any(|fd| self.handle.env.owns(*fd)) {
             return Err(Errno::EXIST);
         }
-        let owned = socket::claim(fds)?;
-        self.inbox.borrow_mut().put_back_fds(owned).map_err(|(errno, owned)| {
+        self.receiver.put_back_fds(socket::claim(fds)?).map_err(|(errno, owned)| {
             for fd in owned {
                 let _ = fd.into_raw_fd();
             }
@@ -311,86 +256,168 @@ impl Endpoint {
 
     /// Receives a stream's bytes into this memory of the user's from now on, if there is any.
     pub fn set_target(&self, target: Option<Reference>) {
-        self.inbox.borrow_mut().target = target;
+        self.receiver.set_target(target);
+    }
+}
+
+/// Sending; see [`Sender`].
+impl Endpoint {
+    /// The number of a destination.
+    pub fn destination(&self, name: &[u8]) -> Result<usize> {
+        self.sender.destination(self.handle.env.folders.resolve(name)?)
     }
 
-    /// The lane in which messages to `to` wait.
-    pub fn destination(&self, to: UnixAddr) -> usize {
-        self.outbox.borrow_mut().lane_of(to)
-    }
-
-    /// Forgets idle lanes.
+    /// Forgets destinations for which nothing waits.
     pub fn sweep_destinations(&self) {
-        self.outbox.borrow_mut().sweep();
+        self.sender.sweep();
     }
 
-    /// Arms what is waited for and disarms the rest.
+    /// While corked, whatever is sent waits. Afterwards it goes, in order.
+    pub fn set_corked(&self, is_corked: bool) -> Result<()> {
+        self.handle.with_fd(|_| Ok(()))?;
+        self.sender.set_corked(&self.handle, is_corked);
+        self.rearm()
+    }
+
+    /// Sends a message now or later.
+    pub fn send(&self, to: usize, offer: &Offer<'_>) -> Result<u32> {
+        let ticket = self.sender.send(&self.handle, to, offer)?;
+        if ticket != 0 {
+            self.rearm_or_retry();
+        }
+        Ok(ticket)
+    }
+
+    /// Sends a message now or not at all.
+    pub fn try_send(&self, to: usize, offer: &Offer<'_>) -> Result<()> {
+        self.sender.try_send(&self.handle, to, offer)
+    }
+
+    /// Sends a stream's bytes.
+    pub fn write(&self, piece: Piece, fds: &[RawFd]) -> Result<bool> {
+        self.after_write(self.sender.write(&self.handle, piece, fds))
+    }
+
+    /// The same for bytes that are in no Buffer.
+    pub fn write_copy(&self, bytes: &[u8]) -> Result<bool> {
+        self.after_write(self.sender.write_copy(&self.handle, bytes))
+    }
+
+    /// The same for several pieces.
+    pub fn write_many(&self, pieces: &[Piece], counts: &[usize]) -> Result<bool> {
+        self.after_write(self.sender.write_many(&self.handle, pieces, counts))
+    }
+
+    fn after_write(&self, waits: Result<bool>) -> Result<bool> {
+        if waits == Ok(true) {
+            self.rearm_or_retry();
+        }
+        waits
+    }
+
+    /// Queues descriptors whose bytes come later.
+    pub fn queue_fds(&self, fds: &[RawFd]) -> Result<()> {
+        self.handle.with_fd(|_| self.sender.queue_fds(fds))
+    }
+
+    /// Closes queued ones, which will not be sent.
+    pub fn drop_queued_fds(&self) {
+        self.sender.drop_queued_fds();
+    }
+
+    /// Bytes of a stream that wait.
+    pub fn queued_bytes(&self) -> usize {
+        self.sender.queued_bytes()
+    }
+
+    /// Reports, once, when there is room to send to the peer, or the peer is gone.
+    pub fn notify_writable(&self) -> Result<()> {
+        self.handle.with_fd(|_| Ok(()))?;
+        self.sender.notify_writable();
+        self.rearm()
+    }
+
+    /// Sends no more: the peer sees the end once it has read what was sent.
+    pub fn shut_down_sending(&self) -> Result<()> {
+        self.handle.with_fd(socket::shut_down_sending)
+    }
+}
+
+/// What is waited for.
+impl Endpoint {
+    /// Leaves it to the end of the turn, if there is one.
+    fn defer(&self) -> bool {
+        self.handle.env.defer(&self.handle)
+    }
+
+    /// Arms what is waited for and disarms the rest, now or at the end of the turn.
     fn rearm(&self) -> Result<()> {
-        if !self.is_waiting() {
-            self.waits_for_self.set(false);
-            self.core.stop_retrying();
-        }
-        let mut mask = 0;
-        if self.reading.get() {
-            mask |= READABLE;
-        }
-        if self.waits_for_self.get() || self.wants_room.get() {
-            mask |= WRITABLE;
-        }
-        self.core.arm(mask)
-    }
-
-    fn rearm_or_tell(&self) {
-        if let Err(errno) = self.rearm() {
-            self.core.tell(Event::Error, errno.to_js());
-        }
+        if self.defer() { Ok(()) } else { self.arm() }
     }
 
     /// For what was accepted to be sent later: where it cannot be watched for room, time has to do.
     fn rearm_or_retry(&self) {
         if self.rearm().is_err() {
-            self.core.retry_later();
+            self.handle.retry_later(MAX_SEND_PAUSE);
         }
+    }
+
+    fn arm(&self) -> Result<()> {
+        let is_waiting = self.sender.is_waiting();
+        if !is_waiting && !self.receiver.is_resting() {
+            self.handle.stop_retrying();
+        }
+        let mask = self.receiver.wants() | self.sender.wants();
+        self.handle.arm(mask, is_waiting && self.kind.has_end())
     }
 }
 
-impl Watched for Endpoint {
-    fn core(&self) -> &Core {
-        &self.core
+impl Source for Endpoint {
+    fn handle(&self) -> &Handle {
+        &self.handle
     }
 
-    fn on_ready(&self, event: Result<i32>) {
+    fn on_poll(&self, part: u32, event: Result<i32>) {
+        if part != 0 {
+            self.sender.on_helper(&self.handle, part as usize);
+            self.defer();
+            return;
+        }
         let events = event.unwrap_or(READABLE | WRITABLE);
         if event.is_err()
-            && let Ok(Some(errno)) = self.with_fd(|fd| Ok(socket::take_error(fd)))
+            && let Ok(Some(errno)) = self.handle.with_fd(|fd| Ok(socket::take_error(fd)))
         {
-            self.failure.set(Some(errno));
+            self.receiver.fail(errno);
         }
         if events & READABLE != 0 {
-            self.pump();
+            self.receiver.pump(&self.handle, false);
         }
-        if events & WRITABLE != 0 && self.waits_for_self.replace(false) {
-            self.flush_all();
+        if events & WRITABLE != 0 {
+            self.sender.on_writable(&self.handle);
         }
-        if events & WRITABLE != 0 && self.wants_room.replace(false) {
-            self.core.tell(Event::Writable, 0);
-        }
-        self.rearm_or_tell();
+        self.defer();
     }
 
     fn on_retry(&self) {
-        self.flush_all();
-        self.rearm_or_retry();
+        self.receiver.look_again(&self.handle);
+        self.sender.advance(&self.handle);
+        self.defer();
+    }
+
+    fn settle(&self) {
+        let Err(errno) = self.arm() else { return };
+        if self.sender.is_waiting() {
+            self.handle.retry_later(MAX_SEND_PAUSE);
+        }
+        if self.receiver.is_reading() {
+            self.handle.report(Event::Error, errno.to_js());
+        }
     }
 
     fn close(&self) {
-        self.reading.set(false);
-        self.waits_for_self.set(false);
-        self.wants_room.set(false);
-        // Watches go before the descriptor they serve.
-        drop(self.outbox.replace(Outbox::new()));
-        drop(self.flow.take());
-        drop(self.inbox.take());
-        self.core.close();
+        self.receiver.close();
+        // Helper sockets go before the descriptor they serve.
+        self.sender.close();
+        self.handle.close();
     }
 }

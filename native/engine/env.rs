@@ -1,6 +1,8 @@
-//! Owns: what belongs to one JavaScript environment (the main thread or a worker): its loop, the
-//! functions events go to, the memory messages arrive in, and the list of what must be closed
-//! when it ends.
+//! Owns: what belongs to one JavaScript environment (the main thread or a worker): its loop, its
+//! sockets, the functions events go to, the memory messages arrive in, and the end of all that.
+//!
+//! A *turn* is a call of the event loop's into this code. Which polls are armed is settled at its
+//! end: what JavaScript changes back and forth meanwhile costs no system call.
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -11,12 +13,15 @@ use std::rc::Rc;
 use napi::sys;
 
 use crate::engine::batch::{Batch, Ledger, Slab};
+use crate::engine::handle::Handle;
 use crate::engine::sockets::{Socket, Table};
-use crate::node::js::{Js, Reference};
-use crate::node::uv::Loop;
+use crate::node::js::{AsyncContext, Js, Reference};
+use crate::node::polls::Polls;
+use crate::node::uv::{Loop, Signal, Token};
 use crate::sys::errno::{Errno, Result};
+use crate::sys::name::Folders;
 
-/// Settled sends told in one call without making a larger list.
+/// Settled sends reported in one call without making a larger list.
 const LEDGER: usize = 256;
 
 /// The JavaScript functions that events go to: one loading of lib/.
@@ -37,16 +42,26 @@ pub struct Environment {
     pub js: Js,
     /// Its event loop.
     pub event_loop: Rc<Loop>,
-    /// Where events go, for each loading of lib/ one. Empty once the environment has ended.
-    loadings: RefCell<Vec<Rc<Hooks>>>,
-    /// Lent to one batch at a time; a nested turn of the loop makes another.
-    batch: RefCell<Option<Batch>>,
-    ledger: RefCell<Option<Ledger>>,
+    /// The loop's poll handles.
+    pub polls: Rc<Polls>,
+    /// The folders that names lead through.
+    pub folders: Folders,
     /// Where received messages live until nobody refers to them.
     pub slab: RefCell<Slab>,
     /// An ArrayBuffer made for a stream's bytes, of which few came.
     pub spare: RefCell<Option<Reference>>,
+    /// Where events go, for each loading of lib/ one. Empty once the environment has ended.
+    loadings: RefCell<Vec<Rc<Hooks>>>,
+    /// The name of async contexts, in an array: a reference to a string cannot be had.
+    context_name: RefCell<Option<Reference>>,
+    /// Lent to one batch at a time; a nested turn of the loop makes another.
+    batch: RefCell<Option<Batch>>,
+    ledger: RefCell<Option<Ledger>>,
     sockets: RefCell<Table<Socket>>,
+    /// How many turns are under way, one inside the other.
+    turns: Cell<u32>,
+    /// Sockets that may wait for something else by now.
+    changed: RefCell<Vec<i32>>,
     ended: Cell<bool>,
 }
 
@@ -57,14 +72,25 @@ impl Environment {
         let event_loop = unsafe { Loop::from_raw(js.event_loop()?) };
         let env = Rc::new(Environment {
             js,
+            polls: Polls::new(&event_loop),
             event_loop,
-            loadings: RefCell::new(Vec::new()),
-            batch: RefCell::new(None),
-            ledger: RefCell::new(None),
+            folders: Folders::default(),
             slab: RefCell::new(Slab::default()),
             spare: RefCell::new(None),
+            loadings: RefCell::new(Vec::new()),
+            context_name: RefCell::new(Reference::new(js, js.array(&[js.string("AFUNIXSOCKET")]))),
+            batch: RefCell::new(None),
+            ledger: RefCell::new(None),
             sockets: RefCell::new(Table::new()),
+            turns: Cell::new(0),
+            changed: RefCell::new(Vec::new()),
             ended: Cell::new(false),
+        });
+        let me = Rc::downgrade(&env);
+        env.event_loop.on_event(move |token, signal| {
+            if let Some(env) = me.upgrade() {
+                env.on_event(token, signal);
+            }
         });
         let leaked = Rc::into_raw(env.clone()).cast_mut().cast();
         let mut handle = std::ptr::null_mut();
@@ -88,6 +114,12 @@ impl Environment {
         self.loadings.borrow().get(loading).cloned()
     }
 
+    /// A new async context. Hooks of async_hooks run.
+    pub fn new_context(&self) -> Option<AsyncContext> {
+        let name = self.context_name.borrow().as_ref().map(Reference::get)?;
+        AsyncContext::new(self.js, self.js.element(name, 0)?)
+    }
+
     /// Enters a socket, which is made with its number.
     pub fn enter(&self, make: impl FnOnce(i32) -> Socket) -> Result<i32> {
         self.sockets.borrow_mut().insert(make)
@@ -101,13 +133,50 @@ impl Environment {
     /// Closes the socket with a number; EBADF if there is none.
     pub fn close(&self, id: i32) -> Result<()> {
         let socket = self.sockets.borrow_mut().remove(id).ok_or(Errno::BADF)?;
-        socket.close();
+        socket.source().close();
         Ok(())
     }
 
     /// Whether an open socket owns the descriptor `fd`.
     pub fn owns(&self, fd: RawFd) -> bool {
-        self.sockets.borrow().iter().any(|socket| socket.core().fd() == Ok(fd))
+        self.sockets.borrow().iter().any(|socket| socket.source().handle().fd() == Ok(fd))
+    }
+
+    fn on_event(&self, token: Token, signal: Signal) {
+        let Some(socket) = self.socket(token.id) else { return };
+        self.turns.set(self.turns.get() + 1);
+        self.js.scope(|| match signal {
+            Signal::Poll(event) => socket.source().on_poll(token.part, event),
+            Signal::Timer => socket.source().on_retry(),
+        });
+        self.turns.set(self.turns.get() - 1);
+        self.js.scope(|| self.settle());
+    }
+
+    /// Notes that a socket may wait for something else by now. False outside of turns: then it has to
+    /// see to that itself.
+    pub fn defer(&self, handle: &Handle) -> bool {
+        if self.turns.get() == 0 {
+            return false;
+        }
+        if !handle.is_changed.replace(true) {
+            self.changed.borrow_mut().push(handle.id);
+        }
+        true
+    }
+
+    /// The end of a turn.
+    fn settle(&self) {
+        // Popped one by one: JavaScript hears of what cannot be armed, and may change others.
+        while let Some(id) = {
+            let mut changed = self.changed.borrow_mut();
+            changed.pop()
+        } {
+            if let Some(socket) = self.socket(id) {
+                socket.source().handle().is_changed.set(false);
+                socket.source().settle();
+            }
+        }
     }
 
     /// Lends the environment's receive memory.
@@ -143,13 +212,15 @@ impl Environment {
     fn end(&self) {
         self.ended.set(true);
         for socket in self.sockets.replace(Table::new()).iter() {
-            socket.close();
+            socket.source().close();
         }
+        self.polls.close();
         self.loadings.take();
-        self.batch.borrow_mut().take();
-        self.ledger.borrow_mut().take();
-        self.spare.borrow_mut().take();
-        *self.slab.borrow_mut() = Slab::default();
+        self.context_name.take();
+        self.batch.take();
+        self.ledger.take();
+        self.spare.take();
+        self.slab.take();
     }
 }
 

@@ -3,20 +3,22 @@
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use socket2::Type;
 
 use crate::engine::env::{Environment, Hooks};
 use crate::node::js::AsyncContext;
-use crate::node::uv::{Poll, Timer};
+use crate::node::polls::Poll;
+use crate::node::uv::{Timer, Token};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::socket;
 use crate::sys::socket_file::{self, SocketFile};
-use crate::sys::unix_addr::UnixAddr;
 
-/// The longest pause between attempts for which the kernel offers no event, in milliseconds.
-const MAX_RETRY_DELAY: u64 = 32;
+/// The longest pause between attempts to send for which the kernel offers no event, in milliseconds.
+pub const MAX_SEND_PAUSE: u64 = 32;
+/// The longest pause after an error that repeats.
+pub const MAX_ERROR_PAUSE: u64 = 1024;
 
 /// The socket's kind.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,41 +57,30 @@ impl Kind {
     }
 }
 
-/// What `event` tells JavaScript, see lib/native/sockets.js.
+/// What `event` reports to JavaScript, see lib/native/sockets.js.
 #[derive(Clone, Copy)]
 pub enum Event {
     /// An error of the socket itself, as an errno, negated.
     Error = 0,
-    /// The peer sends no more.
+    /// The peer sends no more; or a datagram socket was shut down.
     End = 1,
-    /// Accepting has to wait for memory or descriptors: an errno, negated. Told once each time.
+    /// Accepting has to wait for memory or descriptors: an errno, negated. Once each time.
     Shortage = 2,
-    /// There is room to send to the peer, as asked for.
+    /// There is room to send to the peer, or the peer is gone, as asked for.
     Writable = 3,
 }
 
-/// A name to bind to, and what becomes of its file.
-pub struct Binding {
-    /// The name.
-    pub to: UnixAddr,
-    /// The file's permissions; None leaves them to the umask.
-    pub mode: Option<u32>,
-    /// The file's owner.
-    pub uid: Option<u32>,
-    /// The file's group.
-    pub gid: Option<u32>,
-    /// Removes the file at close.
-    pub unlink: bool,
-}
-
-/// Something with a [`Core`].
-pub trait Watched: 'static {
-    /// Its core.
-    fn core(&self) -> &Core;
-    /// The descriptor is ready. Err: libuv saw POLLERR and stopped watching.
-    fn on_ready(&self, event: Result<i32>);
-    /// The time set by [`Core::retry_later`] has come.
+/// Something with a [`Handle`], which the loop's events go to.
+pub trait Source {
+    /// Its handle.
+    fn handle(&self) -> &Handle;
+    /// A descriptor is ready: the socket's own for part 0. Err: libuv saw POLLERR and stopped
+    /// watching.
+    fn on_poll(&self, part: u32, event: Result<i32>);
+    /// The time set by [`Handle::retry_later`] has come.
     fn on_retry(&self);
+    /// The end of a turn in which [`Environment::defer`] was called: arms what is waited for.
+    fn settle(&self);
     /// Releases everything, without running JavaScript. Idempotent.
     fn close(&self);
 }
@@ -98,11 +89,15 @@ pub trait Watched: 'static {
 /// first, then the file (while the inode is still ours), then the descriptor.
 struct Open {
     poll: Option<Poll>,
-    file: Option<SocketFile>,
+    file: Option<Box<SocketFile>>,
     fd: OwnedFd,
 }
 
 impl Open {
+    fn new(fd: OwnedFd) -> Option<Open> {
+        Some(Open { poll: None, file: None, fd })
+    }
+
     /// The file stays when the socket is closed.
     fn keep_file(&mut self) {
         if let Some(file) = self.file.take() {
@@ -111,42 +106,53 @@ impl Open {
     }
 }
 
+/// A pause between attempts.
+struct Retry {
+    timer: Timer,
+    /// The next pause, in milliseconds.
+    pause: u64,
+}
+
 /// The common part. Its rule: no `RefCell` borrow is alive while JavaScript runs.
-pub struct Core {
+pub struct Handle {
     /// The environment it belongs to.
     pub env: Rc<Environment>,
-    me: Weak<dyn Watched>,
     /// The number by which JavaScript and [`Environment::socket`] know it.
     pub id: i32,
     /// The loading of lib/ that it belongs to.
     pub loading: usize,
+    /// See [`Environment::defer`].
+    pub is_changed: Cell<bool>,
     context: RefCell<Option<Rc<AsyncContext>>>,
     open: RefCell<Option<Open>>,
+    /// What is open keeps the process alive.
     keeps_alive: Cell<bool>,
-    retry: RefCell<Option<Timer>>,
-    retry_delay: Cell<u64>,
+    /// What waits to be sent does so whatever `keeps_alive` says.
+    is_busy: Cell<bool>,
+    /// Made on first use.
+    retry: RefCell<Option<Retry>>,
 }
 
-impl Core {
-    /// Without a descriptor yet. Its async context starts with [`Core::start`].
-    pub fn new<T: Watched>(env: &Rc<Environment>, id: i32, loading: usize, me: &Weak<T>) -> Core {
-        Core {
+impl Handle {
+    /// Without a descriptor yet. Its async context starts with [`Handle::start`].
+    pub fn new(env: &Rc<Environment>, id: i32, loading: usize) -> Handle {
+        Handle {
             env: env.clone(),
-            me: me.clone(),
             id,
             loading,
+            is_changed: Cell::new(false),
             context: RefCell::new(None),
             open: RefCell::new(None),
             keeps_alive: Cell::new(true),
+            is_busy: Cell::new(false),
             retry: RefCell::new(None),
-            retry_delay: Cell::new(1),
         }
     }
 
     /// Starts the async context. Hooks of async_hooks run.
     pub fn start(&self) {
-        let context = AsyncContext::new(self.env.js, "AFUNIXSOCKET");
-        *self.context.borrow_mut() = context.map(Rc::new);
+        let context = self.env.new_context().map(Rc::new);
+        *self.context.borrow_mut() = context;
     }
 
     /// Releases everything.
@@ -157,7 +163,7 @@ impl Core {
         drop(self.context.take());
     }
 
-    /// Gives the descriptor up: nothing is closed but the poll, and the file stays.
+    /// Gives the descriptor up: nothing is closed, and the file stays.
     pub fn release(&self) -> Result<OwnedFd> {
         let mut open = self.open.take().ok_or(Errno::BADF)?;
         open.keep_file();
@@ -166,11 +172,11 @@ impl Core {
 
     /// Takes a new descriptor.
     pub fn install(&self, fd: OwnedFd) {
-        *self.open.borrow_mut() = Some(Open { poll: None, file: None, fd });
+        *self.open.borrow_mut() = Open::new(fd);
     }
 
     /// Takes over a descriptor that somebody else opened, if it passes `check`. On Err it is still
-    /// the caller's.
+    /// the caller's: EEXIST if a socket of ours or any handle of the loop has it.
     pub fn adopt(
         &self,
         fd: RawFd,
@@ -181,10 +187,9 @@ impl Core {
             return Err(Errno::EXIST);
         }
         let owned = socket::adopt(fd, kind)?;
-        // Watched from the start: this is where EEXIST shows that another handle watches it.
-        match check(owned.as_fd()).and_then(|()| self.watch(fd)) {
-            Ok(poll) => {
-                *self.open.borrow_mut() = Some(Open { poll: Some(poll), file: None, fd: owned });
+        match self.env.polls.demand_free(fd).and_then(|()| check(owned.as_fd())) {
+            Ok(()) => {
+                self.install(owned);
                 Ok(())
             }
             Err(errno) => {
@@ -207,95 +212,84 @@ impl Core {
         self.with_fd(|fd| Ok(fd.as_raw_fd()))
     }
 
-    /// Binds; see [`socket_file::bind`].
-    pub fn bind(&self, binding: &Binding) -> Result<()> {
-        let file = self.with_fd(|fd| socket_file::bind(fd, &binding.to, binding.mode))?;
-        // The file's owner is not changed yet.
-        let _ = (binding.uid, binding.gid);
+    /// Binds, and listens if the options say so; see [`socket_file::bind_at`].
+    pub fn bind(&self, name: &[u8], options: &socket_file::Options) -> Result<()> {
+        let folders = &self.env.folders;
+        let bound = self.with_fd(|fd| socket_file::bind_at(fd, name, options, folders))?;
         if let Some(open) = self.open.borrow_mut().as_mut() {
-            open.file = file;
-            if !binding.unlink {
-                open.keep_file();
-            }
+            open.file = bound.file.map(Box::new);
         }
         Ok(())
     }
 
-    fn watch(&self, fd: RawFd) -> Result<Poll> {
-        let me = self.me.clone();
-        let on_event = move |event| {
-            if let Some(me) = me.upgrade() {
-                me.core().env.js.scope(|| me.on_ready(event));
-            }
-        };
-        let poll = Poll::new(&self.env.event_loop, fd, Box::new(on_event))?;
-        poll.set_ref(self.keeps_alive.get());
-        Ok(poll)
-    }
-
-    /// Watches the descriptor for `mask` from now on.
-    pub fn arm(&self, mask: i32) -> Result<()> {
-        let unwatched = match self.open.borrow().as_ref() {
-            None => return Ok(()),
-            Some(Open { poll: Some(poll), .. }) => return poll.arm(mask),
-            Some(Open { poll: None, fd, .. }) => fd.as_raw_fd(),
-        };
+    /// Watches the descriptor for `mask` from now on. `is_busy`: something waits to be sent that has
+    /// to go even if the socket does not keep the process alive.
+    pub fn arm(&self, mask: i32, is_busy: bool) -> Result<()> {
+        if self.is_busy.replace(is_busy) != is_busy {
+            self.apply_ref();
+        }
+        let mut open = self.open.borrow_mut();
+        let Some(open) = open.as_mut() else { return Ok(()) };
+        if let Some(poll) = &open.poll {
+            return poll.arm(mask);
+        }
         if mask == 0 {
             return Ok(());
         }
-        let poll = self.watch(unwatched)?;
-        let armed = poll.arm(mask);
-        if let Some(open) = self.open.borrow_mut().as_mut() {
-            open.poll = Some(poll);
-        }
-        armed
+        let token = Token { id: self.id, part: 0 };
+        let poll = self.env.polls.watch(open.fd.as_raw_fd(), token)?;
+        poll.set_ref(self.keeps_loop_alive());
+        open.poll.insert(poll).arm(mask)
+    }
+
+    /// Whether its handles keep the event loop alive.
+    pub fn keeps_loop_alive(&self) -> bool {
+        self.keeps_alive.get() || self.is_busy.get()
     }
 
     /// Whether what is open keeps the process alive.
-    pub fn keeps_alive(&self) -> bool {
-        self.keeps_alive.get()
-    }
-
-    /// Decides that.
     pub fn set_ref(&self, keeps_alive: bool) {
         self.keeps_alive.set(keeps_alive);
+        self.apply_ref();
+    }
+
+    fn apply_ref(&self) {
+        let keeps_alive = self.keeps_loop_alive();
         if let Some(poll) = self.open.borrow().as_ref().and_then(|open| open.poll.as_ref()) {
             poll.set_ref(keeps_alive);
         }
-        if let Some(timer) = self.retry.borrow().as_ref() {
-            timer.set_ref(keeps_alive);
+        if let Some(retry) = self.retry.borrow().as_ref() {
+            retry.timer.set_ref(keeps_alive);
         }
     }
 
-    /// Calls `on_retry` after a pause, twice as long as the last.
-    pub fn retry_later(&self) {
+    /// Calls `on_retry` after a pause, twice as long as the last, but no longer than `max`
+    /// milliseconds.
+    pub fn retry_later(&self, max: u64) {
         let mut retry = self.retry.borrow_mut();
         if retry.is_none() {
-            let me = self.me.clone();
-            let timer = Timer::new(&self.env.event_loop, move || {
-                if let Some(me) = me.upgrade() {
-                    me.core().env.js.scope(|| me.on_retry());
-                }
-            });
-            let Ok(timer) = timer else { return };
-            timer.set_ref(self.keeps_alive.get());
-            *retry = Some(timer);
+            let token = Token { id: self.id, part: 0 };
+            let Ok(timer) = Timer::new(&self.env.event_loop, token) else { return };
+            timer.set_ref(self.keeps_loop_alive());
+            *retry = Some(Retry { timer, pause: 1 });
         }
-        if let Some(timer) = retry.as_ref() {
-            timer.start(self.retry_delay.get());
-            self.retry_delay.set((self.retry_delay.get() * 2).min(MAX_RETRY_DELAY));
+        if let Some(Retry { timer, pause }) = retry.as_mut() {
+            timer.start((*pause).min(max));
+            *pause = (*pause * 2).min(MAX_ERROR_PAUSE);
         }
     }
 
     /// There was progress: the next pause is short.
     pub fn forget_retries(&self) {
-        self.retry_delay.set(1);
+        if let Some(retry) = self.retry.borrow_mut().as_mut() {
+            retry.pause = 1;
+        }
     }
 
     /// Nothing is left to retry.
     pub fn stop_retrying(&self) {
-        if let Some(timer) = self.retry.borrow().as_ref() {
-            timer.stop();
+        if let Some(retry) = self.retry.borrow().as_ref() {
+            retry.timer.stop();
         }
     }
 
@@ -305,8 +299,8 @@ impl Core {
         Some(Callee { context, hooks: self.env.hooks(self.loading)? })
     }
 
-    /// Tells JavaScript.
-    pub fn tell(&self, event: Event, value: i32) {
+    /// Reports an event to JavaScript.
+    pub fn report(&self, event: Event, value: i32) {
         let Some(Callee { context, hooks }) = self.callee() else { return };
         let js = self.env.js;
         let args = [js.int(self.id), js.int(event as i32), js.int(value)];

@@ -3,31 +3,49 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::os::fd::{OwnedFd, RawFd};
-use std::rc::{Rc, Weak};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::rc::Rc;
 
-use crate::engine::endpoint::{Endpoint, Options};
+use crate::engine::endpoint::{Endpoint, Options, prepare};
 use crate::engine::env::Environment;
-use crate::engine::handle::{Binding, Callee, Core, Event, Kind, Watched};
+use crate::engine::handle::Source;
+use crate::engine::handle::{Callee, Event, Handle, Kind, MAX_ERROR_PAUSE, MAX_SEND_PAUSE};
 use crate::engine::sockets::Socket;
-use crate::node::uv::READABLE;
+use crate::node::uv::{DISCONNECT, READABLE};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::socket;
+use crate::sys::socket_file;
 
 /// Connections accepted before JavaScript hears of them.
 const BATCH: usize = 16;
 /// Connections accepted in one wake-up at most.
 const BUDGET: usize = 64;
 
+/// Why a listener looks for connections only now and then.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    None,
+    /// Memory or descriptors are short; JavaScript knows.
+    Shortage,
+    /// Accepting fails for good, perhaps; JavaScript knows.
+    Failure,
+}
+
 /// One listening socket.
 pub struct Listener {
-    core: Core,
+    handle: Handle,
     kind: Kind,
-    accepting: Cell<bool>,
-    /// Waits for memory or descriptors; JavaScript knows.
-    is_short: Cell<bool>,
+    /// Others can connect.
+    is_listening: Cell<bool>,
+    is_accepting: Cell<bool>,
+    /// Messages of its connections are marked from the start, see [`prepare`].
+    marks_messages: Cell<bool>,
+    trouble: Cell<Trouble>,
     /// Accepted, and not taken by JavaScript yet.
     accepted: RefCell<VecDeque<OwnedFd>>,
+    /// Taken by JavaScript just now, and not read yet.
+    fresh: RefCell<Vec<i32>>,
+    /// For connections; None where they get what is usual.
     options: Cell<Option<Options>>,
 }
 
@@ -35,16 +53,16 @@ impl Listener {
     /// A socket that does not listen yet: its number.
     pub fn create(env: &Rc<Environment>, loading: usize, kind: Kind) -> Result<i32> {
         let fd = socket::create(kind.socket_type())?;
-        Listener::enter(env, loading, kind, |listener| {
-            listener.core.install(fd);
+        Listener::enter(env, loading, kind, |handle| {
+            handle.install(fd);
             Ok(())
         })
     }
 
     /// Takes over a listening socket; EINVAL if it does not listen. On Err it is the caller's.
     pub fn adopt(env: &Rc<Environment>, loading: usize, kind: Kind, fd: RawFd) -> Result<i32> {
-        Listener::enter(env, loading, kind, |listener| {
-            listener.core.adopt(fd, kind.socket_type(), |fd| {
+        Listener::enter(env, loading, kind, |handle| {
+            handle.adopt(fd, kind.socket_type(), |fd| {
                 if socket::is_listening(fd) { Ok(()) } else { Err(Errno::INVAL) }
             })
         })
@@ -54,94 +72,123 @@ impl Listener {
         env: &Rc<Environment>,
         loading: usize,
         kind: Kind,
-        open: impl FnOnce(&Listener) -> Result<()>,
+        open: impl FnOnce(&Handle) -> Result<()>,
     ) -> Result<i32> {
         let mut made = None;
         let id = env.enter(|id| {
-            let listener = Rc::new_cyclic(|me: &Weak<Listener>| Listener {
-                core: Core::new(env, id, loading, me),
+            let listener = Rc::new(Listener {
+                handle: Handle::new(env, id, loading),
                 kind,
-                accepting: Cell::new(false),
-                is_short: Cell::new(false),
+                is_listening: Cell::new(false),
+                is_accepting: Cell::new(false),
+                marks_messages: Cell::new(false),
+                trouble: Cell::new(Trouble::None),
                 accepted: RefCell::new(VecDeque::new()),
+                fresh: RefCell::new(Vec::new()),
                 options: Cell::new(None),
             });
             Socket::Listener(made.insert(listener).clone())
         })?;
         let listener = made.ok_or(Errno::NOMEM)?;
-        if let Err(errno) = open(&listener) {
-            let _ = env.close(id);
-            return Err(errno);
+        if let Err(errno) = open(&listener.handle) {
+            return env.close(id).and(Err(errno));
         }
-        listener.core.start();
+        listener.handle.start();
+        // A new socket can be connected to only once it listens.
+        listener.is_listening.set(listener.handle.with_fd(|fd| Ok(socket::is_listening(fd)))?);
         Ok(id)
     }
 
-    /// What connections get when they are taken.
+    /// Binds and listens; see [`socket_file::bind_at`].
+    pub fn listen(&self, name: &[u8], options: &socket_file::Options) -> Result<()> {
+        if self.kind == Kind::Seqpacket {
+            // Connections inherit it. A timestamp would do, but costs a call for each of them, and
+            // the kernel a change of its own code whenever the last socket with one goes.
+            self.handle.with_fd(socket::pass_credentials)?;
+            self.marks_messages.set(true);
+        }
+        self.handle.bind(name, options)?;
+        self.is_listening.set(true);
+        self.arm()
+    }
+
+    /// What connections get when they are taken. Their credentials are asked for here already: they
+    /// inherit it, and what they send before they are accepted has them, too.
     pub fn configure(&self, options: Options) -> Result<()> {
         if options.credentials {
-            self.core.with_fd(socket::pass_credentials)?;
+            self.handle.with_fd(socket::pass_credentials)?;
         }
         self.options.set(Some(options));
         Ok(())
     }
 
-    /// Binds, and listens.
-    pub fn listen(&self, binding: &Binding, backlog: i32) -> Result<()> {
-        self.core.bind(binding)?;
-        self.core.with_fd(|fd| socket::listen(fd, backlog))
-    }
-
     /// Makes a socket of the next accepted connection: its number. EAGAIN if there is none.
     pub fn accept(&self) -> Result<i32> {
         let fd = self.accepted.borrow_mut().pop_front().ok_or(Errno::AGAIN)?;
-        Endpoint::open(&self.core.env, self.core.loading, self.kind, fd, self.options.get())
+        let Handle { env, loading, .. } = &self.handle;
+        if !self.marks_messages.get() {
+            prepare(fd.as_fd(), self.kind)?;
+        }
+        let options = self.options.get();
+        let id = Endpoint::enter_prepared(env, *loading, self.kind, fd, options)?;
+        self.fresh.borrow_mut().push(id);
+        Ok(id)
     }
 
     /// Starts or stops accepting.
-    pub fn set_accepting(&self, accepting: bool) -> Result<()> {
-        self.accepting.set(accepting);
-        if accepting {
+    pub fn set_accepting(&self, is_accepting: bool) -> Result<()> {
+        self.is_accepting.set(is_accepting);
+        if is_accepting {
             // Look again, and hand over what was accepted before a pause.
-            self.is_short.set(false);
+            self.trouble.set(Trouble::None);
             if !self.accepted.borrow().is_empty() {
-                self.core.retry_later();
+                self.handle.retry_later(MAX_SEND_PAUSE);
             }
         }
-        self.rearm()
+        if self.handle.env.defer(&self.handle) { Ok(()) } else { self.arm() }
     }
 
-    fn rearm(&self) -> Result<()> {
-        let watching = self.accepting.get() && !self.is_short.get();
-        self.core.arm(if watching { READABLE } else { 0 })
+    fn arm(&self) -> Result<()> {
+        let mask = match (self.trouble.get(), self.is_accepting.get()) {
+            (Trouble::None, true) => READABLE,
+            // For something that does not come: as in net, a server keeps the process alive.
+            (Trouble::None, false) if self.is_listening.get() => DISCONNECT,
+            _ => 0,
+        };
+        self.handle.arm(mask, false)
     }
 
     fn accept_all(&self) {
-        self.tell_accepted();
+        self.report_accepted();
         let mut budget = BUDGET;
-        while budget > 0 && self.accepting.get() {
+        while budget > 0 && self.is_accepting.get() {
             let (count, end) = self.accept_batch();
             if count > 0 {
-                self.is_short.set(false);
-                self.core.forget_retries();
-                self.tell_accepted();
+                self.trouble.set(Trouble::None);
+                self.handle.forget_retries();
+                self.report_accepted();
             }
             match end {
                 None => budget -= count,
-                Some(Errno::AGAIN) => break,
-                Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS) => {
-                    // The poll would fire for ever: look again after a pause.
-                    self.core.retry_later();
-                    if let Some(errno) = end.filter(|_| !self.is_short.replace(true)) {
-                        self.core.tell(Event::Shortage, errno.to_js());
-                    }
+                Some(Errno::AGAIN) => {
+                    self.trouble.set(Trouble::None);
                     break;
                 }
-                Some(errno) => return self.core.tell(Event::Error, errno.to_js()),
+                Some(errno) => return self.look_later(errno),
             }
         }
-        if let Err(errno) = self.rearm() {
-            self.core.tell(Event::Error, errno.to_js());
+    }
+
+    /// The poll would fire for ever: looks again after a pause.
+    fn look_later(&self, errno: Errno) {
+        let is_short = matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS);
+        let (trouble, event, max) = match is_short {
+            true => (Trouble::Shortage, Event::Shortage, MAX_SEND_PAUSE),
+            false => (Trouble::Failure, Event::Error, MAX_ERROR_PAUSE),
+        };
+        self.handle.retry_later(max);
+        if self.trouble.replace(trouble) != trouble {
+            self.handle.report(event, errno.to_js());
         }
     }
 
@@ -149,7 +196,7 @@ impl Listener {
     fn accept_batch(&self) -> (usize, Option<Errno>) {
         let mut count = 0;
         while count < BATCH {
-            match self.core.with_fd(socket::accept) {
+            match self.handle.with_fd(socket::accept) {
                 Ok(fd) => self.accepted.borrow_mut().push_back(fd),
                 // One that was given up in the meantime.
                 Err(Errno::CONNABORTED) => continue,
@@ -160,50 +207,70 @@ impl Listener {
         (count, None)
     }
 
-    fn tell_accepted(&self) {
+    fn report_accepted(&self) {
         // After an exception in a handler (it is an uncaughtException by then) the others still
         // have their turn; without progress the environment is being terminated.
         loop {
             let left = self.accepted.borrow().len();
-            if left == 0 || !self.accepting.get() {
+            if left == 0 || !self.is_accepting.get() {
                 return;
             }
-            let Some(Callee { context, hooks }) = self.core.callee() else { return };
-            let js = self.core.env.js;
-            let args = [js.int(self.core.id), js.int(left as i32)];
+            let Some(Callee { context, hooks }) = self.handle.callee() else { return };
+            let js = self.handle.env.js;
+            let args = [js.int(self.handle.id), js.int(left as i32)];
+            self.fresh.borrow_mut().clear();
             context.call(hooks.connections.get(), &args);
+            self.read_fresh();
             if self.accepted.borrow().len() >= left {
                 return;
             }
         }
     }
+
+    /// Reads what came with the new connections already, before their polls are armed: many end
+    /// with that.
+    fn read_fresh(&self) {
+        for id in self.fresh.take() {
+            if let Some(Socket::Endpoint(endpoint)) = self.handle.env.socket(id) {
+                endpoint.read_first();
+            }
+        }
+    }
 }
 
-impl Watched for Listener {
-    fn core(&self) -> &Core {
-        &self.core
+impl Source for Listener {
+    fn handle(&self) -> &Handle {
+        &self.handle
     }
 
-    fn on_ready(&self, event: Result<i32>) {
+    fn on_poll(&self, _part: u32, event: Result<i32>) {
         if event.is_err()
-            && let Ok(Some(errno)) = self.core.with_fd(|fd| Ok(socket::take_error(fd)))
+            && let Ok(Some(errno)) = self.handle.with_fd(|fd| Ok(socket::take_error(fd)))
         {
-            self.core.tell(Event::Error, errno.to_js());
+            self.handle.report(Event::Error, errno.to_js());
+        }
+        if !self.is_accepting.get() {
+            // Shut down by whoever shares it, which is seen when it accepts again.
+            self.trouble.set(Trouble::Failure);
         }
         self.accept_all();
+        self.handle.env.defer(&self.handle);
     }
 
     fn on_retry(&self) {
         self.accept_all();
-        // Whoever waited may have gone: then nothing is short any more.
-        if self.is_short.get() && self.accepting.get() {
-            self.core.retry_later();
+        self.handle.env.defer(&self.handle);
+    }
+
+    fn settle(&self) {
+        if let Err(errno) = self.arm() {
+            self.look_later(errno);
         }
     }
 
     fn close(&self) {
-        self.accepting.set(false);
+        self.is_accepting.set(false);
         drop(self.accepted.take());
-        self.core.close();
+        self.handle.close();
     }
 }

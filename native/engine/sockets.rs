@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::engine::endpoint::Endpoint;
-use crate::engine::handle::{Core, Watched};
+use crate::engine::handle::Source;
 use crate::engine::listener::Listener;
 use crate::sys::errno::{Errno, Result};
 
@@ -31,19 +31,11 @@ pub enum Socket {
 }
 
 impl Socket {
-    /// What both have.
-    pub fn core(&self) -> &Core {
+    /// What the loop's events go to.
+    pub fn source(&self) -> &dyn Source {
         match self {
-            Socket::Endpoint(endpoint) => endpoint.core(),
-            Socket::Listener(listener) => listener.core(),
-        }
-    }
-
-    /// Releases everything, without running JavaScript. Idempotent.
-    pub fn close(&self) {
-        match self {
-            Socket::Endpoint(endpoint) => endpoint.close(),
-            Socket::Listener(listener) => listener.close(),
+            Socket::Endpoint(endpoint) => &**endpoint,
+            Socket::Listener(listener) => &**listener,
         }
     }
 }

@@ -287,13 +287,16 @@ impl Js {
         elements.collect()
     }
 
+    /// An element of an array. Its getter, if it has one, runs.
+    pub fn element(self, array: Value, index: u32) -> Option<Value> {
+        // SAFETY: a value of this scope; fails with a status if it is no object.
+        self.out(|env, out| unsafe { sys::napi_get_element(env, array, index, out) })
+    }
+
     fn each(self, array: Value) -> Option<impl ExactSizeIterator<Item = Option<Value>>> {
         // SAFETY: a value of this scope; fails with a status if it is no array.
         let len = self.out(|env, out| unsafe { sys::napi_get_array_length(env, array, out) })?;
-        Some((0..len as usize).map(move |index| {
-            // SAFETY: as above.
-            self.out(|env, out| unsafe { sys::napi_get_element(env, array, index as u32, out) })
-        }))
+        Some((0..len as usize).map(move |index| self.element(array, index as u32)))
     }
 
     /// The numbers of an array, if it is one of numbers. Its getters, if it has any, run: pointers
@@ -385,11 +388,16 @@ pub struct AsyncContext {
 impl AsyncContext {
     /// A context that starts now. What stands for it in `async_hooks` is an object of Node's own:
     /// Node 26 would keep one of ours from the collector for as long as the context lives.
-    pub fn new(js: Js, name: &str) -> Option<AsyncContext> {
-        let (name, resource) = (js.string(name), ptr::null_mut());
+    pub fn new(js: Js, name: Value) -> Option<AsyncContext> {
+        let resource = ptr::null_mut();
         // SAFETY: values of this scope.
         let raw = js.out(|env, out| unsafe { sys::napi_async_init(env, resource, name, out) })?;
         Some(AsyncContext { js, raw })
+    }
+
+    /// The environment.
+    pub fn js(&self) -> Js {
+        self.js
     }
 
     /// Calls `function` as a turn of the event loop does: in this context, with microtasks and

@@ -2,5 +2,6 @@
 
 pub mod function;
 pub mod js;
+pub mod polls;
 pub mod uv;
 pub mod view;

@@ -5,7 +5,7 @@
 //! run a foreign libuv over Node's loop. `scripts/check-symbols.js` fails the build if that happens.
 #![allow(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -20,6 +20,9 @@ use crate::sys::errno::{Errno, Result};
 pub const READABLE: i32 = types::uv_poll_event_UV_READABLE as i32;
 /// Readiness to write.
 pub const WRITABLE: i32 = types::uv_poll_event_UV_WRITABLE as i32;
+
+/// The other end is gone; a listener says it once it is shut down.
+pub const DISCONNECT: i32 = types::uv_poll_event_UV_DISCONNECT as i32;
 
 /// Defines the table of host functions and its loader from one list.
 macro_rules! host_functions {
@@ -50,6 +53,7 @@ macro_rules! host_functions {
 
 type PollCallback = unsafe extern "C" fn(*mut uv_poll_t, c_int, c_int);
 type TimerCallback = unsafe extern "C" fn(*mut uv_timer_t);
+type WalkCallback = unsafe extern "C" fn(*mut uv_handle_t, *mut c_void);
 type CloseCallback = unsafe extern "C" fn(*mut uv_handle_t);
 
 host_functions! {
@@ -57,6 +61,10 @@ host_functions! {
     uv_handle_size: fn(types::uv_handle_type) -> usize;
     uv_handle_get_data: fn(*const uv_handle_t) -> *mut c_void;
     uv_handle_set_data: fn(*mut uv_handle_t, *mut c_void);
+    uv_handle_get_type: fn(*const uv_handle_t) -> types::uv_handle_type;
+    uv_is_active: fn(*const uv_handle_t) -> c_int;
+    uv_fileno: fn(*const uv_handle_t, *mut c_int) -> c_int;
+    uv_walk: fn(*mut uv_loop_t, WalkCallback, *mut c_void);
     uv_ref: fn(*mut uv_handle_t);
     uv_unref: fn(*mut uv_handle_t);
     uv_close: fn(*mut uv_handle_t, CloseCallback);
@@ -95,10 +103,34 @@ pub fn version() -> &'static str {
     unsafe { CStr::from_ptr((host().uv_version_string)()) }.to_str().unwrap_or("")
 }
 
+/// Whom an event concerns: a socket's number, and which of its parts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// The number; 0 is no socket's.
+    pub id: i32,
+    /// 0 is the socket itself.
+    pub part: u32,
+}
+
+impl Token {
+    /// Nobody's.
+    pub const NONE: Token = Token { id: 0, part: 0 };
+}
+
+/// What happened to a handle.
+pub enum Signal {
+    /// The descriptor is ready. Err: libuv saw POLLERR and stopped watching.
+    Poll(Result<i32>),
+    /// The timer fired.
+    Timer,
+}
+
 /// One environment's event loop, and the count of our handles that it still knows.
 pub struct Loop {
     raw: *mut uv_loop_t,
     handles: Cell<usize>,
+    /// Gets every event of our handles.
+    dispatch: OnceCell<Box<dyn Fn(Token, Signal)>>,
     /// Runs when the last handle's close callback has; set once, at the end of the environment.
     when_empty: RefCell<Option<Box<dyn FnOnce()>>>,
 }
@@ -109,7 +141,13 @@ impl Loop {
     /// # Safety
     /// `raw` is that environment's loop, and is used on its thread alone while the loop lives.
     pub unsafe fn from_raw(raw: *mut c_void) -> Rc<Loop> {
-        Rc::new(Loop { raw: raw.cast(), handles: Cell::new(0), when_empty: RefCell::new(None) })
+        let (handles, dispatch) = (Cell::new(0), OnceCell::new());
+        Rc::new(Loop { raw: raw.cast(), handles, dispatch, when_empty: RefCell::new(None) })
+    }
+
+    /// Says who gets the events, once.
+    pub fn on_event(&self, dispatch: impl Fn(Token, Signal) + 'static) {
+        let _ = self.dispatch.set(Box::new(dispatch));
     }
 
     /// Calls `done` once no handle of ours is left on the loop: at once if there is none.
@@ -130,6 +168,39 @@ impl Loop {
             }
         }
     }
+
+    /// Whether a handle of anybody's, other than `ours`, has the descriptor `fd`: also one that does
+    /// not read just now. A poll that is stopped does not count: perhaps it is kept for later, as
+    /// those of this package are.
+    pub fn is_taken(&self, fd: c_int, ours: Option<&PollHandle>) -> bool {
+        let ours = ours.map_or(std::ptr::null_mut(), |poll| poll.0.raw.as_ptr());
+        let mut search = Search { fd, ours, found: false };
+        // SAFETY: the live loop of this thread; `search` outlives the walk.
+        unsafe { (host().uv_walk)(self.raw, search_one, (&raw mut search).cast()) };
+        search.found
+    }
+}
+
+/// What a walk over the loop's handles looks for.
+struct Search {
+    fd: c_int,
+    ours: *mut uv_handle_t,
+    found: bool,
+}
+
+unsafe extern "C" fn search_one(raw: *mut uv_handle_t, search: *mut c_void) {
+    // SAFETY: what is_taken gave to the walk, which is the only one to use it.
+    let search = unsafe { &mut *search.cast::<Search>() };
+    let mut fd = -1;
+    // SAFETY: a live handle; uv_fileno fails for those that have no descriptor or are closing.
+    let (is_same, is_poll, is_active) = unsafe {
+        (
+            (host().uv_fileno)(raw, &mut fd) == 0 && fd == search.fd,
+            (host().uv_handle_get_type)(raw) == types::uv_handle_type_UV_POLL,
+            (host().uv_is_active)(raw) != 0,
+        )
+    };
+    search.found |= is_same && raw != search.ours && (is_active || !is_poll);
 }
 
 /// What libuv's callbacks find behind a handle's `data`. Freed, with the handle's memory, in the
@@ -137,9 +208,11 @@ impl Loop {
 struct Shared {
     event_loop: Rc<Loop>,
     layout: std::alloc::Layout,
-    target: Box<dyn Fn(std::result::Result<i32, Errno>)>,
-    /// The mask the poll is armed with; 0 also after libuv stopped it by itself.
+    token: Cell<Token>,
+    /// The mask a poll is armed with; 0 also after libuv stopped it by itself.
     armed: Cell<i32>,
+    /// The kernel may still know a poll's descriptor.
+    is_registered: Cell<bool>,
 }
 
 /// A libuv handle allocated by the host's own idea of its size, closed on drop.
@@ -153,7 +226,7 @@ impl RawHandle {
     fn new(
         event_loop: &Rc<Loop>,
         kind: types::uv_handle_type,
-        target: Box<dyn Fn(std::result::Result<i32, Errno>)>,
+        token: Token,
         init: impl FnOnce(*mut uv_loop_t, *mut uv_handle_t) -> c_int,
     ) -> Result<RawHandle> {
         // SAFETY: a pure size query.
@@ -169,8 +242,13 @@ impl RawHandle {
             return Err(Errno::from_uv(status));
         }
         event_loop.handles.set(event_loop.handles.get() + 1);
-        let event_loop = event_loop.clone();
-        let shared = Box::new(Shared { event_loop, layout, target, armed: Cell::new(0) });
+        let shared = Box::new(Shared {
+            event_loop: event_loop.clone(),
+            layout,
+            token: Cell::new(token),
+            armed: Cell::new(0),
+            is_registered: Cell::new(false),
+        });
         let shared = NonNull::from(Box::leak(shared));
         // SAFETY: an initialised handle; `shared` lives until its close callback.
         unsafe { (host().uv_handle_set_data)(raw.as_ptr(), shared.as_ptr().cast()) };
@@ -191,6 +269,7 @@ impl RawHandle {
 
 impl Drop for RawHandle {
     fn drop(&mut self) {
+        self.shared().token.set(Token::NONE);
         // SAFETY: a live handle, closed once; uv_close stops it before it returns, and allows
         // being called from the handle's own callback.
         unsafe { (host().uv_close)(self.raw.as_ptr(), on_close) };
@@ -207,46 +286,50 @@ unsafe extern "C" fn on_close(raw: *mut uv_handle_t) {
     }
 }
 
-/// Calls the target; the reference to `Shared` is not used after it returns, since the callback
-/// may drop the handle (its memory stays until the close callback, a later turn of the loop).
-unsafe fn notify(raw: *mut uv_handle_t, event: std::result::Result<i32, Errno>) {
+/// Hands an event on. Nothing of the handle is used after that: JavaScript may close it and run the
+/// loop until its memory is gone.
+unsafe fn notify(raw: *mut uv_handle_t, signal: Signal) {
     // SAFETY: `data` is the Shared leaked in RawHandle::new, alive until the close callback.
-    let shared = unsafe { &*(host().uv_handle_get_data)(raw).cast::<Shared>() };
-    if event.is_err() {
-        shared.armed.set(0);
+    let (event_loop, token) = unsafe {
+        let shared = &*(host().uv_handle_get_data)(raw).cast::<Shared>();
+        if let Signal::Poll(Err(_)) = signal {
+            shared.armed.set(0);
+        }
+        (shared.event_loop.clone(), shared.token.get())
+    };
+    if let Some(dispatch) = event_loop.dispatch.get() {
+        dispatch(token, signal);
     }
-    (shared.target)(event);
 }
 
 unsafe extern "C" fn on_poll(raw: *mut uv_poll_t, status: c_int, events: c_int) {
     let event = if status < 0 { Err(Errno::from_uv(status)) } else { Ok(events) };
     // SAFETY: libuv passes the handle it was started with.
-    unsafe { notify(raw.cast(), event) };
+    unsafe { notify(raw.cast(), Signal::Poll(event)) };
 }
 
 unsafe extern "C" fn on_timer(raw: *mut uv_timer_t) {
     // SAFETY: libuv passes the handle it was started with.
-    unsafe { notify(raw.cast(), Ok(0)) };
+    unsafe { notify(raw.cast(), Signal::Timer) };
 }
 
-/// A `uv_poll_t` on a descriptor. Dropping it stops the watching at once (drop it *before*
-/// closing the descriptor); its memory goes in the close callback.
-pub struct Poll(RawHandle);
+/// A `uv_poll_t` of a descriptor's number. Closed by dropping, while the number is its user's.
+pub struct PollHandle(RawHandle);
 
-impl Poll {
-    /// Watches `fd`; `target` gets the events, or Err where libuv stopped watching on POLLERR.
-    ///
-    /// EEXIST if the loop already watches this descriptor, EPERM if it cannot be polled.
-    pub fn new(
-        event_loop: &Rc<Loop>,
-        fd: c_int,
-        target: Box<dyn Fn(std::result::Result<i32, Errno>)>,
-    ) -> Result<Poll> {
+impl PollHandle {
+    /// A stopped one. EEXIST if the loop watches this descriptor, EPERM if it cannot be polled.
+    pub fn new(event_loop: &Rc<Loop>, fd: c_int) -> Result<PollHandle> {
         let init = |uv_loop, raw: *mut uv_handle_t| {
             // SAFETY: the loop is live and `raw` has the size of a uv_poll_t.
             unsafe { (host().uv_poll_init)(uv_loop, raw.cast(), fd) }
         };
-        RawHandle::new(event_loop, types::uv_handle_type_UV_POLL, target, init).map(Poll)
+        let kind = types::uv_handle_type_UV_POLL;
+        RawHandle::new(event_loop, kind, Token::NONE, init).map(PollHandle)
+    }
+
+    /// Who gets its events from now on.
+    pub fn set_token(&self, token: Token) {
+        self.0.shared().token.set(token);
     }
 
     /// The mask in force.
@@ -254,25 +337,37 @@ impl Poll {
         self.0.shared().armed.get()
     }
 
-    /// Watches for `mask` from now on; 0 stops. An unchanged mask costs nothing.
+    /// Watches for `mask` from now on; 0 stops. An unchanged mask costs nothing. EEXIST where
+    /// another handle watches the number.
     pub fn arm(&self, mask: i32) -> Result<()> {
-        if mask == self.armed() {
+        let shared = self.0.shared();
+        if mask == shared.armed.get() {
+            return Ok(());
+        }
+        if mask == 0 {
+            self.stop();
             return Ok(());
         }
         let raw = self.0.raw.as_ptr().cast::<uv_poll_t>();
         // SAFETY: a live poll handle on this thread's loop.
-        let status = unsafe {
-            if mask == 0 {
-                (host().uv_poll_stop)(raw)
-            } else {
-                (host().uv_poll_start)(raw, mask, on_poll)
-            }
-        };
+        let status = unsafe { (host().uv_poll_start)(raw, mask, on_poll) };
         if status < 0 {
             return Err(Errno::from_uv(status));
         }
-        self.0.shared().armed.set(mask);
+        shared.armed.set(mask);
+        shared.is_registered.set(true);
         Ok(())
+    }
+
+    /// Watches no more, and the kernel neither, which it may do also after libuv has stopped: call
+    /// it before the descriptor is closed.
+    pub fn stop(&self) {
+        let shared = self.0.shared();
+        shared.armed.set(0);
+        if shared.is_registered.replace(false) {
+            // SAFETY: a live poll handle on this thread's loop.
+            unsafe { (host().uv_poll_stop)(self.0.raw.as_ptr().cast()) };
+        }
     }
 
     /// Whether the armed handle keeps the loop alive.
@@ -285,14 +380,13 @@ impl Poll {
 pub struct Timer(RawHandle);
 
 impl Timer {
-    /// A stopped timer that calls `target` when it fires.
-    pub fn new(event_loop: &Rc<Loop>, target: impl Fn() + 'static) -> Result<Timer> {
+    /// A stopped timer.
+    pub fn new(event_loop: &Rc<Loop>, token: Token) -> Result<Timer> {
         let init = |uv_loop, raw: *mut uv_handle_t| {
             // SAFETY: the loop is live and `raw` has the size of a uv_timer_t.
             unsafe { (host().uv_timer_init)(uv_loop, raw.cast()) }
         };
-        let target = Box::new(move |_| target());
-        RawHandle::new(event_loop, types::uv_handle_type_UV_TIMER, target, init).map(Timer)
+        RawHandle::new(event_loop, types::uv_handle_type_UV_TIMER, token, init).map(Timer)
     }
 
     /// Whether the running timer keeps the loop alive.

@@ -94,4 +94,11 @@ impl Room {
         // SAFETY: checked above; `new` vouched for start and len and no JavaScript ran since.
         unsafe { self.start.add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
     }
+
+    /// Zeroes the bytes from `offset` on. Panics beyond the end.
+    pub fn clear(self, offset: usize) {
+        assert!(offset <= self.len, "beyond the buffer");
+        // SAFETY: checked above; `new` vouched for start and len and no JavaScript ran since.
+        unsafe { self.start.add(offset).write_bytes(0, self.len - offset) };
+    }
 }

@@ -31,9 +31,6 @@ const fn align(len: usize) -> usize {
 const SCM_SECURITY: libc::c_int = 3;
 #[cfg(target_os = "linux")]
 const SCM_PIDFD: libc::c_int = 4;
-/// `SO_TIMESTAMP_NEW`, `SO_TIMESTAMPNS_NEW`, `SO_TIMESTAMPING_NEW`: 64-bit times.
-#[cfg(target_os = "linux")]
-const NEW_TIMESTAMPS: [libc::c_int; 3] = [63, 64, 65];
 
 /// What the kernel says of a sender it knows nothing of, since the message was sent before
 /// SO_PASSCRED was set: this user and group, and no process.
@@ -81,8 +78,8 @@ pub struct Received {
     pub credentials: Option<Credentials>,
     /// The sender's process, if SO_PASSPIDFD is on and the process had not ended yet.
     pub pidfd: Option<OwnedFd>,
-    /// The time of arrival came along, SO_TIMESTAMP or one of its kin.
-    pub has_timestamp: bool,
+    /// Something came along, of whatever kind: the end of a connection has nothing.
+    pub is_marked: bool,
 }
 
 impl Received {
@@ -97,6 +94,7 @@ impl Received {
         let mut received = Received::default();
         // SAFETY: as this function demands.
         for (kind, data) in unsafe { Messages::new(control) } {
+            received.is_marked = true;
             match kind {
                 (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
                     let fds = data.chunks_exact(size_of::<RawFd>());
@@ -112,7 +110,6 @@ impl Received {
                     // SAFETY: as above.
                     received.pidfd = unsafe { descriptor(data) };
                 }
-                (libc::SOL_SOCKET, kind) if is_timestamp(kind) => received.has_timestamp = true,
                 #[cfg(target_os = "linux")]
                 (libc::SOL_SOCKET, SCM_SECURITY) => {}
                 _ => {}
@@ -144,15 +141,6 @@ fn credentials(data: &[u8]) -> Option<Credentials> {
     let found = Credentials { pid: word(0)? as i32, uid: word(4)?, gid: word(8)? };
     let unknown = Credentials { pid: 0, uid: OVERFLOW_ID, gid: OVERFLOW_ID };
     (found != unknown).then_some(found)
-}
-
-/// Whoever shares the socket may have asked for another kind of time than we did.
-fn is_timestamp(kind: libc::c_int) -> bool {
-    #[cfg(target_os = "linux")]
-    let others = [libc::SCM_TIMESTAMPNS, libc::SCM_TIMESTAMPING].into_iter().chain(NEW_TIMESTAMPS);
-    #[cfg(not(target_os = "linux"))]
-    let others = [];
-    kind == libc::SCM_TIMESTAMP || others.into_iter().any(|other| kind == other)
 }
 
 /// Walks control messages without trusting their lengths: `((level, type), data)`.

@@ -1,18 +1,14 @@
-//! Owns: descriptors of any kind: what one is, and making those that are no endpoint of ours
-//! (anonymous files, close-on-exec of inherited ones).
+//! Owns: descriptors of any kind: what one is, its flags, duplicates, pipes.
 //!
-//! See fstat(2), socket(7), memfd_create(2).
+//! See fstat(2), socket(7), fcntl(2), dup(2), pipe(2).
 #![allow(unsafe_code)]
 
-use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use socket2::{Domain, Protocol, SockRef, Type};
 
-#[cfg(target_os = "linux")]
-use crate::sys::errno::in_call;
-use crate::sys::errno::{Errno, Failure, Result, syscall};
+use crate::sys::errno::{Errno, Result, syscall};
 use crate::sys::socket;
 
 /// What a descriptor is.
@@ -173,61 +169,76 @@ fn forget_linger(fd: BorrowedFd<'_>) {
     }
 }
 
-/// An anonymous file that holds `bytes`, its offset 0; with `seal`, nobody can change it any more.
-/// ENOSYS elsewhere than on Linux. The kernel checks the bytes' memory: EFAULT.
-pub fn memfd(name: &CStr, bytes: *const [u8], seal: bool) -> std::result::Result<OwnedFd, Failure> {
+/// A descriptor of the same open file, close-on-exec, `dup(2)`. EBADF, EMFILE.
+pub fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
+    Ok(fd.try_clone_to_owned()?)
+}
+
+/// Lets the number `over`, which is open, mean the file of `fd` from now on, close-on-exec: in one
+/// step, so that no other file can get the number in between, `dup3(2)`.
+pub fn replace(fd: BorrowedFd<'_>, over: BorrowedFd<'_>) -> Result<()> {
+    let (from, to) = (fd.as_raw_fd(), over.as_raw_fd());
+    // SAFETY: a plain call.
+    unsafe { syscall!(fcntl(to, libc::F_GETFD)) }?;
     #[cfg(target_os = "linux")]
-    {
-        let fd = anonymous_file(name, seal).map_err(in_call("memfd_create"))?;
-        write_all(&fd, bytes).map_err(in_call("pwrite"))?;
-        if seal {
-            let seals =
-                libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE | libc::F_SEAL_SEAL;
-            // SAFETY: a plain call on a descriptor of ours.
-            unsafe { syscall!(fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, seals)) }
-                .map_err(in_call("fcntl"))?;
-        }
-        Ok(fd)
-    }
+    // SAFETY: the caller gives up what `over` means now.
+    return unsafe { syscall!(dup3(from, to, libc::O_CLOEXEC)) }.map(drop);
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = (name, bytes, seal);
-        Err(Failure { call: "memfd_create", errno: Errno::NOSYS })
+        // SAFETY: as above.
+        unsafe { syscall!(dup2(from, to)) }?;
+        set_cloexec(over)
     }
 }
 
-#[cfg(target_os = "linux")]
-fn anonymous_file(name: &CStr, seal: bool) -> Result<OwnedFd> {
-    let flags = libc::MFD_CLOEXEC | if seal { libc::MFD_ALLOW_SEALING } else { 0 };
-    // SAFETY: a NUL-terminated name.
-    let create = |flags| unsafe { syscall!(memfd_create(name.as_ptr(), flags)) };
-    // vm.memfd_noexec=2 demands this flag. It is not the first choice: it adds a seal, and receivers
-    // exist that compare seals for equality.
-    let raw = match create(flags) {
-        Err(Errno::ACCES) => create(flags | libc::MFD_NOEXEC_SEAL),
-        made => made,
-    }?;
-    // SAFETY: a new descriptor that is ours.
-    Ok(unsafe { std::os::fd::FromRawFd::from_raw_fd(raw) })
+/// Both ends of a pipe, to read from and to write to, close-on-exec, `pipe(2)`.
+pub fn pipe(nonblocking: bool) -> Result<[OwnedFd; 2]> {
+    let mut fds = [-1; 2];
+    #[cfg(target_os = "linux")]
+    {
+        let flags = libc::O_CLOEXEC | if nonblocking { libc::O_NONBLOCK } else { 0 };
+        // SAFETY: room for two descriptors.
+        unsafe { syscall!(pipe2(fds.as_mut_ptr(), flags)) }?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    // SAFETY: room for two descriptors.
+    unsafe { syscall!(pipe(fds.as_mut_ptr())) }?;
+    // SAFETY: new descriptors that are ours.
+    let ends = fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+    #[cfg(not(target_os = "linux"))]
+    for end in &ends {
+        set_cloexec(end.as_fd())?;
+        if nonblocking {
+            control(end.as_fd(), libc::F_SETFL, libc::O_NONBLOCK)?;
+        }
+    }
+    Ok(ends)
 }
 
-/// Writes from the file's start on; its offset stays where it is. Short writes are continued.
-#[cfg(target_os = "linux")]
-fn write_all(fd: &OwnedFd, bytes: *const [u8]) -> Result<()> {
-    let mut done = 0;
-    while done < bytes.len() {
-        let start = bytes.cast::<u8>().wrapping_add(done).cast();
-        let (len, offset) = (bytes.len() - done, done as libc::off_t);
-        // SAFETY: the kernel only reads, and refuses memory that is not there.
-        done += unsafe { syscall!(pwrite(fd.as_raw_fd(), start, len, offset)) }? as usize;
+/// `fcntl(2)`, commands that take an int or nothing; EINVAL for the others, whose argument is a
+/// pointer.
+pub fn control(fd: BorrowedFd<'_>, command: i32, argument: i32) -> Result<i32> {
+    const KNOWN: &[i32] = &[
+        libc::F_GETFD,
+        libc::F_SETFD,
+        libc::F_GETFL,
+        libc::F_SETFL,
+        libc::F_DUPFD_CLOEXEC,
+        #[cfg(target_os = "linux")]
+        libc::F_ADD_SEALS,
+        #[cfg(target_os = "linux")]
+        libc::F_GET_SEALS,
+    ];
+    if !KNOWN.contains(&command) {
+        return Err(Errno::INVAL);
     }
-    Ok(())
+    // SAFETY: none of these commands takes a pointer.
+    unsafe { syscall!(fcntl(fd.as_raw_fd(), command, argument)) }
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use std::io::Read;
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::time::{Duration, Instant};
 
@@ -251,15 +262,39 @@ mod tests {
     }
 
     #[test]
-    fn a_file_in_memory_is_read_from_its_start_and_sealed() {
-        let bytes = vec![7; 3 << 20];
-        let mut file =
-            std::fs::File::from(memfd(c"test", &raw const bytes[..], true).ok().unwrap());
-        let mut read = Vec::new();
-        file.read_to_end(&mut read).unwrap();
-        assert_eq!(read, bytes);
-        assert!(file.write(b"x").is_err());
-        assert!(file.set_len(0).is_err());
+    fn a_replaced_number_means_the_other_file_and_is_close_on_exec() {
+        let [read, write] = pipe(false).unwrap();
+        let over = std::fs::File::open("/").unwrap();
+        replace(write.as_fd(), over.as_fd()).unwrap();
+        drop(write);
+        assert_eq!(kind_of(&over), "pipe");
+        assert_eq!(control(over.as_fd(), libc::F_GETFD, 0), Ok(libc::FD_CLOEXEC));
+        (&over).write_all(b"through it").unwrap();
+        drop(over);
+        let mut text = String::new();
+        std::fs::File::from(read).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "through it");
+    }
+
+    #[test]
+    fn a_number_that_is_not_open_is_not_replaced() {
+        let file = std::fs::File::open("/").unwrap();
+        let closed = borrow(1 << 29).unwrap();
+        assert_eq!(replace(file.as_fd(), closed), Err(Errno::BADF));
+        assert_eq!(replace(closed, file.as_fd()), Err(Errno::BADF));
+        assert_eq!(kind_of(&file), "directory");
+    }
+
+    #[test]
+    fn commands_with_a_pointer_are_refused() {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        for command in [libc::F_GETLK, libc::F_SETLK, libc::F_OFD_GETLK, libc::F_GETOWN, -1] {
+            assert_eq!(control(file.as_fd(), command, 0), Err(Errno::INVAL));
+        }
+        let copy = control(file.as_fd(), libc::F_DUPFD_CLOEXEC, 700).unwrap();
+        assert!(copy >= 700);
+        // SAFETY: new, and ours.
+        drop(unsafe { OwnedFd::from_raw_fd(copy) });
     }
 
     #[test]

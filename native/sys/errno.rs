@@ -73,11 +73,18 @@ impl Errno {
         -self.0
     }
 
-    /// Whether a send that failed so may succeed later: no room, or too many descriptors in flight.
+    /// Whether a send that failed so may succeed later: no room, too many descriptors in flight, or
+    /// no memory.
     pub fn means_later(self) -> bool {
-        self == Errno::AGAIN
-            || self == Errno::TOOMANYREFS
-            || cfg!(not(target_os = "linux")) && self == Errno::NOBUFS
+        matches!(self, Errno::AGAIN | Errno::TOOMANYREFS | Errno::NOBUFS | Errno::NOMEM)
+    }
+
+    /// Whether that is so, and no event says when: only time helps.
+    pub fn has_no_event(self) -> bool {
+        // Elsewhere ENOBUFS is how a full receiver shows.
+        let is_shortage =
+            self == Errno::NOMEM || cfg!(target_os = "linux") && self == Errno::NOBUFS;
+        self == Errno::TOOMANYREFS || is_shortage
     }
 
     /// Takes a negative status as libuv returns it.

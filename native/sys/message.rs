@@ -65,8 +65,9 @@ pub struct Message<'a> {
     /// Descriptors or other control data were dropped by the kernel (only where asked for).
     pub control_truncated: bool,
     /// Not a message: the end of a connection. Says so only of sockets with
-    /// [`crate::sys::socket::stamp_messages`]: their messages have a timestamp, and the kernel either
-    /// delivers it or notes that there was no room for it.
+    /// [`crate::sys::socket::stamp_messages`] or [`crate::sys::socket::pass_credentials`]: their messages
+    /// have a timestamp or credentials, and the kernel either delivers them or notes that there was no
+    /// room for them.
     pub is_end: bool,
 }
 
@@ -160,7 +161,7 @@ impl Receiver {
         };
         let len = (header.msg_len as usize).min(MAX_MESSAGE);
         let flags = header.msg_hdr.msg_flags;
-        let is_stamped = beside.has_timestamp || flags & libc::MSG_CTRUNC != 0;
+        let is_marked = beside.is_marked || flags & libc::MSG_CTRUNC != 0;
         Message {
             // SAFETY: the kernel wrote `len` bytes into this slot.
             bytes: unsafe { std::slice::from_raw_parts(self.region.slot(index), len) },
@@ -168,7 +169,7 @@ impl Receiver {
             beside,
             truncated: flags & libc::MSG_TRUNC != 0,
             control_truncated: asked && flags & libc::MSG_CTRUNC != 0,
-            is_end: len == 0 && !is_stamped,
+            is_end: len == 0 && !is_marked,
         }
     }
 

@@ -88,8 +88,8 @@ fn needs_a_folder(name: &[u8]) -> bool {
         && (name.len() >= PATH_CAPACITY || is_fleeting(name))
 }
 
-/// Whether a path means another thing at another time.
-fn is_fleeting(path: &[u8]) -> bool {
+/// Whether a path means another thing at another time, or to another process.
+pub fn is_fleeting(path: &[u8]) -> bool {
     path.first() != Some(&b'/') || path.starts_with(b"/proc/") || path.starts_with(b"/dev/fd/")
 }
 
@@ -283,7 +283,8 @@ mod tests {
         assert_eq!(name, folders.resolve(given.as_bytes()).unwrap());
         drop(file);
         assert!(connects(&name));
-        assert_eq!(folders.resolve(given.as_bytes()), Err(Errno::NOENT));
+        // A number that nothing has.
+        assert_eq!(folders.resolve(b"/proc/self/fd/2147483647"), Err(Errno::NOENT));
     }
 
     #[test]

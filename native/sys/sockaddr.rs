@@ -1,9 +1,11 @@
-//! Owns: socket addresses of every family that the synchronous API speaks (`sockaddr_un`,
-//! `sockaddr_in`, `sockaddr_in6`), and the slot in which they cross to JavaScript.
+//! Owns: socket addresses as the synchronous API speaks them (`sockaddr_un`, `sockaddr_in`,
+//! `sockaddr_in6`, and `sockaddr` for every other family), and the slot in which they cross to
+//! JavaScript.
 //!
-//! The slot is plain bytes that lib/sockaddr.js has the other end of: five u32 in the host's order
-//! (family, port, flow information, scope, length of the text), then the text: a Unix name byte for
-//! byte, or an IP address as one writes it. See ip(7), ipv6(7), unix(7).
+//! The slot is plain bytes that lib/posix/sockaddr.js has the other end of: five u32 in the host's
+//! order (family, port, flow information, scope, length of the text), then the text: a Unix name
+//! byte for byte, an IP address as one writes it, or what follows the family in an address of
+//! another one. See ip(7), ipv6(7), unix(7), netlink(7), vsock(7).
 #![allow(unsafe_code)]
 
 use std::mem::{size_of, zeroed};
@@ -16,6 +18,11 @@ use crate::sys::unix_addr::{PATH_CAPACITY, UnixAddr};
 const TEXT: usize = 5 * size_of::<u32>();
 /// Bytes of a slot: its longest text is a Unix name.
 pub const SLOT: usize = TEXT + PATH_CAPACITY;
+
+/// Where an address goes on behind its family, `sa_data`.
+const DATA: usize = std::mem::offset_of!(libc::sockaddr, sa_data);
+// A slot's text fits any address.
+const _: () = assert!(DATA + PATH_CAPACITY <= size_of::<libc::sockaddr_storage>());
 
 /// A slot's bytes.
 pub type Slot = [u8; SLOT];
@@ -43,6 +50,11 @@ enum Parts {
         addr: Ipv6Addr,
         flow: u32,
         scope: u32,
+    },
+    /// Another family: `sa_data` as it is.
+    Other {
+        family: libc::sa_family_t,
+        data: Vec<u8>,
     },
 }
 
@@ -96,7 +108,7 @@ impl SockAddr {
 
     /// Reads a slot that JavaScript filled. ENAMETOOLONG for a Unix name beyond what the kernel
     /// stores; EINVAL for a NUL inside a path, an IP address that is none, or a port beyond 65535;
-    /// EAFNOSUPPORT for another family.
+    /// EAFNOSUPPORT for a number that cannot be a family.
     pub fn from_slot(slot: &Slot) -> Result<SockAddr> {
         let [family, port, flow, scope, len] = [0, 1, 2, 3, 4].map(|at| word(slot, at));
         let port = u16::try_from(port).map_err(|_| Errno::INVAL)?;
@@ -107,14 +119,15 @@ impl SockAddr {
             libc::AF_UNIX => Ok(SockAddr::of_unix(&UnixAddr::new(text?)?)),
             libc::AF_INET => Ok(SockAddr::of_inet(port, parse(text?)?)),
             libc::AF_INET6 => Ok(SockAddr::of_inet6(port, parse(text?)?, flow, scope)),
-            _ => Err(Errno::AFNOSUPPORT),
+            _ => SockAddr::of_other(family, text?),
         }
     }
 
-    /// Fills a slot for JavaScript. EAFNOSUPPORT for a family that is none of ours.
-    pub fn to_slot(self, slot: &mut Slot) -> Result<()> {
+    /// Fills a slot for JavaScript: the family AF_UNSPEC where there is no address, or one that
+    /// cannot be. Never fails: what came from the address must not be lost for it.
+    pub fn to_slot(self, slot: &mut Slot) {
         *slot = [0; SLOT];
-        match self.parts()? {
+        match self.parts() {
             Parts::None => {}
             Parts::Unix(addr) => {
                 set_word(slot, 0, libc::AF_UNIX as u32);
@@ -135,8 +148,12 @@ impl SockAddr {
                 set_word(slot, 3, scope);
                 set_text(slot, &addr.to_string());
             }
+            Parts::Other { family, data } => {
+                set_word(slot, 0, family.into());
+                set_word(slot, 4, data.len() as u32);
+                slot[TEXT..][..data.len()].copy_from_slice(&data);
+            }
         }
-        Ok(())
     }
 
     fn unspecified() -> SockAddr {
@@ -182,36 +199,64 @@ impl SockAddr {
         made
     }
 
-    fn parts(&self) -> Result<Parts> {
+    /// `data` is what follows the family in the structure.
+    fn of_other(family: u32, data: &[u8]) -> Result<SockAddr> {
+        let mut made = SockAddr::empty();
+        made.raw.ss_family = family.try_into().map_err(|_| Errno::AFNOSUPPORT)?;
+        made.len = (DATA + data.len()) as libc::socklen_t;
+        #[cfg(target_vendor = "apple")]
+        {
+            made.raw.ss_len = made.len as u8;
+        }
+        // SAFETY: a slot's text is shorter than the structure behind its family, see below.
+        unsafe {
+            let start = made.as_mut_ptr().cast::<u8>().add(DATA);
+            start.copy_from_nonoverlapping(data.as_ptr(), data.len());
+        }
+        Ok(made)
+    }
+
+    fn parts(&self) -> Parts {
         let start = self.as_ptr();
         let holds = |size: usize| self.len as usize >= size;
         match i32::from(self.raw.ss_family) {
-            _ if self.len == 0 => Ok(Parts::None),
-            libc::AF_UNSPEC => Ok(Parts::None),
+            _ if self.len == 0 => Parts::None,
+            libc::AF_UNSPEC => Parts::None,
             libc::AF_UNIX => {
                 let mut addr = UnixAddr::unnamed();
                 // SAFETY: both hold a sockaddr_un; bytes beyond `len` are zero.
                 unsafe { *addr.as_mut_ptr().cast() = *start.cast::<libc::sockaddr_un>() };
                 addr.set_len(self.len);
-                Ok(Parts::Unix(addr))
+                Parts::Unix(addr)
             }
             libc::AF_INET if holds(size_of::<libc::sockaddr_in>()) => {
                 // SAFETY: the storage is aligned for, and holds, this structure.
                 let raw = unsafe { *start.cast::<libc::sockaddr_in>() };
                 let addr = u32::from_be(raw.sin_addr.s_addr).into();
-                Ok(Parts::Inet { port: u16::from_be(raw.sin_port), addr })
+                Parts::Inet { port: u16::from_be(raw.sin_port), addr }
             }
             libc::AF_INET6 if holds(size_of::<libc::sockaddr_in6>()) => {
                 // SAFETY: as above.
                 let raw = unsafe { *start.cast::<libc::sockaddr_in6>() };
-                Ok(Parts::Inet6 {
+                Parts::Inet6 {
                     port: u16::from_be(raw.sin6_port),
                     addr: raw.sin6_addr.s6_addr.into(),
                     flow: raw.sin6_flowinfo,
                     scope: raw.sin6_scope_id,
-                })
+                }
             }
-            _ => Err(Errno::AFNOSUPPORT),
+            // Cut short by whoever made it, or longer than a slot's text.
+            libc::AF_INET | libc::AF_INET6 => Parts::None,
+            _ if !(DATA..=DATA + PATH_CAPACITY).contains(&(self.len as usize)) => Parts::None,
+            _ => {
+                let mut data = vec![0; self.len as usize - DATA];
+                // SAFETY: checked above: they are inside of the structure.
+                unsafe {
+                    let first = start.cast::<u8>().add(DATA);
+                    first.copy_to_nonoverlapping(data.as_mut_ptr(), data.len());
+                }
+                Parts::Other { family: self.raw.ss_family, data }
+            }
         }
     }
 }
@@ -258,7 +303,7 @@ mod tests {
     fn survives(slot: Slot) -> SockAddr {
         let addr = SockAddr::from_slot(&slot).unwrap();
         let mut back = [0xff; SLOT];
-        addr.to_slot(&mut back).unwrap();
+        addr.to_slot(&mut back);
         assert_eq!(back, slot);
         addr
     }
@@ -313,6 +358,18 @@ mod tests {
     }
 
     #[test]
+    fn other_families_are_their_bytes() {
+        let addr = survives(slot(libc::AF_APPLETALK, [0; 3], b"\x01\x00\x02\x03"));
+        assert_eq!(addr.len() as usize, DATA + 4);
+        survives(slot(libc::AF_APPLETALK, [0; 3], &[0xff; PATH_CAPACITY]));
+        let mut long = addr;
+        long.set_len(SockAddr::capacity());
+        let mut told = [0xff; SLOT];
+        long.to_slot(&mut told);
+        assert_eq!(told, slot(libc::AF_UNSPEC, [0; 3], b""));
+    }
+
+    #[test]
     fn what_is_no_address_is_refused() {
         for text in ["", "1.2.3", "01.2.3.4", "1.2.3.4 ", "1.2.3.256", "::1", "localhost"] {
             let found = SockAddr::from_slot(&slot(libc::AF_INET, [1, 0, 0], text.as_bytes()));
@@ -324,7 +381,7 @@ mod tests {
         }
         let port = slot(libc::AF_INET, [65536, 0, 0], b"1.2.3.4");
         assert_eq!(SockAddr::from_slot(&port).err(), Some(Errno::INVAL));
-        let family = slot(libc::AF_INET + 4096, [0; 3], b"");
+        let family = slot(1 << 16, [0; 3], b"");
         assert_eq!(SockAddr::from_slot(&family).err(), Some(Errno::AFNOSUPPORT));
     }
 
@@ -336,15 +393,13 @@ mod tests {
                 let mut addr = SockAddr::empty();
                 addr.raw.ss_family = family as libc::sa_family_t;
                 addr.len = len;
-                match addr.to_slot(&mut out) {
-                    Ok(()) => assert!(word(&out, 4) as usize <= PATH_CAPACITY),
-                    Err(errno) => assert_eq!(errno, Errno::AFNOSUPPORT),
-                }
+                addr.to_slot(&mut out);
+                assert!(word(&out, 4) as usize <= PATH_CAPACITY);
             }
         }
         let mut none = SockAddr::empty();
         none.set_len(0);
-        none.to_slot(&mut out).unwrap();
+        none.to_slot(&mut out);
         assert_eq!(word(&out, 0), libc::AF_UNSPEC as u32);
     }
 
@@ -366,14 +421,14 @@ mod tests {
             let Ok(addr) = SockAddr::from_slot(&slot) else { return };
             assert!(addr.len() <= SockAddr::capacity());
             let (mut told, mut again) = ([0xff; SLOT], [0xff; SLOT]);
-            addr.to_slot(&mut told).unwrap();
-            SockAddr::from_slot(&told).unwrap().to_slot(&mut again).unwrap();
+            addr.to_slot(&mut told);
+            SockAddr::from_slot(&told).unwrap().to_slot(&mut again);
             assert_eq!(told, again);
         });
     }
 
     #[test]
-    fn whatever_the_kernel_writes_is_told_or_refused() {
+    fn whatever_the_kernel_writes_is_reported() {
         let room = SockAddr::capacity() as usize;
         crate::testing::random::rounds(|random| {
             let mut addr = SockAddr::empty();
@@ -385,10 +440,9 @@ mod tests {
             let len = random.below(room + 2) as libc::socklen_t;
             addr.set_len(random.choose(&[len, u32::MAX, SockAddr::capacity()]));
             let mut told = [0xff; SLOT];
-            if addr.to_slot(&mut told).is_ok() {
-                assert!(word(&told, 4) as usize <= PATH_CAPACITY);
-                assert!(word(&told, 1) <= u32::from(u16::MAX));
-            }
+            addr.to_slot(&mut told);
+            assert!(word(&told, 4) as usize <= PATH_CAPACITY);
+            assert!(word(&told, 1) <= u32::from(u16::MAX));
         });
     }
 }

@@ -249,6 +249,23 @@ fn accept_now(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
     }
 }
 
+/// Whether the socket was shut down for receiving.
+pub fn is_shut_down(fd: BorrowedFd<'_>) -> bool {
+    #[cfg(target_os = "linux")]
+    let event = libc::POLLRDHUP;
+    #[cfg(not(target_os = "linux"))]
+    let event = libc::POLLHUP;
+    events(fd, event).is_ok_and(|found| found & (event | libc::POLLHUP) != 0)
+}
+
+/// Which of these events, or POLLHUP and POLLERR, there are now: `poll(2)` that does not wait.
+fn events(fd: BorrowedFd<'_>, wanted: libc::c_short) -> Result<libc::c_short> {
+    let mut one = libc::pollfd { fd: fd.as_raw_fd(), events: wanted, revents: 0 };
+    // SAFETY: one pollfd.
+    unsafe { syscall!(poll(&mut one, 1, 0)) }?;
+    Ok(one.revents)
+}
+
 /// Sends no more, `shutdown(2)` with SHUT_WR.
 pub fn shut_down_sending(fd: BorrowedFd<'_>) -> Result<()> {
     Ok(SockRef::from(&fd).shutdown(std::net::Shutdown::Write)?)

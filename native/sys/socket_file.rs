@@ -131,6 +131,7 @@ pub struct Bound {
 }
 
 /// [`bind_at`] of a name that is an address, with permissions alone.
+#[cfg(test)]
 pub fn bind(fd: BorrowedFd<'_>, to: &UnixAddr, mode: Option<u32>) -> Result<Option<SocketFile>> {
     let name: Vec<u8> = to.name().collect();
     let options = Options { access: Access { mode, ..Access::default() }, ..Options::default() };

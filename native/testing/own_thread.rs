@@ -3,8 +3,8 @@
 #![allow(unsafe_code)]
 
 /// Runs `body` in a thread with a table of descriptors of its own, in which only the standard ones
-/// are open. Nothing that other tests have open is kept open by it. Where the system has no such
-/// tables `body` runs as it is.
+/// are open. Nothing that other tests have open is kept open by it. `/proc/self/fd` is not that
+/// table, but the main thread's. Where the system has no such tables `body` runs as it is.
 pub fn with_own_descriptors<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     if cfg!(any(miri, not(target_os = "linux"))) {
         return body();

@@ -346,8 +346,14 @@ describe('a message to a path whose receiver is full', onLinux({}), () => {
     }
     receiver.resume();
     await until(() => codes.length === 20, '20 callbacks');
-    const sent = Outcomes.all(20, undefined).slice(0, 16);
-    assert.deepEqual(codes, [...sent, ...Outcomes.all(20, -ECANCELED).slice(16)]);
+    // The kernel may have had some of the others by then.
+    const sent = codes.filter(([, code]) => code === undefined).length;
+    assert.ok(sent >= 16, `${sent} sent`);
+    assert.deepEqual(codes, [
+      ...Outcomes.all(sent, undefined),
+      ...Outcomes.all(20, -ECANCELED).slice(sent),
+    ]);
+    assert.equal((await receiver.take(sent)).length, sent);
   });
 
   test('calls back with the store of the call', async (t) => {

@@ -16,10 +16,14 @@ const {
   UServer,
   USocket,
   closeFd,
+  dup,
   fdType,
+  fileHandle,
   fromFd,
+  listenFds,
   socketpair,
 } = require('../../lib');
+const posix = require('../../lib/posix/index.js');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { onLinux } = require('../helpers/programs.js');
 const { temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
@@ -182,11 +186,64 @@ describe('fromFd() refuses', () => {
     }
   });
 
-  test('a socket that is watched already', () => {
+  test('what an open object has, also one that waits for nothing, and leaves it alone', async () => {
     const [left, right] = USocket.pair();
-    assert.throws(() => fromFd(left), { code: 'EEXIST' });
-    left.destroy();
+    const server = net.createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const client = net.connect(server.address().port, '127.0.0.1');
+    const [paused] = await once(server, 'connection');
+    const udp = dgram.createSocket('udp4');
+    udp.bind(0, '127.0.0.1');
+    await once(udp, 'listening');
+    const file = fs.createReadStream(__filename);
+    await once(file, 'open');
+    for (const holder of [left, server, paused, udp, file]) {
+      assert.throws(() => fromFd(holder), { code: 'EEXIST', syscall: 'adopt' });
+    }
+    paused.end('still here');
+    left.end('here, too');
+    assert.equal(await text(client), 'still here');
+    assert.equal(await text(right), 'here, too');
+    udp.close();
+    file.destroy();
     right.destroy();
+    server.close();
+  });
+
+  test('a listener that somebody listens on, and leaves it alone', onLinux({}), async (t) => {
+    const [stream, packets, tcp] = [new UServer(), new SeqpacketServer(), net.createServer()];
+    const unix = net.createServer();
+    stream.listen(temporaryPath(t));
+    packets.listen(temporaryPath(t));
+    tcp.listen(0, '127.0.0.1');
+    unix.listen(temporaryPath(t));
+    await Promise.all([stream, tcp, unix].map((server) => once(server, 'listening')));
+    for (const fd of [stream.fd, packets.fd, tcp._handle.fd, unix._handle.fd]) {
+      assert.throws(() => fromFd(fd), { name: 'Error', code: 'EEXIST' });
+    }
+    // None has been told of it, and all still accept.
+    const client = net.connect(unix.address());
+    const [socket] = await once(unix, 'connection');
+    for (const each of [client, socket]) each.destroy();
+    for (const server of [stream, packets, tcp, unix]) server.close();
+  });
+
+  test('a signal that is none, before anything has the descriptor', async () => {
+    const server = net.createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const client = net.connect(server.address().port, '127.0.0.1');
+    const [socket] = await once(server, 'connection');
+    const fd = dup(socket);
+    for (const signal of [null, 1, {}]) {
+      assert.throws(() => fromFd(fd, { signal }), { code: 'ERR_INVALID_ARG_TYPE' });
+    }
+    posix.send(fd, Buffer.from('still ours'));
+    closeFd(fd);
+    socket.end();
+    assert.equal(await text(client), 'still ours');
+    const closing = once(server, 'close');
+    server.close();
+    await closing;
   });
 
   test('options that do not suit, and leaves the descriptor open', () => {
@@ -195,6 +252,99 @@ describe('fromFd() refuses', () => {
     assert.throws(() => fromFd(left, 'paused'), { code: 'ERR_INVALID_ARG_TYPE' });
     assert.equal(fdType(left), 'unix-stream');
     closeFd(left);
+    closeFd(right);
+  });
+});
+
+describe('a FileHandle is given up to fromFd()', onLinux({}), () => {
+  test('and closed once, with its stream', async (t) => {
+    const file = path.join(temporaryFolder(t), 'file');
+    fs.writeFileSync(file, 'what is in it');
+    const before = countFds();
+    const handle = await fs.promises.open(file);
+    const closing = once(handle, 'close');
+    assert.equal(await text(fromFd(handle, { start: 5 })), 'is in it');
+    await closing;
+    assert.equal(handle.fd, -1);
+    const writable = await fs.promises.open(file, 'w');
+    const writer = fromFd(writable);
+    assert.ok(writer instanceof fs.WriteStream);
+    writer.end('something else');
+    await once(writer, 'close');
+    assert.equal(writable.fd, -1);
+    assert.equal(fs.readFileSync(file, 'utf8'), 'something else');
+    await assertNoLeak(before);
+  });
+
+  test('and closed at once where a socket or a pipe is made of it', async () => {
+    const before = countFds();
+    const [left, right] = socketpair('stream');
+    const [read, write] = posix.pipe();
+    for (const [fd, peer, Socket] of [
+      [left, right, USocket],
+      [read, write, net.Socket],
+    ]) {
+      const handle = await fileHandle(fd);
+      const closing = once(handle, 'close');
+      const socket = fromFd(handle);
+      await closing;
+      assert.ok(socket instanceof Socket);
+      fs.writeSync(peer, 'hello');
+      closeFd(peer);
+      assert.equal(await text(socket), 'hello');
+      socket.destroy();
+    }
+    await assertNoLeak(before);
+  });
+
+  test('and keeps its descriptor where that throws', async (t) => {
+    const handle = await fs.promises.open(temporaryFolder(t));
+    assert.throws(() => fromFd(handle), { code: 'ERR_AFUNIX_FD_TYPE' });
+    assert.ok((await handle.stat()).isDirectory());
+    await handle.close();
+    const [left, right] = socketpair();
+    const socket = await fileHandle(left);
+    const before = countFds();
+    assert.throws(() => fromFd(socket, { allowHalfOpen: 1 }), { code: 'ERR_INVALID_ARG_TYPE' });
+    assert.equal(countFds(), before);
+    assert.ok((await socket.stat()).isSocket());
+    await socket.close();
+    closeFd(right);
+  });
+});
+
+describe('fromFd() takes over', () => {
+  test('an object that only names a number, as those of listenFds()', async () => {
+    assert.deepEqual(listenFds(), []);
+    const before = countFds();
+    const [left, right] = socketpair();
+    const sockets = [fromFd({ fd: left, name: 'left' }), fromFd({ __proto__: null, fd: right })];
+    assert.deepEqual(
+      sockets.map(({ fd }) => fd),
+      [left, right],
+    );
+    sockets[0].end('hello');
+    assert.equal(await text(sockets[1]), 'hello');
+    sockets.forEach((socket) => socket.destroy());
+    await assertNoLeak(before);
+  });
+
+  test('nothing that Object.prototype has got', () => {
+    const [left, right] = socketpair();
+    const failure = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
+    let socket;
+    Object.defineProperties(Object.prototype, {
+      fd: { value: right, configurable: true, writable: true },
+      path: { value: '/nonexistent', configurable: true, writable: true },
+    });
+    try {
+      for (const holder of [{}, [], () => {}, '3']) assert.throws(() => fromFd(holder), failure);
+      socket = fromFd(left);
+    } finally {
+      for (const name of ['fd', 'path']) delete Object.prototype[name];
+    }
+    assert.deepEqual([socket.fd, socket.connecting], [left, false]);
+    socket.destroy();
     closeFd(right);
   });
 });

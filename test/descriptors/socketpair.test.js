@@ -57,6 +57,9 @@ describe('the descriptors', onLinux({}), () => {
     ['SOCK_STREAM', SOCK_STREAM, 'unix-stream'],
     ['SOCK_DGRAM', SOCK_DGRAM, 'unix-dgram'],
     ['SOCK_SEQPACKET', SOCK_SEQPACKET, 'unix-seqpacket'],
+    ['stream, by name', 'stream', 'unix-stream'],
+    ['dgram, by name', 'dgram', 'unix-dgram'],
+    ['seqpacket, by name', 'seqpacket', 'unix-seqpacket'],
   ]) {
     test(`of ${name} are two ${kind} sockets, nonblocking and close-on-exec`, (t) => {
       const fds = openFds(t, type);

@@ -89,13 +89,15 @@ describe('a name', () => {
     ['a path of 5000 bytes', (t) => pathOfLength(t, 5000)],
     ['an abstract name of 109 bytes', () => '\0'.padEnd(109, 'x')],
   ]) {
-    test(`too long is ENAMETOOLONG: ${kind}`, onLinux({}), async (t) => {
+    test(`too long to bind to is ENAMETOOLONG: ${kind}`, onLinux({}), async (t) => {
       const name = makeName(t);
       const socket = openSocket(t);
       assert.throws(() => socket.bind(name), { code: 'ENAMETOOLONG', syscall: 'bind' });
       assert.throws(() => socket.bind(Buffer.from(name)), { code: 'ENAMETOOLONG' });
-      assert.throws(() => socket.connect(name), { code: 'ENAMETOOLONG', syscall: 'connect' });
-      await assert.rejects(sendTo(socket, 'x', name), { code: 'ENAMETOOLONG', syscall: 'sendmsg' });
+      // Peers with long names can be reached: of them only what the system itself refuses is too long.
+      const code = name[0] === '/' && name.length < 4000 ? 'ENOENT' : 'ENAMETOOLONG';
+      assert.throws(() => socket.connect(name), { code, syscall: 'connect' });
+      await assert.rejects(sendTo(socket, 'x', name), { code, syscall: 'sendmsg' });
       assert.equal(socket.address(), '');
       await assertReaches(t, socket.bind(temporaryPath(t)), socket.address());
     });

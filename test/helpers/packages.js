@@ -24,9 +24,10 @@ const OPTIONS = [
  * Installs packages with npm, unless they are there already. No script of theirs is run.
  * @param {Record<string, string>} dependencies name → exact version
  * @param {string} [replaced] the dependency of theirs in whose place this package goes
+ * @param {number} [limit] milliseconds that the installation may take
  * @returns {{ folder: string } | { skip: string }} where `node_modules` is, or why it is not
  */
-function installPackages(dependencies, replaced) {
+function installPackages(dependencies, replaced, limit = LIMIT) {
   const overrides = replaced === undefined ? undefined : { [replaced]: `file:${ROOT}` };
   const manifest = JSON.stringify({ private: true, dependencies, overrides });
   const folder = path.join(CACHE, createHash('sha256').update(manifest).digest('hex').slice(0, 16));
@@ -39,7 +40,7 @@ function installPackages(dependencies, replaced) {
     const { error, status, stderr } = spawnSync('npm', ['install', ...OPTIONS], {
       cwd: making,
       encoding: 'utf8',
-      timeout: LIMIT,
+      timeout: limit,
     });
     const names = Object.keys(dependencies).join(', ');
     if (error) return { skip: `npm cannot install ${names}: ${error.message}` };

@@ -18,8 +18,8 @@ const ours = (properties) =>
     .filter((name) => !name.startsWith('__@'));
 
 /**
- * The values that a file in lib/ exports: name → `{ members }`, those of a class and its instances;
- * undefined for what is no class.
+ * What a file in lib/ exports: name → `{ isValue, members, properties }`. `members`: those of a class and its
+ * instances; undefined for what is no class. `properties`: those of an interface, its own and inherited ones.
  */
 function typesOf(file) {
   const root = path.join(LIB, file);
@@ -37,13 +37,14 @@ function typesOf(file) {
   for (const exported of checker.getExportsOfModule(module)) {
     const isAlias = exported.flags & ts.SymbolFlags.Alias;
     const symbol = isAlias ? checker.getAliasedSymbol(exported) : exported;
-    if ((symbol.flags & ts.SymbolFlags.Value) === 0) continue;
+    const isValue = (symbol.flags & ts.SymbolFlags.Value) !== 0;
     const isClass = (symbol.flags & ts.SymbolFlags.Class) !== 0;
     const members = isClass && [
       ...ours(checker.getDeclaredTypeOfSymbol(symbol).getProperties()),
       ...ours(checker.getTypeOfSymbol(symbol).getProperties()),
     ];
-    found.set(exported.name, { members: members || undefined });
+    const properties = isValue ? [] : ours(checker.getDeclaredTypeOfSymbol(symbol).getProperties());
+    found.set(exported.name, { isValue, members: members || undefined, properties });
   }
   return found;
 }

@@ -13,6 +13,7 @@ const { after, before, describe, test } = require('node:test');
 const { interpreter, platformName } = require('../../lib/native/platform.js');
 const { checkGlibc } = require('../../scripts/check-prebuilt.js');
 const { readElf } = require('../../scripts/elf.js');
+const { bill } = require('../../scripts/sbom.js');
 const { findProgram } = require('../helpers/programs.js');
 const { temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
 
@@ -57,11 +58,10 @@ describe('the package', needsNpm, () => {
   before(() => {
     fs.mkdirSync(programs);
     fs.symlinkSync(process.execPath, path.join(programs, 'node'));
-    for (const name of ['lib', 'native', 'scripts', 'package.json', 'README.md', 'LICENSE']) {
+    const entries = MANIFEST.files.map((name) => name.split('/')[0]);
+    for (const name of new Set([...entries, 'package.json', 'README.md', 'LICENSE'])) {
+      if (name === 'prebuilds') continue;
       fs.cpSync(path.join(ROOT, name), path.join(source, name), { recursive: true });
-    }
-    for (const name of ['build.rs', 'Cargo.toml', 'Cargo.lock', 'binding.gyp', 'CHANGELOG.md']) {
-      fs.copyFileSync(path.join(ROOT, name), path.join(source, name));
     }
     const prebuilt = path.join(source, 'prebuilds', platformName());
     fs.mkdirSync(prebuilt, { recursive: true });
@@ -89,6 +89,16 @@ describe('the package', needsNpm, () => {
       assert.ok(inside.includes('prebuilds') && !inside.includes('build'), inside.join());
     });
   }
+
+  test('has the pages that its README links to', () => {
+    const inside = path.join(installed, 'node_modules', 'afunix');
+    const text = fs.readFileSync(path.join(inside, 'README.md'), 'utf8');
+    const targets = [...text.matchAll(/\]\(((?:docs|examples)[^)#]*)/g)].map(
+      ([, target]) => target,
+    );
+    assert.ok(targets.length > 10);
+    for (const target of targets) assert.ok(fs.existsSync(path.join(inside, target)), target);
+  });
 
   test('works from CommonJS', () => {
     const file = path.join(installed, 'user.cjs');
@@ -127,16 +137,82 @@ describe('the package', needsNpm, () => {
     assert.equal(says(installed, file), 'hello true function\n2');
   });
 
+  test('has its parts also for tools that know no "exports"', () => {
+    for (const name of ['posix', 'socketpair', 'addon']) {
+      const code = `const inside = require('afunix/package.json') && require.resolve('afunix');
+        const file = require('path').join(inside, '..', '..', '${name}');
+        console.log(require(file) === require('afunix/${name}'))`;
+      assert.equal(says(installed, '--eval', code), 'true');
+    }
+  });
+
+  describe('loads the addon from a file that is named', () => {
+    const use = `const { DgramSocket } = require('afunix');
+      const [a, b] = DgramSocket.pair();
+      a.close();
+      b.close();
+      const { sharedObjects } = process.report.getReport();
+      console.log(sharedObjects.some((name) => name.endsWith('/other.library')));`;
+    let other;
+    before(() => {
+      other = path.join(folder, 'other.library');
+      fs.copyFileSync(ADDON, other);
+    });
+
+    test('in AFUNIX_ADDON', () => {
+      const code = `process.env.AFUNIX_ADDON = '../other.library';${use}`;
+      assert.equal(says(installed, '--eval', code), 'true');
+    });
+
+    test('with useAddon(), as a path and as a URL', () => {
+      for (const name of [JSON.stringify(other), `new URL('file://${other}')`]) {
+        const code = `process.env.AFUNIX_ADDON = 'nothing';
+          require('afunix/addon').useAddon(${name});${use}`;
+        assert.equal(says(installed, '--eval', code), 'true');
+      }
+    });
+
+    test('and says so if it cannot, or if it is too late, or no name', () => {
+      const code = `const { useAddon } = require('afunix/addon');
+        const faults = [];
+        const attempt = (body) => {
+          try { body(); } catch ({ code, message }) { faults.push(code, message); }
+        };
+        attempt(() => useAddon(5));
+        attempt(() => useAddon(''));
+        useAddon('missing.library');
+        attempt(() => require('afunix'));
+        attempt(() => useAddon('late.library'));
+        console.log(JSON.stringify(faults));`;
+      const [type, , value, , missing, why, late, when] = JSON.parse(
+        says(installed, '--eval', code),
+      );
+      assert.deepEqual(
+        [type, value, missing, late],
+        [
+          'ERR_INVALID_ARG_TYPE',
+          'ERR_INVALID_ARG_VALUE',
+          'ERR_AFUNIX_BINDING',
+          'ERR_AFUNIX_BINDING',
+        ],
+      );
+      assert.match(why, /named, .*user\/missing\.library: /);
+      assert.match(when, /before anything requires afunix/);
+    });
+  });
+
   test('works from TypeScript, of both kinds', () => {
     const text = (pair) => `import { DgramSocket } from 'afunix';
       import * as posix from 'afunix/posix';
+      import { useAddon } from 'afunix/addon';
       import ${pair};
+      const named: void = useAddon(new URL('file:///a'));
       const sockets: [DgramSocket, DgramSocket] = DgramSocket.pair();
       const fd: number = posix.socket(posix.AF_UNIX, posix.SOCK_DGRAM, 0);
       const fds: [number, number] = pair(pair.SOCK_STREAM);
       // @ts-expect-error: an array is no path
       new DgramSocket().bind([]);
-      export { sockets, fd, fds };`;
+      export { sockets, fd, fds, named };`;
     const write = (name, pair) => fs.writeFileSync(path.join(installed, name), text(pair));
     write('user.cts', `pair = require('afunix/socketpair')`);
     write('user.mts', `pair from 'afunix/socketpair'`);
@@ -202,11 +278,12 @@ describe('a prebuilt addon', () => {
   });
 
   test('is read without other programs', needsLinux, () => {
-    const { machine, needed, exported, names } = readElf(ADDON);
+    const { machine, needed, exported, isStripped, names } = readElf(ADDON);
+    assert.equal(isStripped, true);
     assert.equal(machine, process.arch);
     assert.deepEqual(exported, ['napi_register_module_v1']);
     assert.ok(needed.some((name) => name.startsWith('libc.')));
-    assert.ok(names.length > 100 && !names.some((name) => name.startsWith('uv_')));
+    assert.ok(names.length > 50 && !names.some((name) => name.startsWith('uv_')));
   });
 
   test('that is damaged is refused', needsLinux, (t) => {
@@ -216,6 +293,37 @@ describe('a prebuilt addon', () => {
     fs.writeFileSync(file, fs.readFileSync(ADDON).subarray(0, 5000));
     assert.throws(() => readElf(file), /cut short or damaged/);
   });
+});
+
+test('the bill of materials has every crate and package, with its digest', () => {
+  const { components, dependencies, metadata, ...head } = bill();
+  assert.deepEqual(head, { bomFormat: 'CycloneDX', specVersion: '1.6', version: 1 });
+  assert.equal(metadata.component.purl, `pkg:npm/afunix@${MANIFEST.version}`);
+  const lock = fs.readFileSync(path.join(ROOT, 'Cargo.lock'), 'utf8');
+  const crates = [...lock.matchAll(/^name = "(.+)"\nversion = "(.+)"$/gm)].map(
+    ([, name, version]) => `pkg:cargo/${name}@${version}`,
+  );
+  const names = Object.keys(MANIFEST.devDependencies).map((name) => name.replace('@', '%40'));
+  const urls = new Set(components.map(({ purl }) => purl));
+  assert.equal(urls.size, components.length);
+  const missing = crates.filter((url) => !urls.has(url));
+  assert.deepEqual(missing, [`pkg:cargo/afunix@${MANIFEST.version}`]);
+  for (const name of names) {
+    assert.ok(
+      [...urls].some((url) => url.startsWith(`pkg:npm/${name}@`)),
+      name,
+    );
+  }
+  for (const { purl, hashes } of components) {
+    assert.match(hashes[0].content, /^[\da-f]{64,}$/, purl);
+  }
+  const known = new Set([...urls, metadata.component.purl]);
+  for (const { ref, dependsOn } of dependencies) {
+    assert.ok(
+      [ref, ...dependsOn].every((url) => known.has(url)),
+      ref,
+    );
+  }
 });
 
 describe('the C library', needsLinux, () => {

@@ -240,8 +240,7 @@ const PROGRAMS = {
         client.write(sent);
         await turn();
         client.on('error', () => {}).resume();
-        if (how === 'end') client.end();
-        else client.destroy();
+        client[how]();
         if (how === 'end' && sent.includes('hang')) client.destroySoon();
         else await once(client, 'close');
       }

@@ -263,13 +263,23 @@ describe('faulty arguments', onLinux({}), () => {
     }
   });
 
-  test('addresses have one of three families, and its members', (t) => {
+  test('addresses are names, or have a family and its members', (t) => {
     const sockfd = open(t);
     const before = countFds();
     for (const [addr, code] of [
       [undefined, 'ERR_INVALID_ARG_TYPE'],
       [null, 'ERR_INVALID_ARG_TYPE'],
-      ['/tmp/a.sock', 'ERR_INVALID_ARG_TYPE'],
+      [7, 'ERR_INVALID_ARG_TYPE'],
+      ['', 'ERR_INVALID_ARG_VALUE'],
+      ['/a\0b', 'ERR_INVALID_ARG_VALUE'],
+      [Buffer.from('/a\0b'), 'ERR_INVALID_ARG_VALUE'],
+      [new Uint16Array(3), 'ERR_INVALID_ARG_VALUE'],
+      [new URL('http://localhost/'), 'ERR_INVALID_URL_SCHEME'],
+      [{ sa_family: AF_UNIX, sa_data: Buffer.from('/a') }, 'ERR_INVALID_ARG_VALUE'],
+      [{ sa_family: AF_INET, sa_data: Buffer.alloc(14) }, 'ERR_INVALID_ARG_VALUE'],
+      [{ sa_family: 16 }, 'ERR_INVALID_ARG_TYPE'],
+      [{ sa_family: 16, sa_data: 'text' }, 'ERR_INVALID_ARG_TYPE'],
+      [{ sa_family: 2 ** 16, sa_data: Buffer.alloc(8) }, 'ERR_OUT_OF_RANGE'],
       [{}, 'ERR_INVALID_ARG_VALUE'],
       [{ sun_path: '/tmp/a.sock' }, 'ERR_INVALID_ARG_VALUE'],
       [{ sun_family: '1', sun_path: '/a' }, 'ERR_INVALID_ARG_TYPE'],

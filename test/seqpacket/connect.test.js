@@ -48,10 +48,9 @@ function openFiles(paths) {
 /** A server whose backlog is full, with those who fill it: `{ server, sockets, waiting }`. */
 function fullServer(t) {
   const server = makeServer(t).listen(abstractName(), 0).pause();
-  const sockets = [];
-  const waiting = () => sockets.find((socket) => socket.connecting);
-  while (!waiting()) sockets.push(connectTo(t, server.address()));
-  return { server, sockets, waiting: waiting() };
+  const first = connectTo(t, server.address());
+  const waiting = connectTo(t, server.address());
+  return { server, sockets: [first, waiting], waiting };
 }
 
 describe('descriptors', onLinux(), () => {
@@ -120,10 +119,8 @@ describe('descriptors', onLinux(), () => {
     const { paths } = makeFiles(t, 2);
     const inodes = paths.map((file) => fs.statSync(file).ino);
     const server = makeServer(t, { receiveFds: true }).listen(abstractName(), 0).pause();
-    const clients = [];
-    while (!clients.some((client) => client.connecting)) {
-      clients.push(connectTo(t, server.address()));
-    }
+    // One connects, the others wait for room in the backlog.
+    const clients = Array.from({ length: 3 }, () => connectTo(t, server.address()));
     const { fds, close } = openFiles(paths);
     clients.forEach((client, index) => client.write({ data: `${index}`, fds }));
     close();

@@ -302,7 +302,8 @@ describe('destroy()', onLinux(), () => {
     const events = eventsOf(client);
     client.destroy();
     await closing(client);
-    assert.deepEqual(events, ['close false']);
+    // As in net, whose sockets without a handle have nothing to say of an error.
+    assert.deepEqual(events, ['close undefined']);
   });
 
   test('forbids later writes: an error to the callback alone', async (t) => {
@@ -329,7 +330,7 @@ describe('destroy()', onLinux(), () => {
     const late = makeSocket(t, { signal: controller.signal });
     const lateEvents = eventsOf(late);
     await closing(late);
-    assert.deepEqual(lateEvents, ['error ABORT_ERR', 'close true']);
+    assert.deepEqual(lateEvents, ['error ABORT_ERR', 'close undefined']);
     const ends = SeqpacketSocket.pair({ signal: controller.signal });
     const endEvents = ends.map((end) => eventsOf(end));
     await Promise.all(ends.map(closing));

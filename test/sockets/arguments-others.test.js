@@ -72,8 +72,11 @@ test('a detached DataView is refused with a code', () => {
   structuredClone(view.buffer, { transfer: [view.buffer] });
   const [left, right] = DgramSocket.pair();
   assert.throws(() => left.send(view), { code: 'ERR_INVALID_ARG_VALUE' });
-  // A socket taken for options has a descriptor, and that has an owner.
-  assert.throws(() => new DgramSocket(left), { code: 'EEXIST' });
+  // A socket taken for options has no property of its own that is one.
+  const other = new DgramSocket(left);
+  assert.notEqual(other.fd, left.fd);
+  assert.throws(() => new DgramSocket({ fd: left }), { code: 'EEXIST' });
+  other.close();
   left.close();
   right.close();
 });

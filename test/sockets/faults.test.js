@@ -36,37 +36,38 @@ describe('a system call that fails', onLinux(skipUnless('cc')), () => {
       const source = `async ({ ${kind}Server: Server, ${kind}Socket: Socket }, strike, name) => {
         const { once } = require('node:events');
         const server = new Server();
-        const accepted = [];
-        server.on('connection', (socket) => accepted.push(socket.end()));
+        const errors = [];
+        server.on('connection', (socket) => {
+          socket.on('error', ({ code }) => errors.push(code)).end();
+        });
         server.listen(name);
         const first = new Socket({ allowHalfOpen: true });
         first.on('error', () => {});
-        const [failed, closed] = [once(server, 'error'), once(first, 'close')];
+        const closed = once(first, 'close');
         first.connect(name);
         require('node:fs').accessSync(strike);
-        const [error] = await failed;
         first.resume();
+        await once(first, 'end');
         first.end();
         await closed;
         const second = new Socket().connect(name);
         await once(second.resume(), 'close');
         server.close();
         await once(server, 'close');
-        console.log(JSON.stringify([error.code, error.syscall, accepted.length]));
+        console.log(JSON.stringify(errors));
       }`;
       const result = await run(t, source, 'epoll_ctl', 'ENOMEM');
-      assert.deepEqual(result, ['ENOMEM', 'epoll_ctl', 1]);
+      assert.deepEqual(result, ['ENOMEM']);
     });
-  }
 
-  test('listen: nothing is open then, and it can be tried again', async (t) => {
-    const body = async ({ SeqpacketServer, UServer }, strike, name) => {
-      const { accessSync, readdirSync } = require('node:fs');
-      const { once } = require('node:events');
-      const count = () => readdirSync('/proc/self/fd').length;
-      const found = [];
-      for (const Server of [SeqpacketServer, UServer]) {
-        const server = new Server();
+    test(`${kind}Server: listen() leaves nothing open then, and it can be tried again`, async (t) => {
+      const body = async (afunix, strike, name, Server) => {
+        const { accessSync, readdirSync } = require('node:fs');
+        const { once } = require('node:events');
+        const count = () => readdirSync('/proc/self/fd').length;
+        const found = [];
+        // Without a listener for connections nothing is polled.
+        const server = new afunix[Server](() => {});
         server.on('error', (error) => found.push(error.code));
         const open = count();
         accessSync(strike);
@@ -80,14 +81,13 @@ describe('a system call that fails', onLinux(skipUnless('cc')), () => {
         server.listen(name);
         await once(server, 'listening');
         server.close();
-      }
-      console.log(JSON.stringify(found));
-    };
-    const result = await run(t, body, 'epoll_ctl', 'ENOMEM');
-    // One throws, and the other tells it in the next tick.
-    const expected = ['ENOMEM', false, 0, false, 0, 'ENOMEM'];
-    assert.deepEqual(result, expected);
-  });
+        console.log(JSON.stringify(found.sort()));
+      };
+      const source = `(...args) => (${body})(...args, '${kind}Server')`;
+      // One throws, and the other reports it in the next tick.
+      assert.deepEqual(await run(t, source, 'epoll_ctl', 'ENOMEM'), [0, 'ENOMEM', false]);
+    });
+  }
 
   test('pair: neither end is left', async (t) => {
     const body = ({ DgramSocket, SeqpacketSocket, USocket }, strike) => {
@@ -160,12 +160,12 @@ describe('a system call that fails', onLinux(skipUnless('cc')), () => {
         two.on('close', () => console.log(JSON.stringify([told, chunks.join('')])));
       };
       const source = `(...args) => (${body})(...args, ${fds})`;
-      const [told, arrived] = await run(t, source, call, 'ENOBUFS');
+      const [told, arrived] = await run(t, source, call, 'EPERM');
       assert.equal(arrived, 'first,');
-      assert.deepEqual(told.slice(0, 2), ['sent', 'ENOBUFS']);
+      assert.deepEqual(told.slice(0, 2), ['sent', 'EPERM']);
       assert.deepEqual(
         told.filter((code) => code.startsWith("'error'")),
-        ["'error' ENOBUFS"],
+        ["'error' EPERM"],
       );
       assert.equal(told.length, 4);
     });

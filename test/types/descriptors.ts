@@ -1,17 +1,26 @@
 // Owns the types of functions about descriptors.
 
-import { createServer } from 'node:net';
+import type { Socket as UdpSocket } from 'node:dgram';
+import type { EventEmitter } from 'node:events';
+import type { ReadStream, WriteStream } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { FileHandle } from 'node:fs/promises';
 import {
   createReuseportFd,
   drainServer,
+  dup,
   fdType,
+  fileHandle,
+  fromFd,
   listenFds,
   memfd,
+  sdNotify,
   socketpair,
   DgramSocket,
   SeqpacketServer,
 } from 'afunix';
-import type { FdType, ListenFd } from 'afunix';
+import type { FdType, FromFd, ListenFd, SeqpacketSocket, UServer, USocket } from 'afunix';
+import descriptors = require('afunix/descriptors');
 import pair = require('afunix/socketpair');
 import { exactly } from './expect.js';
 
@@ -19,7 +28,8 @@ exactly<typeof pair>()(socketpair);
 exactly<[number, number]>()(socketpair());
 exactly<[number, number]>()(pair(pair.SOCK_SEQPACKET));
 exactly<number>()(pair.SOCK_DGRAM + socketpair.SOCK_STREAM);
-// @ts-expect-error a type is a number
+exactly<[number, number]>()(socketpair('seqpacket'));
+// @ts-expect-error there is no such type
 pair('SOCK_STREAM');
 // @ts-expect-error constants stay what they are
 pair.SOCK_STREAM = 3;
@@ -61,7 +71,35 @@ createServer().listen({ fd: createReuseportFd(8080, '127.0.0.1', { type: 'tcp' }
 // @ts-expect-error TCP or UDP
 createReuseportFd(80, '::', { type: 'unix' });
 
+const made = fromFd(3);
+exactly<FromFd>()(made);
+if ('sendTo' in made) exactly<DgramSocket>()(made);
+else if ('writeWithFds' in made) exactly<USocket>()(made);
+else if ('getInternalReadBufferSize' in made) exactly<SeqpacketSocket>()(made);
+else if ('listening' in made) exactly<UServer | SeqpacketServer | Server>()(made);
+else exactly<Socket | UdpSocket | ReadStream | WriteStream>()(made);
+exactly<Socket>()(fromFd<Socket>(3));
+// @ts-expect-error it makes none of these
+fromFd<EventEmitter>(3);
+
 exactly<Promise<void>>()(drainServer(createServer()));
 void drainServer(createServer(), { grace: 100 });
 // @ts-expect-error a number alone cannot be drained
 void drainServer(3);
+
+exactly<number>()(dup(createServer()));
+exactly<Promise<FileHandle>>()(fileHandle(dup(0)));
+fileHandle(0).then((handle) => fromFd(handle));
+fromFd(listenFds()[0]!);
+// @ts-expect-error a number alone
+fileHandle({ fd: 3 });
+// @ts-expect-error a server keeps its descriptor
+fromFd(createServer());
+
+exactly<boolean>()(sdNotify('READY=1'));
+sdNotify('FDSTORE=1', { fds: [createServer(), 3], timeout: 100 });
+// @ts-expect-error a state is a string
+sdNotify({ READY: 1 });
+
+exactly<typeof socketpair>()(descriptors.socketpair);
+exactly<number>()(descriptors.memfd('x'));

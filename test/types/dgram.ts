@@ -29,7 +29,12 @@ new DgramSocket({
   writableHighWaterMark: 0,
   pathEncoding: 'utf8',
   signal: AbortSignal.timeout(1),
+  recvBufferSize: 1,
+  maxWaitingFds: 1,
+  whenFull: 'fail',
 });
+// @ts-expect-error no such way
+new DgramSocket({ whenFull: 'drop' });
 // What is undefined is not given.
 new DgramSocket({ fd: undefined, receiveFds: undefined, signal: undefined });
 // @ts-expect-error options are an object
@@ -64,6 +69,11 @@ socket.bind(new Uint8Array(3));
 socket.bind(new URL('file:///run/a.sock'), { mode: 0o600 });
 socket.bind({ path, mode: 0o600 });
 socket.bind({ mode: 0o600 });
+socket.bind(() => {}).bind(path, () => {});
+socket.bind(path, { uid: 0, gid: 0, unlinkOnClose: false }, () => {});
+socket.bind({ path, mode: 0o600 }, () => {});
+// @ts-expect-error a callback is a function
+socket.bind(path, {}, 'callback');
 // @ts-expect-error no name
 socket.bind(1);
 // @ts-expect-error permissions are a number
@@ -75,7 +85,7 @@ exactly<string | undefined>()(socket.remoteAddress);
 exactly<afunix.Credentials | undefined>()(socket.peerCredentials);
 
 socket.connect(path).disconnect();
-socket.connect(Buffer.from(path), (error) => exactly<Error | undefined>()(error));
+socket.connect(Buffer.from(path), (error) => exactly<NodeJS.ErrnoException | undefined>()(error));
 // @ts-expect-error a peer needs a name
 socket.connect();
 // @ts-expect-error the callback gets an Error
@@ -89,7 +99,7 @@ socket.sendTo('text', path, () => {});
 socket.sendTo(data, path, { fds: [0] });
 socket.sendTo(data, path, undefined, () => {});
 socket.sendTo(new DataView(new ArrayBuffer(1)), path, { fds: [] }, (error) =>
-  exactly<Error | undefined>()(error),
+  exactly<NodeJS.ErrnoException | undefined>()(error),
 );
 socket.sendTo(new Float64Array(1), 0, 8, path);
 socket.sendTo(data, 0, 4, new URL('file:///run/a.sock'), () => {});
@@ -107,9 +117,15 @@ socket.sendTo(data, path, { descriptors: [0] });
 socket.sendTo(data, path, 'callback');
 
 exactly<boolean>()(socket.send(data));
-socket.send('text', (error) => exactly<Error | undefined>()(error));
+socket.send('text', (error) => exactly<NodeJS.ErrnoException | undefined>()(error));
 socket.send({ data: 'text', fds: [0] });
 socket.send({ fds: [0] }, () => {});
+socket.send(data, path).valueOf();
+socket.send({ data, fds: [0] }, new URL('file:///run/a.sock'), (error) => error?.code);
+socket.send('text', undefined, () => {});
+socket.sendTo({ data, fds: [0] }, path, (error) => error?.errno);
+// @ts-expect-error a part is for sendTo()
+socket.send(data, 0, 4);
 socket.send({ data, fds: null });
 // @ts-expect-error no message
 socket.send();
@@ -166,7 +182,7 @@ closeFd(socket);
 socket.on('data', (message, from, info) => {
   exactly<Buffer>()(message);
   exactly<string>()(from);
-  exactly<readonly number[]>()(info.fds);
+  exactly<afunix.ReceivedFds>()(info.fds);
   exactly<afunix.Credentials | undefined>()(info.credentials);
 });
 // As node-unix-socket's users write it.
@@ -187,16 +203,27 @@ socket.on('data', (message: Buffer, from: Buffer) => [message, from]);
 socket.once('data', (message: string) => message);
 // @ts-expect-error the error is an Error
 socket.on('error', (error: string) => error);
+// As dgram's users write it.
+socket.on('message', (message, remote) => {
+  exactly<Buffer>()(message);
+  exactly<string>()(remote.address);
+  exactly<string>()(remote.path);
+  exactly<number>()(remote.size);
+  exactly<afunix.ReceivedFds>()(remote.fds);
+  exactly<afunix.Credentials | undefined>()(remote.credentials);
+});
 // @ts-expect-error there is no such event
-socket.on('message', () => {});
+socket.on('congestion', () => {});
 // @ts-expect-error 'listening' has no arguments
 socket.on('listening', (address: string) => address);
 exactly<boolean>()(socket.emit('close'));
 socket.emit('data', data, path, { fds: [], credentials: undefined });
 // @ts-expect-error what is missing
 socket.emit('data', data);
+// @ts-expect-error what is missing
+socket.emit('message', data);
 // @ts-expect-error there is no such event
-socket.emit('message');
+socket.emit('writable');
 void once(socket, 'listening');
 
 // --- Names as Buffers
@@ -220,7 +247,7 @@ async function loop() {
   for await (const message of socket) {
     exactly<Buffer>()(message.data);
     exactly<string>()(message.path);
-    exactly<readonly number[]>()(message.fds);
+    exactly<afunix.ReceivedFds>()(message.fds);
     exactly<afunix.Credentials | undefined>()(message.credentials);
   }
   for await (const { path: from } of raw) exactly<Buffer>()(from);
@@ -232,6 +259,13 @@ exactly<number>()(socket.writableLength);
 exactly<number>()(socket.writableHighWaterMark);
 exactly<boolean>()(socket.writableNeedDrain);
 exactly<number>()(socket.fd);
+exactly<number>()(socket.dropped);
+exactly<number | undefined>()(socket.sendBufferSize);
+exactly<number | undefined>()(socket.receiveBufferSize);
+exactly<number | undefined>()(socket.maxMessageSize);
+exactly<typeof socket>()(socket.end().end(() => {}));
+exactly<afunix.Detached<null>>()(socket.detach());
+exactly<number[]>()(socket.detach().fds);
 exactly<number>()(socket.getRecvBufferSize());
 exactly<void>()(socket.setRecvBufferSize(1));
 exactly<number>()(socket.getSendBufferSize());

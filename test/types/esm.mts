@@ -13,7 +13,7 @@ exactly<[number, number]>()(socketpair(SOCK_DGRAM));
 const options: DgramSocketOptions = { receiveFds: true };
 const socket: DgramSocket = new afunix.DgramSocket(options);
 const peer: SeqpacketSocket = new afunix.SeqpacketSocket();
-const done: SendCb = (error) => exactly<Error | undefined>()(error);
+const done: SendCb = (error) => exactly<NodeJS.ErrnoException | undefined>()(error);
 socket.send('text', done);
 for await (const message of socket) {
   exactly<DgramMessage>()(message);

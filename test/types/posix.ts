@@ -46,6 +46,19 @@ exactly<number | undefined>()(posix.getpeername(fd, address).sin_port);
 const entry: posix.PollEntry = { fd, events: posix.POLLIN };
 exactly<number>()(posix.poll([entry], 100));
 
+exactly<number>()(posix.socket('unix', 'seqpacket'));
+exactly<[number, number]>()(posix.socketpair('unix', 'dgram'));
+exactly<[number, number]>()(posix.socketpair('seqpacket'));
+posix.bind(fd, '/tmp/a.sock');
+posix.sendto(fd, buffer, 1, 0, Buffer.from('\0a'));
+posix.connect(fd, { sa_family: posix.AF_NETLINK, sa_data: Buffer.alloc(10) });
+exactly<Buffer | undefined>()(posix.getsockname(fd).sa_data);
+exactly<number>()(posix.fcntl(fd, posix.F_SETFL, posix.O_NONBLOCK));
+exactly<number>()(posix.fcntl(posix.dup(fd), posix.F_GETFD));
+exactly<[number, number]>()(posix.pipe({ nonblocking: true }));
+// @ts-expect-error there is no such type
+posix.socket('unix', 'raw');
+
 // @ts-expect-error strings have no bytes before they are encoded
 posix.send(fd, 'text');
 posix.connect(fd, posix.getsockname(fd));

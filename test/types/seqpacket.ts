@@ -19,6 +19,9 @@ new SeqpacketSocket({
   readableHighWaterMark: 1,
   signal: AbortSignal.timeout(1),
   credentials: true,
+  localPath: Buffer.from(path),
+  maxWaitingFds: 3,
+  recvBufferSize: 1,
 });
 // @ts-expect-error a name is for connect()
 new SeqpacketSocket(path);
@@ -34,8 +37,8 @@ socket.connect(Buffer.from(path)).connect({ path });
 socket.connect();
 
 exactly<boolean>()(socket.write(data));
-socket.write('text', 'latin1', (error) => exactly<Error | undefined>()(error));
-socket.write(data, (error) => exactly<Error | undefined>()(error));
+socket.write('text', 'latin1', (error) => exactly<NodeJS.ErrnoException | undefined>()(error));
+socket.write(data, (error) => exactly<NodeJS.ErrnoException | undefined>()(error));
 socket.write(data, 1, 2, () => {});
 socket.write(data, undefined, 2);
 socket.write({ data: 'text', fds: [0, socket] }, () => {});
@@ -59,7 +62,7 @@ socket
   .on('data', (chunk) => {
     exactly<afunix.SeqpacketMessage>()(chunk);
     const buffer: Buffer = chunk;
-    exactly<number[] | undefined>()(chunk.fds);
+    exactly<afunix.ReceivedFds | undefined>()(chunk.fds);
     exactly<afunix.Credentials | undefined>()(chunk.credentials);
     return buffer;
   })
@@ -76,6 +79,27 @@ socket.on('connected', () => {});
 socket.emit('end', 1);
 pipeline(socket, socket, () => {});
 
+// --- With receiveFds every message has its descriptors
+
+const passing = new SeqpacketSocket({ receiveFds: true });
+exactly<afunix.SeqpacketSocket<true>>()(passing);
+passing.on('data', ({ fds }) => exactly<afunix.ReceivedFds>()(fds));
+exactly<afunix.ReceivedFds | undefined>()(passing.read()?.fds);
+exactly<afunix.SeqpacketMessage<true>[]>()(passing.detach().data);
+const [end] = SeqpacketSocket.pair({ receiveFds: true });
+end.once('data', ({ fds }) => exactly<afunix.ReceivedFds>()(fds));
+new SeqpacketServer({ receiveFds: true }, (connection) => {
+  connection.on('data', ({ fds }) => exactly<afunix.ReceivedFds>()(fds));
+}).on('connection', (connection) => exactly<afunix.SeqpacketSocket<true>>()(connection));
+const any: afunix.SeqpacketSocket = passing;
+new SeqpacketSocket({ receiveFds: false }).on('data', ({ fds }) => exactly<undefined>()(fds));
+class Named extends SeqpacketSocket<true> {
+  constructor(readonly name: string) {
+    super({ receiveFds: true });
+    this.on('data', (chunk) => exactly<afunix.ReceivedFds>()(chunk.fds));
+  }
+}
+
 async function loop() {
   for await (const chunk of socket) exactly<afunix.SeqpacketMessage>()(chunk);
   await socket[Symbol.asyncDispose]();
@@ -91,6 +115,11 @@ exactly<'opening' | 'open' | 'readOnly' | 'writeOnly' | 'closed'>()(socket.ready
 exactly<boolean>()(socket.connecting);
 exactly<string>()(socket.address());
 exactly<string | undefined>()(socket.remoteAddress);
+exactly<number | undefined>()(socket.maxMessageSize);
+exactly<number | undefined>()(socket.sendBufferSize);
+exactly<number | undefined>()(socket.receiveBufferSize);
+exactly<void>()(socket.setSendBufferSize(1));
+exactly<void>()(socket.setRecvBufferSize(1));
 exactly<number>()(socket.getInternalReadBufferSize());
 socket.setInternalReadBufferSize(1);
 
@@ -117,6 +146,11 @@ server.listen(80);
 exactly<string | null>()(server.address());
 exactly<boolean>()(server.listening);
 server.maxConnections = 3;
+server.maxConnections = undefined;
+server.close({ drain: true }).close({ drain: false }, (error) => error?.code);
+exactly<afunix.Detached<null>>()(server.detach());
+server.listen({ path, uid: 0, gid: 0, unlinkOnClose: false, signal: AbortSignal.timeout(1) });
+server.listen({ path, readableAll: true, writableAll: true });
 server.getConnections((error, count) => exactly<number>()(count));
 server
   .on('connection', (connection, name) => {
@@ -124,8 +158,11 @@ server
     exactly<string>()(name);
   })
   .on('warning', (error) => error.code)
-  .once('drop', () => {})
-  .close((error) => exactly<Error | undefined>()(error));
+  .once('drop', ({ peer, reason }) => {
+    exactly<afunix.Credentials | undefined>()(peer);
+    exactly<'maxConnections' | 'allow'>()(reason);
+  })
+  .close((error) => exactly<NodeJS.ErrnoException | undefined>()(error));
 // @ts-expect-error a connection is a socket
 server.on('connection', (connection: number) => connection);
 // @ts-expect-error there is no such event
@@ -137,4 +174,4 @@ async function accept() {
   scoped.pause().resume().ref().unref();
 }
 
-export { accept, duplex, loop, message };
+export { Named, accept, any, duplex, loop, message };

@@ -1,7 +1,10 @@
 // Owns the types of USocket and UServer, for CommonJS consumers.
 
 import afunix = require('afunix');
+import http = require('node:http');
+import net = require('node:net');
 import { Duplex, pipeline } from 'node:stream';
+import tls = require('node:tls');
 import { errorMonitor } from 'node:events';
 import { exactly } from './expect.js';
 
@@ -38,11 +41,14 @@ exactly<typeof socket>()(socket.connect(path, () => {}));
 socket.connect(new URL('file:///a')).connect({ path }).connect({ fd: 3 });
 // @ts-expect-error a server needs a name
 socket.connect();
-// @ts-expect-error a port is no name
-socket.connect(80);
+// It throws, and the types say so.
+const never = () => socket.connect(80, 'localhost');
+exactly<() => never>()(never);
 
 exactly<boolean>()(socket.write(data));
-socket.write('text', 'latin1', (error) => exactly<Error | null | undefined>()(error));
+socket.write('text', 'latin1', (error) =>
+  exactly<NodeJS.ErrnoException | null | undefined>()(error),
+);
 socket.write([0, socket], (error) => error);
 socket.write({ data: 'text', fds: [0], callback: (error) => error });
 socket.write({ fds: null });
@@ -60,7 +66,7 @@ exactly<afunix.StreamChunk | null>()(socket.read());
 exactly<afunix.StreamChunk | null>()(socket.read(1));
 const part = socket.read(null, 1);
 exactly<afunix.StreamPart | null>()(part);
-exactly<number[] | undefined>()(part?.fds);
+exactly<afunix.ReceivedFds | undefined>()(part?.fds);
 exactly<afunix.StreamPart | null>()(socket.read(1, null));
 // @ts-expect-error no number
 socket.read(1, '1');
@@ -74,7 +80,7 @@ socket
     exactly<afunix.Credentials | undefined>()(chunk.credentials);
   })
   .on('data', (chunk: Buffer) => chunk)
-  .on('fds', (fds) => exactly<number[]>()(fds))
+  .on('fds', (fds) => exactly<afunix.ReceivedFds>()(fds))
   .on('connected', () => {})
   .once('close', (hadError) => exactly<boolean>()(hadError))
   .on('error', (error) => exactly<NodeJS.ErrnoException>()(error))
@@ -82,7 +88,7 @@ socket
 // @ts-expect-error descriptors are numbers
 socket.on('fds', (fds: string[]) => fds);
 // @ts-expect-error there is no such event
-socket.on('lookup', () => {});
+socket.on('message', () => {});
 pipeline(socket, socket, () => {});
 
 async function loop() {
@@ -104,6 +110,27 @@ exactly<string | undefined>()(socket.remoteAddress);
 exactly<number>()(socket.bufferSize);
 socket.supportsUnixFd = false;
 
+exactly<number | undefined>()(socket.sendBufferSize);
+exactly<number | undefined>()(socket.receiveBufferSize);
+exactly<afunix.Detached<Buffer | string | null>>()(socket.detach());
+new USocket({ localPath: path, maxWaitingFds: 1, recvBufferSize: 1, pauseOnConnect: true });
+
+// --- In place of net's
+
+const asNet: net.Socket = socket;
+const addListeners = (stream: net.Socket) =>
+  stream
+    .on('data', (chunk) => chunk)
+    .on('close', (hadError) => exactly<boolean>()(hadError))
+    .on('lookup', () => {})
+    .once('connect', () => {});
+addListeners(socket);
+http.request({ createConnection: () => socket });
+new http.Server().emit('connection', socket);
+tls.connect({ socket });
+exactly<string | undefined>()(socket.remoteFamily);
+exactly<number | undefined>()(socket.remotePort);
+
 // --- Servers
 
 const server = new UServer();
@@ -121,17 +148,22 @@ exactly<typeof server>()(server.listen(path));
 server.listen(path, 10, () => {}).listen(path, () => {});
 server.listen({ path, mode: 0o600, backlog: 1 }, () => {});
 server.listen({ fd: 3 });
-// @ts-expect-error no name
-server.listen(80);
+const neverListens = () => server.listen(80);
+exactly<() => never>()(neverListens);
 server
   .on('connection', (connection) => exactly<afunix.USocket>()(connection))
-  .on('drop', () => {})
-  .close((error) => exactly<Error | undefined>()(error));
+  .on('drop', ({ peer, reason }) => [peer?.uid, reason])
+  .close((error) => exactly<NodeJS.ErrnoException | undefined>()(error));
 // @ts-expect-error there is no such event
 server.on('request', () => {});
+
+const netServer: net.Server = server;
+const close = (each: net.Server) => each.close((error) => error?.message);
+close(server);
+exactly<number>()(server.maxConnections);
 
 async function accept() {
   for await (const connection of server) exactly<afunix.USocket>()(connection);
 }
 
-export { accept, duplex, loop };
+export { accept, asNet, duplex, loop, netServer };

@@ -219,29 +219,24 @@ describe('connections', onLinux(), () => {
     }
   });
 
-  test('allow that throws turns away, and is heard of', async (t) => {
-    const result = await runScript(t, async ({ UServer: Server, USocket: Socket }) => {
-      const { once } = require('node:events');
-      const errors = [];
-      process.on('uncaughtException', ({ message }) => errors.push(message));
-      let asked = 0;
-      const server = new Server({
-        allow() {
-          if (asked++ === 0) throw new Error('thrown');
-          return true;
-        },
-      }).listen();
-      const first = new Socket(server.address()).resume();
-      await once(first, 'close');
-      const second = new Socket(server.address()).resume();
-      await once(server, 'connection');
-      server.getConnections((_error, count) => {
-        console.log(JSON.stringify({ errors, asked, count }));
-        second.destroy();
-        server.close();
-      });
-    });
-    assert.deepEqual(result, { errors: ['thrown'], asked: 2, count: 1 });
+  test("allow that throws turns away: 'warning', and 'drop'", async (t) => {
+    const thrown = new Error('thrown');
+    let asked = 0;
+    const allow = () => {
+      if (asked++ === 0) throw thrown;
+      return true;
+    };
+    const server = startServer(t, { allow });
+    const [warning, drop] = [nextEvent(server, 'warning'), nextEvent(server, 'drop')];
+    const first = makeSocket(t, server.address()).resume();
+    await closing(first);
+    assert.deepEqual(await warning, [thrown]);
+    const [{ peer, reason }] = await drop;
+    assert.deepEqual([reason, peer.pid], ['allow', process.pid]);
+    makeSocket(t, server.address()).resume();
+    await nextEvent(server, 'connection');
+    await untilConnections(server, 1);
+    assert.equal(asked, 2);
   });
 
   test("an exception of a 'connection' handler costs no other connection", async (t) => {

@@ -1,33 +1,49 @@
-//! Owns: messages that wait to be sent. One lane a destination, each in order, none behind another.
+//! Owns: messages that wait to be sent: for each destination in order, none behind another's.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
+use crate::engine::handle::Handle;
+use crate::engine::send::helper_socket::HelperSocket;
 use crate::engine::send::payload::Payload;
 use crate::node::js::{Js, Value};
-use crate::node::uv::Poll;
 use crate::node::view::Bytes;
 use crate::sys::ancillary::{Rights, duplicate};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::message::{self, Outgoing, SEND_BATCH};
+use crate::sys::name::{self, Name};
 use crate::sys::unix_addr::UnixAddr;
 
-/// For how long a watch is believed that its destination is full.
+/// For how long a helper socket is believed that its destination is full.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// For how long after it was right a watch is believed to watch the right socket.
-const TRUST: Duration = Duration::from_millis(50);
+/// Messages for one destination sent in one wake-up at most.
+const BUDGET: usize = 256;
+/// Helper sockets that one socket keeps for destinations for which nothing waits.
+const MAX_IDLE_HELPERS: usize = 4;
 
-/// The lane of the connected peer.
+/// The destination that is the connected peer.
 pub const PEER: usize = 0;
+
+/// Tickets and outcomes of messages that are done with.
+pub type Settled = Vec<(u32, Result<()>)>;
 
 struct Waiting {
     ticket: u32,
     payload: Payload,
-    /// Duplicates: the sender may have closed his own.
+    /// Duplicates: the sender may have closed its own.
     fds: Vec<OwnedFd>,
+}
+
+impl Waiting {
+    fn rights(&self) -> Result<Option<Rights>> {
+        if self.fds.is_empty() {
+            return Ok(None);
+        }
+        let raw: Vec<RawFd> = self.fds.iter().map(AsRawFd::as_raw_fd).collect();
+        Rights::new(&raw).map(Some)
+    }
 }
 
 /// A message JavaScript offers, all of it borrowed.
@@ -42,7 +58,17 @@ pub struct Offer<'a> {
     pub fds: &'a [RawFd],
 }
 
-/// How an attempt to send what waits in a lane ended.
+impl Offer<'_> {
+    /// Sends it now, to the connected peer where no address is given.
+    pub fn send(&self, fd: BorrowedFd<'_>, to: Option<&UnixAddr>) -> Result<()> {
+        let rights = if self.fds.is_empty() { None } else { Some(Rights::new(self.fds)?) };
+        let (bytes, len) = (self.bytes.as_ptr(), self.bytes.len());
+        // SAFETY: Bytes are readable until JavaScript runs again, which it does not here.
+        unsafe { message::send(fd, &Outgoing { bytes, len, to, rights: rights.as_ref() }) }
+    }
+}
+
+/// How an attempt to send what waits ended.
 pub enum Flushed {
     /// Nothing waits any more.
     Empty,
@@ -52,57 +78,27 @@ pub enum Flushed {
     Blocked(Errno),
 }
 
-/// Watches, through a socket of its own that is connected to the destination, for room there.
-///
-/// An unconnected socket polls as writable while its destination is full. Field order matters:
-/// the poll goes before the descriptor.
-pub struct Watch {
-    /// Armed for WRITABLE while the lane is blocked.
-    pub poll: Poll,
-    /// The helper socket.
-    pub socket: OwnedFd,
-    /// When it last spoke, or was connected.
-    confirmed: Cell<Instant>,
-}
-
-impl Watch {
-    /// Of a socket that was connected just now.
-    pub fn new(poll: Poll, socket: OwnedFd) -> Watch {
-        Watch { poll, socket, confirmed: Cell::new(Instant::now()) }
-    }
-
-    /// It spoke, or was connected anew.
-    pub fn confirm(&self) {
-        self.confirmed.set(Instant::now());
-    }
-
-    /// Whether it has been silent for so long that another socket may have the name by now.
-    pub fn is_stale(&self) -> bool {
-        self.confirmed.get().elapsed() >= TRUST
-    }
-}
-
 /// The messages for one destination.
-pub struct Lane {
+pub struct Destination {
     /// Where they go; None for the connected peer.
-    to: Option<UnixAddr>,
+    to: Option<Name>,
     waiting: VecDeque<Waiting>,
-    /// Set up when the destination was first full, kept while the lane is.
-    pub watch: Option<Watch>,
+    /// Made when the destination was first full.
+    helper: Option<HelperSocket>,
     /// When it was last tried to send something.
     tried: Instant,
-    /// To be tried although the watch says nothing, see [`Lane::grows_doubtful`].
+    /// To be tried although the helper says nothing, see [`Destination::grows_doubtful`].
     doubtful: bool,
 }
 
-impl Lane {
-    fn new(to: Option<UnixAddr>) -> Lane {
-        Lane { to, waiting: VecDeque::new(), watch: None, tried: Instant::now(), doubtful: false }
+impl Destination {
+    fn new(to: Option<Name>) -> Destination {
+        let tried = Instant::now();
+        Destination { to, waiting: VecDeque::new(), helper: None, tried, doubtful: false }
     }
 
-    /// Where the lane leads; None for the connected peer.
-    pub fn to(&self) -> Option<&UnixAddr> {
-        self.to.as_ref()
+    fn addr(&self) -> Option<&UnixAddr> {
+        self.to.as_ref().map(Name::addr)
     }
 
     /// Nothing waits.
@@ -110,41 +106,35 @@ impl Lane {
         self.waiting.is_empty()
     }
 
-    /// Whether it is time to try without being told: the watch is connected to the socket that had
+    /// Whether it has a helper socket.
+    pub fn has_helper(&self) -> bool {
+        self.helper.is_some()
+    }
+
+    /// Whether something waits for the socket itself, or may have been forgotten by the helper.
+    fn waits_for_self(&self) -> bool {
+        let is_watched = self.helper.as_ref().is_some_and(HelperSocket::is_armed);
+        !self.is_empty() && (!is_watched || self.doubtful)
+    }
+
+    /// Whether it is time to try without an event: the helper is connected to the socket that had
     /// the name, and says nothing if another has taken the name while that one lives on. True once
-    /// until the lane is tried.
+    /// until it is tried.
     pub fn grows_doubtful(&mut self) -> bool {
-        let grows = !self.doubtful && self.watch.is_some() && self.tried.elapsed() >= PATIENCE;
+        let grows = !self.doubtful && self.helper.is_some() && self.tried.elapsed() >= PATIENCE;
         self.doubtful |= grows;
         grows
     }
 
     /// Sends now, if nothing waits before it.
-    pub fn try_send(&self, fd: BorrowedFd<'_>, offer: &Offer<'_>) -> Result<()> {
-        if !self.is_empty() {
-            return Err(Errno::AGAIN);
-        }
-        let rights = if offer.fds.is_empty() { None } else { Some(Rights::new(offer.fds)?) };
-        let message = Outgoing {
-            bytes: offer.bytes.as_ptr(),
-            len: offer.bytes.len(),
-            to: self.to.as_ref(),
-            rights: rights.as_ref(),
-        };
-        // SAFETY: Bytes are readable until JavaScript runs again, which it does not here.
-        unsafe { message::send(fd, &message) }
+    fn try_send(&self, fd: BorrowedFd<'_>, offer: &Offer<'_>) -> Result<()> {
+        if self.is_empty() { offer.send(fd, self.addr()) } else { Err(Errno::AGAIN) }
     }
 
-    /// Sends what waits, in order, until the destination is full or `budget` messages went.
-    /// Calls `settled(ticket, outcome)` for each one that is done with.
-    pub fn flush(
-        &mut self,
-        js: Js,
-        fd: BorrowedFd<'_>,
-        mut budget: usize,
-        mut settled: impl FnMut(u32, Result<()>),
-    ) -> Flushed {
+    /// Sends what waits, in order, until the destination is full or the budget is used up.
+    fn flush(&mut self, js: Js, fd: BorrowedFd<'_>, settled: &mut Settled) -> Flushed {
         (self.tried, self.doubtful) = (Instant::now(), false);
+        let mut budget = BUDGET;
         while !self.waiting.is_empty() {
             if budget == 0 {
                 return Flushed::More;
@@ -152,20 +142,19 @@ impl Lane {
             match self.send_front(js, fd, budget.min(SEND_BATCH)) {
                 Ok(count) => {
                     budget -= count;
-                    for sent in self.waiting.drain(..count) {
-                        settled(sent.ticket, Ok(()));
-                    }
+                    settled.extend(self.waiting.drain(..count).map(|sent| (sent.ticket, Ok(()))));
                 }
                 Err(errno) if errno.means_later() => return Flushed::Blocked(errno),
                 Err(errno) => {
+                    // Its helper speaks of a socket that is gone.
+                    self.helper = None;
                     // The kernel dissolves the connection with a dead peer when it says so, so it
                     // says so once. All that waits was meant for that peer and no other.
                     let is_dead_peer = self.to.is_none() && errno == Errno::CONNREFUSED;
                     let failed = if is_dead_peer { self.waiting.len() } else { 1 };
                     budget = budget.saturating_sub(failed);
-                    for lost in self.waiting.drain(..failed) {
-                        settled(lost.ticket, Err(errno));
-                    }
+                    let lost = self.waiting.drain(..failed);
+                    settled.extend(lost.map(|lost| (lost.ticket, Err(errno))));
                 }
             }
         }
@@ -188,7 +177,7 @@ impl Lane {
                 Err(_) => break,
             };
             let rights = rights.get(index).and_then(Option::as_ref);
-            messages.push(Outgoing { bytes, len, to: self.to.as_ref(), rights });
+            messages.push(Outgoing { bytes, len, to: self.addr(), rights });
         }
         // SAFETY: copies live in `self.waiting`; Buffers were asked for their memory just now, and
         // no JavaScript ran since.
@@ -196,152 +185,223 @@ impl Lane {
     }
 }
 
-impl Waiting {
-    fn rights(&self) -> Result<Option<Rights>> {
-        if self.fds.is_empty() {
-            return Ok(None);
-        }
-        let raw: Vec<RawFd> = self.fds.iter().map(AsRawFd::as_raw_fd).collect();
-        Rights::new(&raw).map(Some)
-    }
-}
-
-/// All lanes of a socket, the connected peer's ([`PEER`]) first.
-pub struct Outbox {
-    lanes: Vec<Option<Lane>>,
-    by_address: HashMap<UnixAddr, usize>,
+/// The destinations of a socket, the connected peer ([`PEER`]) first.
+pub struct MessageQueue {
+    destinations: Vec<Option<Destination>>,
+    by_name: HashMap<Name, usize>,
     free: Vec<usize>,
     next_ticket: u32,
+    /// Messages that wait, for all destinations.
     waiting: usize,
+    /// The destination that was tried last when all of them were.
+    turn: usize,
+    /// Destinations that have a helper for which nothing waits, the oldest first.
+    idle_helpers: VecDeque<usize>,
 }
 
-impl Outbox {
-    /// Without any lane: an idle socket costs no memory here.
-    pub fn new() -> Outbox {
-        Outbox {
-            lanes: Vec::new(),
-            by_address: HashMap::new(),
+impl MessageQueue {
+    /// Without anything that waits.
+    pub fn new() -> MessageQueue {
+        MessageQueue {
+            destinations: vec![Some(Destination::new(None))],
+            by_name: HashMap::new(),
             free: Vec::new(),
             next_ticket: 0,
             waiting: 0,
+            turn: PEER,
+            idle_helpers: VecDeque::new(),
         }
     }
 
-    /// The lane of `to`, which is made if it is new.
-    pub fn lane_of(&mut self, to: UnixAddr) -> usize {
-        if let Some(id) = self.by_address.get(&to) {
+    /// The number of the destination `to`, which is made if it is new.
+    pub fn destination(&mut self, to: Name) -> usize {
+        if let Some(id) = self.by_name.get(&to) {
             return *id;
         }
-        self.lane(PEER);
-        let lane = Some(Lane::new(Some(to)));
+        let destination = Some(Destination::new(Some(to.clone())));
         let id = match self.free.pop() {
             Some(id) => {
-                self.lanes[id] = lane;
+                self.destinations[id] = destination;
                 id
             }
             None => {
-                self.lanes.push(lane);
-                self.lanes.len() - 1
+                self.destinations.push(destination);
+                self.destinations.len() - 1
             }
         };
-        self.by_address.insert(to, id);
+        self.by_name.insert(to, id);
         id
     }
 
-    /// Forgets every lane in which nothing waits. The caller forgets the ids it holds.
+    /// Forgets every destination for which nothing waits. The caller forgets their numbers.
     pub fn sweep(&mut self) {
-        for (id, slot) in self.lanes.iter_mut().enumerate().skip(PEER + 1) {
-            if let Some(lane) = slot.take_if(|lane| lane.is_empty()) {
-                if let Some(to) = lane.to() {
-                    self.by_address.remove(to);
-                }
+        for (id, slot) in self.destinations.iter_mut().enumerate().skip(PEER + 1) {
+            if let Some(Destination { to: Some(to), .. }) = slot.take_if(|it| it.is_empty()) {
+                self.by_name.remove(&to);
                 self.free.push(id);
             }
         }
+        self.idle_helpers.clear();
     }
 
-    /// The lane, if there is one. The peer's is made when it is first asked for.
-    pub fn lane(&mut self, id: usize) -> Option<&mut Lane> {
-        if id == PEER && self.lanes.is_empty() {
-            self.lanes.push(Some(Lane::new(None)));
-        }
-        self.lanes.get_mut(id)?.as_mut()
+    /// The destination with a number; EINVAL if there is none.
+    pub fn get(&mut self, id: usize) -> Result<&mut Destination> {
+        self.destinations.get_mut(id).and_then(Option::as_mut).ok_or(Errno::INVAL)
     }
 
     /// True if messages go elsewhere than to the connected peer.
-    pub fn has_several_lanes(&self) -> bool {
-        self.lanes.len() > 1
+    pub fn has_several(&self) -> bool {
+        self.destinations.len() > 1
     }
 
-    /// Stops watching a lane's destination.
-    pub fn disarm(&mut self, id: usize) {
-        if let Some(watch) = self.lane(id).and_then(|lane| lane.watch.as_ref()) {
-            // Stopping a poll cannot fail.
-            let _ = watch.poll.arm(0);
-        }
-    }
-
-    /// Messages that wait, in all lanes.
+    /// Messages that wait, for all destinations.
     pub fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// `count` messages were settled.
-    pub fn settle(&mut self, count: usize) {
-        self.waiting -= count;
+    /// Sends now, if nothing waits before it for the same destination.
+    pub fn try_send(&mut self, fd: BorrowedFd<'_>, id: usize, offer: &Offer<'_>) -> Result<()> {
+        self.get(id)?.try_send(fd, offer)
     }
 
-    /// Ids of the lanes in which something waits, except those whose watch is trusted to tell.
-    pub fn unwatched(&self) -> Vec<usize> {
-        let waits = |slot: &Option<Lane>| {
-            slot.as_ref().is_some_and(|lane| {
-                let is_watched = lane.watch.as_ref().is_some_and(|watch| watch.poll.armed() != 0);
-                !lane.is_empty() && (!is_watched || lane.doubtful)
-            })
-        };
-        (0..self.lanes.len()).filter(|id| waits(&self.lanes[*id])).collect()
-    }
-
-    /// The peer changes: what waits for `old` still goes there, if it has a name. Otherwise the
-    /// tickets of what cannot be sent any more are returned.
-    pub fn readdress_peer(&mut self, old: &UnixAddr) -> Vec<u32> {
-        let Some(peer) = self.lane(PEER) else {
-            return Vec::new();
-        };
-        let waiting = std::mem::take(&mut peer.waiting);
-        if waiting.is_empty() {
-            return Vec::new();
-        }
-        if old.name_len() == 0 {
-            self.settle(waiting.len());
-            return waiting.into_iter().map(|lost| lost.ticket).collect();
-        }
-        let id = self.lane_of(*old);
-        if let Some(lane) = self.lane(id) {
-            lane.waiting.extend(waiting);
-        }
-        Vec::new()
-    }
-
-    /// Every lane's watch.
-    pub fn watches(&self) -> impl Iterator<Item = &Watch> {
-        self.lanes.iter().flatten().filter_map(|lane| lane.watch.as_ref())
-    }
-
-    /// Puts a message at the end of a lane. Returns its ticket, which is never 0.
+    /// Puts a message at the end of a destination's. Returns its ticket, which is never 0.
     ///
     /// Descriptors are duplicated: EMFILE and EBADF are possible, and nothing is queued then.
     pub fn enqueue(&mut self, js: Js, id: usize, offer: &Offer<'_>) -> Result<u32> {
         let fds = duplicate(offer.fds)?;
-        let payload = Payload::keep(js, offer.buffer, offer.offset, offer.bytes)?;
-        self.next_ticket = self.next_ticket % (i32::MAX as u32) + 1;
-        let ticket = self.next_ticket;
-        let lane = self.lane(id).ok_or(Errno::INVAL)?;
-        if lane.is_empty() {
-            lane.tried = Instant::now();
+        let ticket = self.next_ticket % (i32::MAX as u32) + 1;
+        let destination = self.get(id)?;
+        if destination.is_empty() {
+            destination.tried = Instant::now();
         }
-        lane.waiting.push_back(Waiting { ticket, payload, fds });
+        let payload = Payload::keep(js, offer.buffer, offer.offset, offer.bytes);
+        destination.waiting.push_back(Waiting { ticket, payload, fds });
+        self.next_ticket = ticket;
         self.waiting += 1;
         Ok(ticket)
+    }
+
+    /// Sends what waits for one destination.
+    pub fn flush(
+        &mut self,
+        js: Js,
+        fd: BorrowedFd<'_>,
+        id: usize,
+        settled: &mut Settled,
+    ) -> Result<Flushed> {
+        let before = settled.len();
+        let flushed = self.get(id)?.flush(js, fd, settled);
+        self.waiting -= settled.len() - before;
+        Ok(flushed)
+    }
+
+    /// Destinations for which something waits that no helper is trusted to report, each time another
+    /// first.
+    pub fn unwatched(&mut self) -> Vec<usize> {
+        let waits =
+            |slot: &Option<Destination>| slot.as_ref().is_some_and(Destination::waits_for_self);
+        let mut ids: Vec<usize> =
+            (0..self.destinations.len()).filter(|id| waits(&self.destinations[*id])).collect();
+        let first = ids.partition_point(|id| *id <= self.turn);
+        ids.rotate_left(first);
+        ids
+    }
+
+    /// Notes that a destination was tried.
+    pub fn set_turn(&mut self, id: usize) {
+        self.turn = id;
+    }
+
+    /// The peer changes: what waits for `old` still goes there, if it has a name that means the same
+    /// to us. Otherwise the tickets of what cannot be sent any more are returned.
+    pub fn readdress_peer(&mut self, old: &UnixAddr) -> Vec<u32> {
+        let waiting = match self.get(PEER) {
+            Ok(peer) => std::mem::take(&mut peer.waiting),
+            Err(_) => return Vec::new(),
+        };
+        if waiting.is_empty() {
+            return Vec::new();
+        }
+        let name: Vec<u8> = old.name().collect();
+        let is_lasting = match name.first() {
+            None => false,
+            Some(0) => true,
+            Some(_) => !name::is_fleeting(&name),
+        };
+        if !is_lasting {
+            self.waiting -= waiting.len();
+            return waiting.into_iter().map(|lost| lost.ticket).collect();
+        }
+        let id = self.destination(Name::from(*old));
+        if let Ok(destination) = self.get(id) {
+            destination.waiting.extend(waiting);
+        }
+        Vec::new()
+    }
+
+    /// Arms the helper socket that polls as writable once a destination has room. `is_wrong`: it has
+    /// just said so, and there was none.
+    pub fn watch(&mut self, handle: &Handle, id: usize, is_wrong: bool) -> Result<()> {
+        self.idle_helpers.retain(|idle| *idle != id);
+        if let Err(errno) = self.try_watch(handle, id, is_wrong) {
+            // Perhaps there is a descriptor next time.
+            if errno == Errno::MFILE || errno == Errno::NFILE {
+                self.drop_idle_helpers(0);
+            }
+            return Err(errno);
+        }
+        Ok(())
+    }
+
+    fn try_watch(&mut self, handle: &Handle, id: usize, is_wrong: bool) -> Result<()> {
+        let destination = self.get(id)?;
+        let to = destination.to.as_ref().ok_or(Errno::NOTCONN)?.addr();
+        match &destination.helper {
+            Some(helper) => helper.follow(to, is_wrong)?,
+            None => destination.helper = Some(HelperSocket::new(handle, id as u32, to)?),
+        }
+        destination.helper.as_ref().map_or(Ok(()), HelperSocket::arm)
+    }
+
+    /// A destination's helper has spoken.
+    pub fn confirm(&mut self, id: usize) {
+        if let Ok(Destination { helper: Some(helper), .. }) = self.get(id) {
+            helper.confirm();
+        }
+    }
+
+    /// Stops watching a destination.
+    pub fn disarm(&mut self, id: usize) {
+        if let Ok(Destination { helper: Some(helper), .. }) = self.get(id) {
+            helper.disarm();
+        }
+    }
+
+    /// Stops watching a destination for which nothing waits any more. Its helper is kept for a
+    /// while, since most often there is more to send soon.
+    pub fn rest(&mut self, id: usize) {
+        let Ok(destination) = self.get(id) else { return };
+        if !destination.is_empty() || !destination.has_helper() {
+            return;
+        }
+        self.disarm(id);
+        self.idle_helpers.retain(|idle| *idle != id);
+        self.idle_helpers.push_back(id);
+        self.drop_idle_helpers(MAX_IDLE_HELPERS);
+    }
+
+    fn drop_idle_helpers(&mut self, kept: usize) {
+        while self.idle_helpers.len() > kept {
+            let id = self.idle_helpers.pop_front();
+            if let Some(Ok(destination)) = id.map(|id| self.get(id)) {
+                destination.helper = None;
+            }
+        }
+    }
+
+    /// Whether waiting for room keeps the event loop alive.
+    pub fn set_ref(&self, keeps_alive: bool) {
+        let helpers = self.destinations.iter().flatten().filter_map(|it| it.helper.as_ref());
+        helpers.for_each(|helper| helper.set_ref(keeps_alive));
     }
 }

@@ -13,7 +13,7 @@ pub enum Payload {
     /// Ours.
     Copied(Vec<u8>),
     /// The Buffer is asked for its memory anew for each attempt: it may have been detached.
-    Held {
+    Referenced {
         /// The Buffer.
         buffer: Reference,
         /// Where they start in it.
@@ -24,13 +24,14 @@ pub enum Payload {
 }
 
 impl Payload {
-    /// Keeps `bytes`, which start at `offset` in `buffer`. ENOMEM.
-    pub fn keep(js: Js, buffer: Value, offset: usize, bytes: Bytes) -> Result<Payload> {
-        if bytes.len() <= COPY_LIMIT {
-            return Ok(Payload::Copied(bytes.to_vec()));
+    /// Keeps `bytes`, which start at `offset` in `buffer`.
+    pub fn keep(js: Js, buffer: Value, offset: usize, bytes: Bytes) -> Payload {
+        if bytes.len() > COPY_LIMIT
+            && let Some(buffer) = Reference::new(js, buffer)
+        {
+            return Payload::Referenced { buffer, offset, len: bytes.len() };
         }
-        let buffer = Reference::new(js, buffer).ok_or(Errno::NOMEM)?;
-        Ok(Payload::Held { buffer, offset, len: bytes.len() })
+        Payload::Copied(bytes.to_vec())
     }
 
     /// Keeps bytes of no Buffer.
@@ -42,7 +43,7 @@ impl Payload {
     pub fn len(&self) -> usize {
         match self {
             Payload::Copied(bytes) => bytes.len(),
-            Payload::Held { len, .. } => *len,
+            Payload::Referenced { len, .. } => *len,
         }
     }
 
@@ -51,7 +52,7 @@ impl Payload {
     pub fn bytes(&self, js: Js) -> Result<(*const u8, usize)> {
         match self {
             Payload::Copied(bytes) => Ok((bytes.as_ptr(), bytes.len())),
-            Payload::Held { buffer, offset, len } => {
+            Payload::Referenced { buffer, offset, len } => {
                 let part = js.as_bytes(buffer.get()).and_then(|bytes| bytes.part(*offset, *len));
                 part.map(|part| (part.as_ptr(), part.len())).ok_or(Errno::FAULT)
             }

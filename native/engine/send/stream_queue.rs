@@ -29,8 +29,15 @@ pub struct Piece {
     pub bytes: Bytes,
 }
 
+impl Piece {
+    fn vector(&self) -> libc::iovec {
+        let start = self.bytes.as_ptr().cast_mut().cast();
+        libc::iovec { iov_base: start, iov_len: self.bytes.len() }
+    }
+}
+
 /// How an attempt to send what waits ended.
-pub enum Flowed {
+pub enum Progress {
     /// All of the write went.
     Done,
     /// More waits, and may be sent at once.
@@ -42,51 +49,56 @@ pub enum Flowed {
 }
 
 /// A piece of the write, or what is left of it.
-struct Part {
+struct Chunk {
     payload: Payload,
     sent: usize,
-    /// Go with its next byte; more than [`MAX_FDS`] with its next bytes, one each.
-    fds: VecDeque<OwnedFd>,
+    /// So many of the queue's descriptors go with its next byte; more than [`MAX_FDS`] with its next
+    /// bytes.
+    fds: usize,
 }
 
-impl Part {
+impl Chunk {
     /// What is left; stale as soon as JavaScript runs again.
     fn rest(&self, js: Js) -> Result<libc::iovec> {
         let (start, len) = self.payload.bytes(js)?;
         let start = start.wrapping_add(self.sent).cast_mut().cast();
         Ok(libc::iovec { iov_base: start, iov_len: len - self.sent })
     }
+
+    fn left(&self) -> usize {
+        self.payload.len() - self.sent
+    }
 }
 
-/// The write in progress, and descriptors that wait for their bytes.
+/// The write in progress, and the descriptors that go with it and with later ones.
 #[derive(Default)]
-pub struct Flow {
-    parts: VecDeque<Part>,
-    /// First in, first out.
-    queued_fds: VecDeque<OwnedFd>,
+pub struct StreamQueue {
+    chunks: VecDeque<Chunk>,
+    /// First in, first out. The first are those of the chunks.
+    fds: VecDeque<OwnedFd>,
 }
 
-impl Flow {
+impl StreamQueue {
     /// Something waits for room.
     pub fn is_waiting(&self) -> bool {
-        !self.parts.is_empty()
+        !self.chunks.is_empty()
     }
 
     /// Bytes that wait.
     pub fn len(&self) -> usize {
-        self.parts.iter().map(|part| part.payload.len() - part.sent).sum()
+        self.chunks.iter().map(Chunk::left).sum()
     }
 
     /// Queues duplicates of descriptors whose bytes come later: the caller may close its own. EBADF,
     /// EMFILE: nothing is kept.
     pub fn queue_fds(&mut self, fds: &[RawFd]) -> Result<()> {
-        self.queued_fds.extend(duplicate(fds)?);
+        self.fds.extend(duplicate(fds)?);
         Ok(())
     }
 
-    /// Closes what is queued.
+    /// Closes the queued descriptors of which no bytes wait.
     pub fn drop_queued_fds(&mut self) {
-        self.queued_fds.clear();
+        self.fds.truncate(self.fds_of_chunks());
     }
 
     /// Sends one piece, with up to [`MAX_FDS`] descriptors, as far as the kernel takes it. None if
@@ -103,25 +115,21 @@ impl Flow {
             // SAFETY: Bytes are readable until JavaScript runs again, which it does not here.
             unsafe { stream::send(fd, bytes.as_ptr(), bytes.len()) }
         } else {
-            let part =
-                libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+            let rights = Rights::new(fds)?;
             // SAFETY: as above.
-            Rights::new(fds)
-                .and_then(|rights| unsafe { stream::send_parts(fd, &[part], Some(&rights)) })
+            unsafe { stream::send_parts(fd, &[piece.vector()], Some(&rights)) }
         };
-        match sent {
-            Ok(sent) if sent == bytes.len() => Ok(None),
-            Ok(sent) => {
-                let rest = bytes.part(sent, bytes.len() - sent).ok_or(Errno::FAULT)?;
-                self.wait(js, Piece { buffer, bytes: rest }, sent, VecDeque::new())?;
-                Ok(Some(Errno::AGAIN))
-            }
-            Err(errno) if errno.means_later() => {
-                self.wait(js, piece, 0, duplicate(fds)?.into())?;
-                Ok(Some(errno))
-            }
-            Err(errno) => Err(errno),
-        }
+        let (sent, errno) = match sent {
+            Ok(sent) if sent == bytes.len() => return Ok(None),
+            Ok(sent) => (sent, Errno::AGAIN),
+            Err(errno) if errno.means_later() => (0, errno),
+            Err(errno) => return Err(errno),
+        };
+        let left = if sent == 0 { duplicate(fds)? } else { Vec::new() };
+        self.wait(js, buffer, bytes, sent, left.len())?;
+        // In front of those that were queued for later bytes.
+        left.into_iter().rev().for_each(|fd| self.fds.push_front(fd));
+        Ok(Some(errno))
     }
 
     /// Sends bytes that are in no Buffer; as above.
@@ -133,8 +141,7 @@ impl Flow {
             Err(errno) if errno.means_later() => (0, errno),
             Err(errno) => return Err(errno),
         };
-        let payload = Payload::copy(&bytes[sent..]);
-        self.parts.push_back(Part { payload, sent: 0, fds: VecDeque::new() });
+        self.chunks.push_back(Chunk { payload: Payload::copy(&bytes[sent..]), sent: 0, fds: 0 });
         Ok(Some(errno))
     }
 
@@ -152,13 +159,7 @@ impl Flow {
         let (mut sent, mut blocked) = (0, None);
         if counts.iter().all(|count| *count == 0) {
             // Most often all of it goes at once, and nothing need be kept.
-            let parts: Vec<_> = pieces
-                .iter()
-                .map(|Piece { bytes, .. }| libc::iovec {
-                    iov_base: bytes.as_ptr().cast_mut().cast(),
-                    iov_len: bytes.len(),
-                })
-                .collect();
+            let parts: Vec<_> = pieces.iter().map(Piece::vector).collect();
             // SAFETY: Bytes are readable until JavaScript runs again, which it does not here.
             match unsafe { stream::send_parts(fd, &parts, None) } {
                 Ok(some) => sent = some,
@@ -166,67 +167,79 @@ impl Flow {
                 Err(errno) => return Err(errno),
             }
         }
+        let mut free = self.fds.len();
         for (index, Piece { buffer, bytes }) in pieces.iter().enumerate() {
             let gone = sent.min(bytes.len());
             sent -= gone;
-            let count = counts.get(index).copied().unwrap_or(0).min(self.queued_fds.len());
-            let fds = self.queued_fds.drain(..count).collect();
-            if gone < bytes.len() {
-                let rest = bytes.part(gone, bytes.len() - gone).ok_or(Errno::FAULT)?;
-                let piece = Piece { buffer: *buffer, bytes: rest };
-                if let Err(errno) = self.wait(js, piece, gone, fds) {
-                    self.parts.clear();
-                    return Err(errno);
-                }
+            if gone == bytes.len() {
+                continue;
+            }
+            let fds = counts.get(index).map_or(0, |count| free.min(*count));
+            free -= fds;
+            if let Err(errno) = self.wait(js, *buffer, *bytes, gone, fds) {
+                self.abandon();
+                return Err(errno);
             }
         }
         if blocked.is_some() {
             return Ok(blocked);
         }
-        match self.step_on(js, fd) {
-            Flowed::Done => Ok(None),
-            Flowed::Failed(errno) => Err(errno),
-            Flowed::Blocked(errno) => Ok(Some(errno)),
-            Flowed::More => Ok(Some(Errno::AGAIN)),
+        match self.advance(js, fd) {
+            Progress::Done => Ok(None),
+            Progress::Failed(errno) => Err(errno),
+            Progress::Blocked(errno) => Ok(Some(errno)),
+            Progress::More => Ok(Some(Errno::AGAIN)),
         }
     }
 
     /// Sends what waits, as far as the kernel takes it.
-    pub fn step_on(&mut self, js: Js, fd: BorrowedFd<'_>) -> Flowed {
+    pub fn advance(&mut self, js: Js, fd: BorrowedFd<'_>) -> Progress {
         let mut budget = MAX_BYTES;
-        while !self.parts.is_empty() {
+        while !self.chunks.is_empty() {
             match self.send_front(js, fd, budget) {
-                Ok(0) => return Flowed::More,
+                Ok(0) => return Progress::More,
                 Ok(sent) => budget -= sent,
-                Err(errno) if errno.means_later() => return Flowed::Blocked(errno),
+                Err(errno) if errno.means_later() => return Progress::Blocked(errno),
                 Err(errno) => {
-                    self.parts.clear();
-                    return Flowed::Failed(errno);
+                    self.abandon();
+                    return Progress::Failed(errno);
                 }
             }
         }
-        Flowed::Done
+        Progress::Done
     }
 
-    fn wait(&mut self, js: Js, piece: Piece, offset: usize, fds: VecDeque<OwnedFd>) -> Result<()> {
-        let payload = Payload::keep(js, piece.buffer, offset, piece.bytes)?;
-        self.parts.push_back(Part { payload, sent: 0, fds });
+    /// Drops the write, with its descriptors.
+    fn abandon(&mut self) {
+        self.fds.drain(..self.fds_of_chunks());
+        self.chunks.clear();
+    }
+
+    fn fds_of_chunks(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.fds).sum()
+    }
+
+    /// Keeps what follows the first `sent` bytes.
+    fn wait(&mut self, js: Js, buffer: Value, bytes: Bytes, sent: usize, fds: usize) -> Result<()> {
+        let rest = bytes.part(sent, bytes.len() - sent).ok_or(Errno::FAULT)?;
+        let payload = Payload::keep(js, buffer, sent, rest);
+        self.chunks.push_back(Chunk { payload, sent: 0, fds });
         Ok(())
     }
 
     /// One call: how many bytes went. 0 only for want of budget.
     fn send_front(&mut self, js: Js, fd: BorrowedFd<'_>, budget: usize) -> Result<usize> {
-        let Some(front) = self.parts.front() else { return Ok(0) };
-        let (mut parts, mut total) = (Vec::with_capacity(self.parts.len().min(MAX_PARTS)), 0);
+        let Some(front) = self.chunks.front() else { return Ok(0) };
+        let (mut parts, mut total) = (Vec::with_capacity(self.chunks.len().min(MAX_PARTS)), 0);
         // The next descriptors need a byte of their own.
-        let budget = if front.fds.len() > MAX_FDS { budget.min(1) } else { budget };
-        let raw: Vec<RawFd> = front.fds.iter().take(MAX_FDS).map(AsRawFd::as_raw_fd).collect();
-        for (index, part) in self.parts.iter().enumerate() {
-            let is_barrier = index > 0 && !(raw.is_empty() && part.fds.is_empty());
+        let budget = if front.fds > MAX_FDS { budget.min(1) } else { budget };
+        let going = front.fds.min(MAX_FDS);
+        for (index, chunk) in self.chunks.iter().enumerate() {
+            let is_barrier = index > 0 && (going > 0 || chunk.fds > 0);
             if is_barrier || total == budget || parts.len() == MAX_PARTS {
                 break;
             }
-            let mut rest = match part.rest(js) {
+            let mut rest = match chunk.rest(js) {
                 Ok(rest) => rest,
                 Err(errno) if index == 0 => return Err(errno),
                 Err(_) => break,
@@ -238,23 +251,22 @@ impl Flow {
         if total == 0 {
             return Ok(0);
         }
+        let raw: Vec<RawFd> = self.fds.iter().take(going).map(AsRawFd::as_raw_fd).collect();
         let rights = if raw.is_empty() { None } else { Some(Rights::new(&raw)?) };
-        // SAFETY: copies live in `self.parts`; Buffers were asked for their memory just now, and no
+        // SAFETY: copies live in `self.chunks`; Buffers were asked for their memory just now, and no
         // JavaScript ran since.
         let sent = unsafe { stream::send_parts(fd, &parts, rights.as_ref()) }?;
-        self.parts[0].fds.drain(..raw.len());
+        self.fds.drain(..going);
+        self.chunks[0].fds -= going;
         let mut left = sent;
-        for part in parts {
-            let gone = part.iov_len.min(left);
+        while let Some(front) = self.chunks.front_mut() {
+            let gone = front.left().min(left);
             left -= gone;
-            let Some(front) = self.parts.front_mut() else { break };
             front.sent += gone;
-            // All of the part, not only of what the budget allowed.
-            let is_done = front.payload.len() == front.sent;
-            if !is_done {
+            if front.left() > 0 {
                 break;
             }
-            self.parts.pop_front();
+            self.chunks.pop_front();
         }
         Ok(sent)
     }

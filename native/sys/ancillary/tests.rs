@@ -128,7 +128,7 @@ fn whatever_carries_a_descriptor_is_owned() {
         let received = unsafe { Received::decode(&raw const control[..]) };
         let numbers: Vec<_> = received.fds.iter().map(AsRawFd::as_raw_fd).collect();
         assert_eq!(numbers, [fds[0], fds[2]]);
-        assert!(received.has_timestamp && !is_open(fds[1]));
+        assert!(received.is_marked && !is_open(fds[1]));
         assert_eq!(received.pidfd.as_ref().map(AsRawFd::as_raw_fd), Some(fds[3]));
         drop(received);
         assert!(fds.iter().all(|fd| !is_open(*fd)));

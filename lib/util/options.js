@@ -1,0 +1,29 @@
+// Owns: members of objects that users pass, read so that nothing comes from Object.prototype: what some
+// other code has put there was given to nobody.
+'use strict';
+
+const { getPrototypeOf, hasOwn, prototype: base } = Object;
+
+/**
+ * A member of an object, its own or of its class.
+ *
+ * @param {object} object
+ * @param {string} name
+ */
+function memberOf(object, name) {
+  const value = object[name];
+  if (value === undefined || base[name] === undefined) return value;
+  for (let owner = object; owner !== null && owner !== base; owner = getPrototypeOf(owner)) {
+    if (hasOwn(owner, name)) return value;
+  }
+  return undefined;
+}
+
+/** Those of these names, on an object without a prototype. */
+function membersOf(object, names) {
+  const members = { __proto__: null };
+  for (const name of names) members[name] = memberOf(object, name);
+  return members;
+}
+
+module.exports = { memberOf, membersOf };

@@ -1,0 +1,485 @@
+//! Owns: how a socket receives: whether it reads, the pump that takes what the kernel has, what one
+//! call to the kernel becomes for JavaScript, and what is reported after the last message.
+#![allow(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
+
+use crate::engine::batch::{Batch, Entry, Placement, call_for_items, flag};
+use crate::engine::handle::{Callee, Event, Handle, Kind, MAX_ERROR_PAUSE};
+use crate::engine::receive::chunk_memory::ChunkMemory;
+use crate::engine::receive::inbox::{DEFAULT_MAX_PENDING, Inbox, LastSender};
+use crate::engine::receive::read_ahead::ReadAhead;
+use crate::node::js::{Reference, Value};
+use crate::node::uv::READABLE;
+use crate::sys::ancillary::Received;
+use crate::sys::descriptor::close_passed;
+use crate::sys::errno::{Errno, Result};
+use crate::sys::message::RECEIVE_BATCH;
+use crate::sys::{socket, stream};
+
+/// Messages read in one wake-up at most, so that a flooding peer starves nobody.
+const MESSAGE_BUDGET: usize = 128;
+/// So many bytes count as one message more: a wake-up takes 2 MiB at most, as of a stream.
+const BYTES_A_MESSAGE: usize = 16 << 10;
+/// The same for chunks of a stream.
+const CHUNK_BUDGET: usize = 32;
+/// What is taken at once on demand, in wake-ups: 4 MiB.
+const WAKE_UPS_NOW: usize = 2;
+/// From so many bytes on, a stream's next bytes are expected to fill a chunk, and are received into
+/// memory that JavaScript gets; fewer are copied out of memory that sockets share.
+const BULK: usize = 16 << 10;
+
+/// How one call to the kernel ended.
+struct Taken {
+    /// Messages, or chunks of a stream.
+    count: usize,
+    /// What it takes of the wake-up's budget.
+    cost: usize,
+    /// The peer's end followed.
+    ended: bool,
+    /// The kernel may well have more.
+    more: bool,
+}
+
+/// An error that came before the peer's last messages.
+#[derive(Clone, Copy)]
+struct Failure {
+    errno: Errno,
+    /// Something was received after it.
+    delivered: bool,
+}
+
+/// Why a socket that reads does not look just now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    None,
+    /// Receiving failed, and JavaScript knows.
+    Reported,
+    /// It failed again: the next look is after a pause.
+    Resting,
+}
+
+/// The receiving side of a socket. An idle one has no memory of its own beyond this.
+pub struct Receiver {
+    kind: Kind,
+    /// JavaScript wants what comes.
+    is_reading: Cell<bool>,
+    /// Nothing can come any more, and JavaScript knows.
+    is_over: Cell<bool>,
+    /// In the pump: whatever else is wanted then is armed after it.
+    is_pumping: Cell<bool>,
+    trouble: Cell<Trouble>,
+    failure: Cell<Option<Failure>>,
+    read_ahead: Cell<ReadAhead>,
+    /// A stream's next bytes are expected to fill a chunk.
+    is_bulk: Cell<bool>,
+    /// Descriptors are received.
+    wants_fds: Cell<bool>,
+    /// The sender's credentials are received.
+    wants_credentials: Cell<bool>,
+    /// So many descriptors may wait to be taken.
+    max_pending: Cell<usize>,
+    inbox: RefCell<Option<Box<Inbox>>>,
+    last_sender: RefCell<LastSender>,
+    /// The user's own memory, to receive a stream's bytes into.
+    target: RefCell<Option<Reference>>,
+}
+
+impl Receiver {
+    /// Of a socket that does not read yet.
+    pub fn new(kind: Kind) -> Receiver {
+        Receiver {
+            kind,
+            is_reading: Cell::new(false),
+            is_over: Cell::new(false),
+            is_pumping: Cell::new(false),
+            trouble: Cell::new(Trouble::None),
+            failure: Cell::new(None),
+            read_ahead: Cell::new(ReadAhead::default()),
+            is_bulk: Cell::new(false),
+            wants_fds: Cell::new(kind == Kind::Stream),
+            wants_credentials: Cell::new(false),
+            max_pending: Cell::new(DEFAULT_MAX_PENDING),
+            inbox: RefCell::new(None),
+            last_sender: RefCell::new(LastSender::default()),
+            target: RefCell::new(None),
+        }
+    }
+
+    /// What is received apart from bytes; `max_pending` descriptors may wait to be taken.
+    pub fn configure(&self, fds: bool, credentials: bool, max_pending: usize) {
+        self.wants_fds.set(fds);
+        self.wants_credentials.set(credentials);
+        self.max_pending.set(max_pending);
+    }
+
+    /// Starts or stops taking messages.
+    pub fn set_reading(&self, is_reading: bool) {
+        self.is_reading.set(is_reading);
+    }
+
+    /// Whether messages are taken.
+    pub fn is_reading(&self) -> bool {
+        self.is_reading.get()
+    }
+
+    /// Whether a look is due after a pause.
+    pub fn is_resting(&self) -> bool {
+        self.trouble.get() == Trouble::Resting
+    }
+
+    /// What to wait for.
+    pub fn wants(&self) -> i32 {
+        let is_due = self.is_looking() && !self.is_pumping.get() && !self.is_resting();
+        if is_due { READABLE } else { 0 }
+    }
+
+    fn is_looking(&self) -> bool {
+        self.is_reading.get() && !self.is_over.get()
+    }
+
+    /// Closes what nobody took, and takes no more.
+    pub fn close(&self) {
+        self.is_reading.set(false);
+        // Dropped after the borrow.
+        drop(self.inbox.take());
+        drop(self.target.take());
+    }
+
+    /// The kernel says that the connection failed. Reported once what came before has been read.
+    pub fn fail(&self, errno: Errno) {
+        if self.failure.get().is_none() {
+            self.failure.set(Some(Failure { errno, delivered: false }));
+        }
+    }
+
+    /// Receives a stream's bytes into this memory of the user's from now on, if there is any.
+    pub fn set_target(&self, target: Option<Reference>) {
+        drop(self.target.replace(target));
+    }
+
+    /// A message's descriptors, which are the caller's from here on.
+    pub fn take_fds(&self, token: u32) -> Vec<OwnedFd> {
+        self.inbox.borrow_mut().as_mut().map_or_else(Vec::new, |inbox| inbox.take(token))
+    }
+
+    /// A stream's next descriptors, as above.
+    pub fn take_next_fds(&self, count: usize) -> Vec<OwnedFd> {
+        self.inbox.borrow_mut().as_mut().map_or_else(Vec::new, |inbox| inbox.take_next(count))
+    }
+
+    /// All descriptors that wait, as above.
+    pub fn take_all_fds(&self) -> Vec<OwnedFd> {
+        self.inbox.take().map_or_else(Vec::new, |mut inbox| inbox.take_all())
+    }
+
+    /// See [`Inbox::put_back`].
+    pub fn put_back_fds(
+        &self,
+        fds: Vec<OwnedFd>,
+    ) -> std::result::Result<(), (Errno, Vec<OwnedFd>)> {
+        let mut inbox = self.inbox.borrow_mut();
+        inbox.get_or_insert_default().put_back(fds, self.max_pending.get())
+    }
+
+    /// Takes waiting messages, a batch at a time, and hands each batch to JavaScript. `is_first`:
+    /// nothing is known of the socket, which may well have ended already.
+    ///
+    /// In a nested turn of the loop nothing is taken: it would overtake what the pump outside still
+    /// has to hand over.
+    pub fn pump(&self, handle: &Handle, is_first: bool) {
+        if self.is_pumping.replace(true) {
+            return;
+        }
+        self.take_what_waits(handle, is_first);
+        self.is_pumping.set(false);
+    }
+
+    fn take_what_waits(&self, handle: &Handle, is_first: bool) {
+        let mut ahead = self.read_ahead.get();
+        let probing = ahead.begin_wakeup() || is_first;
+        // A batch is no good at the end, which the kernel repeats for each of its messages.
+        let limit = if ahead.bursts || (probing && !is_first) { RECEIVE_BATCH } else { 1 };
+        let budget = if self.kind == Kind::Stream { CHUNK_BUDGET } else { MESSAGE_BUDGET };
+        let (mut taken, mut largest, mut ended, mut missed) = (0, 0, false, false);
+        while taken < budget && self.is_looking() && !ended {
+            let received = self.receive(handle, limit);
+            if taken > 0 {
+                ahead.learn(received.is_ok());
+            }
+            let more = match received {
+                Ok(received) => {
+                    self.recover(handle);
+                    ended = received.ended;
+                    taken += received.cost;
+                    largest = received.count.max(largest);
+                    received.more
+                }
+                Err(Errno::AGAIN | Errno::BADF) => {
+                    self.recover(handle);
+                    missed = true;
+                    break;
+                }
+                // The peer's last messages and its end are still to come.
+                Err(errno) if self.kind.has_end() && self.failure.get().is_none() => {
+                    self.fail(errno);
+                    continue;
+                }
+                Err(errno) if self.complain(handle, errno) => continue,
+                Err(_) => return,
+            };
+            // Nothing more waits, or hardly: the poll is level-triggered.
+            let is_last = !more && !ahead.looks_again() && !probing;
+            if is_last && self.failure.get().is_none() {
+                break;
+            }
+        }
+        if limit > 1 {
+            ahead.bursts = largest > 1;
+        }
+        self.read_ahead.set(ahead);
+        if ended || missed {
+            self.finish(handle, ended);
+        }
+        if missed && taken == 0 && self.kind == Kind::Datagram {
+            self.end_if_shut_down(handle);
+        }
+    }
+
+    /// Receiving works.
+    fn recover(&self, handle: &Handle) {
+        if self.trouble.replace(Trouble::None) == Trouble::Resting {
+            handle.forget_retries();
+        }
+    }
+
+    /// Reports an error of the socket, once for as long as it repeats. False: it did, and the next
+    /// look is after a pause.
+    fn complain(&self, handle: &Handle, errno: Errno) -> bool {
+        let is_new = self.trouble.get() == Trouble::None;
+        if is_new {
+            self.trouble.set(Trouble::Reported);
+            handle.report(Event::Error, errno.to_js());
+        } else {
+            self.trouble.set(Trouble::Resting);
+            handle.retry_later(MAX_ERROR_PAUSE);
+        }
+        is_new
+    }
+
+    /// The pause after an error is over.
+    pub fn look_again(&self, handle: &Handle) {
+        if self.is_resting() {
+            self.trouble.set(Trouble::Reported);
+            self.pump(handle, false);
+        }
+    }
+
+    /// The kernel has no more messages: reports what follows the last one.
+    fn finish(&self, handle: &Handle, ended: bool) {
+        match self.failure.take() {
+            // As libuv: all that came was read, so only what was sent may be missing.
+            Some(Failure { delivered: true, .. }) | None if ended => self.end(handle),
+            Some(Failure { errno, .. }) => {
+                self.is_over.set(ended);
+                handle.report(Event::Error, errno.to_js());
+            }
+            None => {}
+        }
+    }
+
+    fn end(&self, handle: &Handle) {
+        self.is_over.set(true);
+        handle.report(Event::End, 0);
+    }
+
+    /// Somebody has shut the socket down for receiving: it is readable for ever, and has nothing.
+    fn end_if_shut_down(&self, handle: &Handle) {
+        if !self.is_over.get() && handle.with_fd(|fd| Ok(socket::is_shut_down(fd))) == Ok(true) {
+            self.end(handle);
+        }
+    }
+
+    /// Takes what the kernel has now, as far as JavaScript reads, without a word about the end or
+    /// an error. False inside of the pump.
+    pub fn receive_now(&self, handle: &Handle) -> bool {
+        if self.is_pumping.replace(true) {
+            return false;
+        }
+        let budget = if self.kind == Kind::Stream { CHUNK_BUDGET } else { MESSAGE_BUDGET };
+        let mut left = WAKE_UPS_NOW * budget;
+        while left > 0 && self.is_looking() {
+            match self.receive(handle, RECEIVE_BATCH) {
+                Ok(taken) if !taken.ended => left = left.saturating_sub(taken.cost.max(1)),
+                // What a seqpacket socket says before its last messages.
+                Err(errno) if self.kind.has_end() && errno != Errno::AGAIN => {
+                    if self.failure.get().is_some() {
+                        break;
+                    }
+                    self.fail(errno);
+                }
+                _ => break,
+            }
+        }
+        self.is_pumping.set(false);
+        true
+    }
+
+    /// One call to the kernel.
+    fn receive(&self, handle: &Handle, limit: usize) -> Result<Taken> {
+        let taken = match self.kind {
+            Kind::Stream => self.receive_chunk(handle),
+            Kind::Datagram | Kind::Seqpacket => self.receive_messages(handle, limit),
+        }?;
+        if let Some(failure) = self.failure.get()
+            && taken.count > 0
+        {
+            self.failure.set(Some(Failure { delivered: true, ..failure }));
+        }
+        Ok(taken)
+    }
+
+    fn wants_control(&self) -> bool {
+        self.wants_fds.get() || self.wants_credentials.get()
+    }
+
+    /// Describes what came with a message or chunk, taking over its descriptors.
+    fn describe(&self, len: usize, ancillary: Received, was_cut: bool, mut flags: u32) -> Entry {
+        if self.wants_fds.get() && was_cut {
+            flags |= flag::FDS_LOST;
+        }
+        let Received { fds, credentials, .. } = ancillary;
+        let mut token = 0;
+        if !self.wants_fds.get() {
+            close_passed(fds);
+        } else if !fds.is_empty() {
+            let mut inbox = self.inbox.borrow_mut();
+            let is_stream = self.kind == Kind::Stream;
+            let admitted =
+                inbox.get_or_insert_default().admit(fds, self.max_pending.get(), is_stream);
+            flags |= admitted.0;
+            token = admitted.1;
+        }
+        let credentials = credentials.filter(|_| self.wants_credentials.get());
+        Entry { place: Default::default(), len, flags, token, credentials }
+    }
+
+    /// One batch of messages.
+    fn receive_messages(&self, handle: &Handle, limit: usize) -> Result<Taken> {
+        let env = &handle.env;
+        let mut batch = env.take_batch()?;
+        let (control, names) = (self.wants_control(), !self.kind.has_end());
+        // One message can bring 253 descriptors: let each be taken before the next comes.
+        let limit = if self.wants_fds.get() { 1 } else { limit };
+        // Only a batch says whether nothing is an empty message or the end.
+        let is_single = limit == 1 && !control && names;
+        let received = handle.with_fd(|fd| match is_single {
+            true => batch.receiver.receive_one(fd),
+            false => batch.receiver.receive(fd, limit, control, names),
+        });
+        let taken = received.map(|received| self.deliver_messages(handle, &mut batch, received));
+        env.return_batch(batch);
+        taken
+    }
+
+    fn deliver_messages(&self, handle: &Handle, batch: &mut Batch, received: usize) -> Taken {
+        let env = &handle.env;
+        let (mut count, mut bytes) = (received, 0);
+        let (buffers, new_slabs) = {
+            let mut slab = env.slab.borrow_mut();
+            let mut placement = Placement::new(env.js, &mut slab);
+            let mut last_sender = self.last_sender.borrow_mut();
+            for index in 0..received {
+                let message = batch.receiver.message(index);
+                if self.kind.has_end() && message.is_end {
+                    // The kernel repeats the end for as long as it is asked.
+                    count = index;
+                    break;
+                }
+                let len = message.bytes.len();
+                bytes += len;
+                let name = last_sender.note(message.from);
+                let place = placement.place(message.bytes);
+                let is_cut = message.truncated || place.is_none();
+                let flags = if is_cut { flag::TRUNCATED } else { 0 };
+                let was_cut = message.control_truncated;
+                let mut entry = self.describe(len, message.beside, was_cut, flags);
+                entry.place = place.unwrap_or_default();
+                batch.push(index, &entry, name.as_ref());
+            }
+            placement.finish()
+        };
+        batch.set_new_slabs(new_slabs);
+        batch.receiver.trim();
+        hand_over(handle, batch, count, &buffers);
+        let cost = count + bytes / BYTES_A_MESSAGE;
+        Taken { count, cost, ended: count < received, more: count == RECEIVE_BATCH }
+    }
+
+    /// Some bytes of a stream.
+    fn receive_chunk(&self, handle: &Handle) -> Result<Taken> {
+        let mut batch = handle.env.take_batch()?;
+        let taken = self.receive_chunk_with(handle, &mut batch);
+        handle.env.return_batch(batch);
+        taken
+    }
+
+    fn receive_chunk_with(&self, handle: &Handle, batch: &mut Batch) -> Result<Taken> {
+        let env = &handle.env;
+        let target = ChunkMemory::choose(handle, &self.target, self.is_bulk.get())?;
+        let (start, len) = target.place(batch);
+        let control = self.wants_control();
+        // SAFETY: memory chosen just now; no JavaScript runs before the call returns.
+        let received = handle.with_fd(|fd| unsafe { stream::receive(fd, start, len, control) });
+        let chunk = match received {
+            Ok(chunk) if chunk.len > 0 => chunk,
+            nothing => {
+                target.keep(handle);
+                return nothing.map(|_| Taken { count: 0, cost: 0, ended: true, more: false });
+            }
+        };
+        self.is_bulk.set(chunk.len >= BULK);
+        let more = chunk.len == len || !chunk.beside.fds.is_empty();
+        let (place, mut flags, buffers, new_slabs) = {
+            let mut slab = env.slab.borrow_mut();
+            let mut placement = Placement::new(env.js, &mut slab);
+            let (place, flags) = match target {
+                ChunkMemory::User(_) => (Some(Default::default()), flag::INTO),
+                ChunkMemory::Store { store, room, .. } if chunk.len >= len / 2 => {
+                    // What was there before is nobody's to see.
+                    room.clear(chunk.len);
+                    (Some(placement.hand_over(store)), 0)
+                }
+                target => {
+                    // SAFETY: memory of ours, into which the kernel wrote so many bytes.
+                    let place =
+                        placement.place(unsafe { std::slice::from_raw_parts(start, chunk.len) });
+                    target.keep(handle);
+                    (place, 0)
+                }
+            };
+            let (buffers, new_slabs) = placement.finish();
+            (place, flags, buffers, new_slabs)
+        };
+        if place.is_none() {
+            flags |= flag::TRUNCATED;
+        }
+        let mut entry = self.describe(chunk.len, chunk.beside, chunk.control_truncated, flags);
+        entry.place = place.unwrap_or_default();
+        batch.push(0, &entry, None);
+        batch.set_new_slabs(new_slabs);
+        hand_over(handle, batch, 1, &buffers);
+        Ok(Taken { count: 1, cost: 1, ended: false, more })
+    }
+}
+
+/// Hands `count` items of a batch to JavaScript.
+fn hand_over(handle: &Handle, batch: &Batch, count: usize, buffers: &[Value]) {
+    if count > 0
+        && let Some(Callee { context, hooks }) = handle.callee()
+    {
+        let messages = hooks.messages.get();
+        call_for_items(&context, messages, handle.id, batch.words(), count, buffers);
+    }
+}

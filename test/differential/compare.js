@@ -1,0 +1,245 @@
+'use strict';
+
+// Owns what counts as a difference between two traces. What may vary does not: where chunks begin and end, how
+// reads and writes of one socket, and the two ends, interleave between two moments of silence, how much a peer got
+// of what was thrown away.
+//
+// A difference has a `key`, the same for all of its class: whose socket, what the reference did, what came.
+
+const { isIntended } = require('./known.js');
+
+/** Bytes of a write that no connection takes whole. */
+const LARGE = 500_000;
+const NOT_COMPARED = new Set(['readable']);
+
+/** What is compared of a state, and with which lane. */
+const FIELDS = {
+  l: ['connecting', 'pending', 'destroyed', 'closed', 'errored'],
+  r: ['connecting', 'destroyed', 'readable', 'readableEnded', 'errored'],
+  w: ['connecting', 'destroyed', 'writable', 'writableEnded', 'writableFinished', 'errored'],
+};
+/** Of both lanes: only at these events, where both are at rest. */
+const WHOLE = new Set(['created', 'connect called', 'left', 'over', 'close', 'accepted', 'probe']);
+const ALL_FIELDS = [...new Set([...FIELDS.l, ...FIELDS.r, ...FIELDS.w, 'readyState'])];
+
+/** The entries of one lane, chunks that follow each other joined, with the moment of silence before each. */
+function project(list, lane, skip, cut) {
+  const tokens = [];
+  let epoch = -1;
+  for (const entry of list ?? []) {
+    if (entry.event === 'settled') {
+      // Not before the socket's first event.
+      epoch = entry.number;
+      tokens.push({ event: 'settled', name: `settled ${epoch}`, epoch });
+      continue;
+    }
+    if (entry.lane !== 'l' && entry.lane !== lane) continue;
+    if (NOT_COMPARED.has(entry.event) || skip?.has(entry.event)) continue;
+    if (entry.event === 'callback' && cut?.has(entry.of)) continue;
+    const last = tokens.at(-1);
+    if (entry.event === 'data' && last?.event === 'data') {
+      last.parts.push(entry.bytes);
+      continue;
+    }
+    if (entry.event === 'connect') {
+      // The callback of connect() runs before 'connect' here, and is one of its listeners in net.
+      const callback = tokens.findIndex(({ event }) => event === 'connect callback');
+      if (callback >= 0 && tokens[callback].epoch === epoch) {
+        tokens.splice(callback, 0, { ...entry, name: nameOf(entry), epoch, parts: [] });
+        continue;
+      }
+    }
+    tokens.push({ ...entry, name: nameOf(entry), epoch, parts: entry.bytes ? [entry.bytes] : [] });
+  }
+  return tokens;
+}
+
+/** An entry in words that are the same for all of its class. */
+function nameOf({ event, of, code, value, text }) {
+  const parts = [];
+  if (of !== undefined) parts.push(of.replace(/#.*$/, ''));
+  if (code !== undefined) parts.push(code);
+  if (value !== undefined && typeof value !== 'object') parts.push(value);
+  if (text) parts.push('text');
+  return parts.length > 0 ? `${event}(${parts.join(', ')})` : event;
+}
+
+const exact = ({ name, of }) => `${name} ${of}`;
+
+const lengthOf = (parts) => parts.reduce((sum, part) => sum + part.length, 0);
+
+/** Whether two lots of bytes are the same; or why not. */
+function compareBytes(expected, found, isLoose) {
+  const lengths = [lengthOf(expected), lengthOf(found)];
+  const areBuffers = [...expected, ...found].every((part) => part instanceof Buffer);
+  if (areBuffers) {
+    const [one, two] = [Buffer.concat(expected), Buffer.concat(found)];
+    const shared = Math.min(one.length, two.length);
+    if (!one.subarray(0, shared).equals(two.subarray(0, shared))) return 'other bytes';
+  } else if (lengths[0] === lengths[1]) {
+    return undefined;
+  }
+  if (lengths[0] === lengths[1]) return undefined;
+  if (isLoose && lengths[0] > 0 && lengths[1] > 0) return undefined;
+  return lengths[0] > lengths[1] ? 'fewer bytes' : 'more bytes';
+}
+
+/**
+ * Whether how much arrived may vary: the reader left or stopped in the middle, or a writer threw away what it had
+ * not sent.
+ */
+function mayVary(lists, who) {
+  const left = lists[who]?.find(({ event }) => event === 'left');
+  if (left?.state === undefined) return true;
+  if (left.state.destroyed && !left.state.readableEnded) return true;
+  if (!left.state.destroyed && left.flowing !== true) return true;
+  return Object.entries(lists).some(([, list]) => {
+    const state = list.find(({ event }) => event === 'left')?.state;
+    return state?.destroyed && !state.writableFinished;
+  });
+}
+
+/** The first difference of one lane of one socket, and differences of states before it. */
+function compareLane(lane, expected, found, { isLoose, isFree }, say) {
+  const seen = new Set();
+  for (let at = 0; at < Math.max(expected.length, found.length); at++) {
+    const [one, two] = [expected[at], found[at]];
+    const epoch = Math.min(one?.epoch ?? Infinity, two?.epoch ?? Infinity);
+    const nameOne = one?.name ?? 'nothing';
+    const nameTwo = two?.name ?? 'nothing';
+    if (one === undefined || two === undefined || exact(one) !== exact(two)) {
+      const short = (name) => name.replace(/^(settled.*|left|over)$/, 'nothing more');
+      if (isFree && one?.event === 'returned' && two?.event === 'returned' && two.value) continue;
+      say('event', epoch, at, `${short(nameOne)} / ${short(nameTwo)}`, { net: one, got: two });
+      return;
+    }
+    if (one.event === 'data') {
+      const why = compareBytes(one.parts, two.parts, isLoose);
+      if (why !== undefined) {
+        const detail = { net: lengthOf(one.parts), got: lengthOf(two.parts) };
+        say('event', epoch, at, `data / ${why}`, detail);
+        return;
+      }
+    }
+    // What the callback of connect() did shows at 'connect' where that comes after it.
+    const isAfterCallback =
+      one.event === 'connect' && expected[at + 1]?.event === 'connect callback';
+    if (isFree && (isAfterCallback || one.event === 'ready')) continue;
+    compareStates(lane, one, two, seen, (text, role) => say('state', epoch, at, text, role));
+  }
+}
+
+/** Differences of states and errors; the same again at the next entries is not said again. */
+function compareStates(lane, one, two, seen, say) {
+  const { event } = one;
+  if (one.state !== undefined && two.state !== undefined) {
+    for (const field of WHOLE.has(event) ? ALL_FIELDS : FIELDS[lane]) {
+      const text = `${field} ${one.state[field]} / ${two.state[field]}`;
+      if (one.state[field] === two.state[field] || seen.has(text)) continue;
+      seen.add(text);
+      say(`${event}: ${text}`);
+    }
+  }
+  for (const members of ['details', 'value']) {
+    const [first, second] = [one[members], two[members]];
+    if (typeof first !== 'object' || typeof second !== 'object' || !first || !second) continue;
+    for (const field of new Set([...Object.keys(first), ...Object.keys(second)])) {
+      const [left, right] = [first[field], second[field]].map((value) =>
+        JSON.stringify(value)?.replaceAll(/FOLDER[\w/-]*/g, 'PATH'),
+      );
+      if (left === right) continue;
+      const isNumber = typeof first[field] === 'number' && typeof second[field] === 'number';
+      const values = isNumber && field !== 'errno' ? 'differs' : `${left} / ${right}`;
+      if (members === 'details') say(`error ${one.code}: ${field} ${values}`);
+      else say(`${event}: ${field} ${values}`);
+    }
+  }
+  if (event === 'left' && one.waiting !== two.waiting) {
+    say(`left: bytes wait ${one.waiting} / ${two.waiting}`);
+  }
+}
+
+/** Who it is, for the key. */
+function roleOf(who, program) {
+  if (who === 'process') return 'process';
+  if (who.startsWith('server')) return 'server';
+  if (who.startsWith('sink')) return 'sink';
+  if (who.startsWith('web')) return 'web';
+  if (who.startsWith('q')) return 'request';
+  if (who.startsWith('r')) return 'raw';
+  const isClient = who.startsWith('c');
+  const mode = { client: isClient, server: !isClient, both: true }[program.mode];
+  return mode ? 'socket' : 'peer';
+}
+
+/** Writes that net reports as done although the socket was destroyed before they were: which ones. */
+function cutOff(list) {
+  const cut = (list ?? []).filter(({ event, of, code, state }) => {
+    return event === 'callback' && of.startsWith('write') && code === null && state.destroyed;
+  });
+  return new Set(cut.map(({ of }) => of));
+}
+
+/** After write() said false, 'drain' has to come, if the rest goes out and nobody ends the stream. */
+function missingDrain(list) {
+  const lastFalse = list.findLastIndex(
+    ({ event, value }) => event === 'returned' && value === false,
+  );
+  const left = list.find(({ event }) => event === 'left');
+  if (lastFalse < 0 || left === undefined || left.waiting) return false;
+  if (left.state.destroyed || left.state.writableEnded || left.state.errored) return false;
+  return !list.slice(lastFalse).some(({ event }) => event === 'drain');
+}
+
+/**
+ * Differences of a trace from net's: `{ key, who, kind, detail }`, the one that came first first.
+ * @param {string} [subject] - what made it: 'afunix', 'afunix/net', or 'net', where nothing differs on purpose
+ */
+function compare(program, expected, found, subject = 'afunix') {
+  const events = [];
+  const states = [];
+  for (const who of new Set([...Object.keys(expected), ...Object.keys(found)])) {
+    const role = roleOf(who, program);
+    const isSubject = role === 'socket';
+    // What write() returns for bytes that the kernel took whole is different on purpose, and so is 'drain'.
+    const skip = isSubject && subject === 'afunix' ? new Set(['drain']) : undefined;
+    const isLoose = mayVary(expected, who) && mayVary(found, who);
+    const cut = isSubject && subject !== 'net' ? cutOff(expected[who]) : new Set();
+    for (const of of cut) {
+      const callback = found[who]?.find((entry) => entry.event === 'callback' && entry.of === of);
+      // A small one is with the kernel, and has arrived.
+      if (callback && (callback.code !== null || callback.size < LARGE)) continue;
+      const key = `${role} write that was cut off / ${callback ? 'no error' : 'no callback'}`;
+      states.push({ kind: 'state', who, epoch: -1, at: 0, key });
+    }
+    for (const lane of ['r', 'w']) {
+      const sides = [expected[who], found[who]].map((list) => project(list, lane, skip, cut));
+      compareLane(
+        lane,
+        ...sides,
+        { isLoose, isFree: skip !== undefined },
+        (kind, epoch, at, text, detail) => {
+          const list = kind === 'event' ? events : states;
+          list.push({ kind, who, epoch, at, key: `${role} ${text}`, detail });
+        },
+      );
+    }
+    if (skip && found[who] && missingDrain(found[who]) && !missingDrain(expected[who] ?? [])) {
+      states.push({ kind: 'state', who, epoch: -1, at: 0, key: `${role} drain missing` });
+    }
+  }
+  const rank = ({ key }) => (key.startsWith('socket') ? 0 : 1);
+  events.sort((one, two) => one.epoch - two.epoch || rank(one) - rank(two) || one.at - two.at);
+  const [first] = events.filter(({ key }) => !isIntended(key, subject));
+  const limit = first?.epoch ?? Infinity;
+  const kept = new Map();
+  for (const state of states) {
+    if (isIntended(state.key, subject)) continue;
+    if (state.epoch < limit || first === undefined) {
+      kept.set(state.key, kept.get(state.key) ?? state);
+    }
+  }
+  return [...(first ? [first] : []), ...kept.values()];
+}
+
+module.exports = { compare };

@@ -1,0 +1,120 @@
+'use strict';
+
+// Owns options as all classes take them: an object's own properties and nothing that somebody put on
+// Object.prototype, two names for one thing, and what is refused.
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const afunix = require('../../lib');
+const { runScript } = require('../helpers/node.js');
+const { onLinux } = require('../helpers/programs.js');
+const { cleanUp, closing } = require('../helpers/seqpacket.js');
+const { nextEvent } = require('../helpers/sockets.js');
+const { abstractName } = require('../helpers/tmp.js');
+
+const { SeqpacketServer, SeqpacketSocket, UServer, USocket } = afunix;
+
+test('what is on Object.prototype is no option, of no call', onLinux({}), async (t) => {
+  const result = await runScript(
+    t,
+    async (lib, name) => {
+      const { once } = require('node:events');
+      const polluted = {
+        ...{ fd: 987, path: '/nowhere', host: 'localhost', port: 5, signal: 1, onread: 1 },
+        ...{ receiveFds: 'x', credentials: 'x', maxPendingFds: -1, maxWaitingFds: -1 },
+        ...{ writableHighWaterMark: -1, sendBufferSize: -1, recvBufferSize: -1, mode: -1, uid: -1 },
+        ...{ gid: -1, backlog: -1, allow: 1, unlinkOnClose: 1, readableAll: 1, writableAll: 1 },
+        ...{ allowHalfOpen: 1, connectTimeout: -1, localPath: 5, pauseOnConnect: 1, drain: 1 },
+        ...{ objectMode: true, timeout: 'x', whenFull: 'x', pathEncoding: 'x', data: 5, fds: 5 },
+      };
+      Object.assign(Object.prototype, polluted);
+      const done = [];
+      const dgram = new lib.DgramSocket({}).bind({ path: `${name}d` });
+      dgram.sendTo('x', dgram.address(), {});
+      done.push(String((await once(dgram, 'data'))[0]));
+      dgram.close();
+      for (const [Server, Socket] of [
+        [lib.SeqpacketServer, lib.SeqpacketSocket],
+        [lib.UServer, lib.USocket],
+      ]) {
+        const server = new Server({}, (socket) => socket.end('y')).listen({ path: name });
+        const socket = new Socket({}).connect({ path: name });
+        done.push(String((await once(socket, 'data'))[0]));
+        await once(socket, 'close');
+        server.close({});
+        await once(server, 'close');
+        for (const end of Socket.pair({})) end.destroy();
+      }
+      for (const end of lib.DgramSocket.pair({})) end.close();
+      for (const key of Object.keys(polluted)) delete Object.prototype[key];
+      console.log(JSON.stringify(done));
+    },
+    [abstractName()],
+  );
+  assert.deepEqual(result, ['x', 'y', 'y']);
+});
+
+describe('objectMode', () => {
+  for (const option of ['objectMode', 'readableObjectMode', 'writableObjectMode']) {
+    test(`${option} of a USocket is refused, as in net`, () => {
+      const error = { code: 'ERR_INVALID_ARG_VALUE', name: 'TypeError', message: /not supported/ };
+      for (const make of [
+        () => new USocket({ [option]: true }),
+        () => USocket.pair({ [option]: true }),
+        () => new UServer({ [option]: true }),
+      ]) {
+        assert.throws(make, error);
+      }
+      USocket.pair({ [option]: false }).forEach((end) => end.destroy());
+    });
+  }
+});
+
+test("host and port are net's: they are refused by what says so", onLinux({}), () => {
+  const error = { code: 'ERR_INVALID_ARG_VALUE', message: /^Unix sockets only: give a path/ };
+  for (const server of [new UServer(), new SeqpacketServer()]) {
+    for (const where of [5, { port: 5 }, { host: 'localhost' }, { host: 'localhost', port: 5 }]) {
+      assert.throws(() => server.listen(where), error);
+    }
+    assert.equal(server.listening, false);
+  }
+});
+
+describe('a connection', onLinux(), () => {
+  for (const [name, Server, Socket] of [
+    ['USocket', UServer, USocket],
+    ['SeqpacketSocket', SeqpacketServer, SeqpacketSocket],
+  ]) {
+    test(`of a ${name} has the server's options, and its own state`, async (t) => {
+      const server = new Server({
+        allowHalfOpen: true,
+        pauseOnConnect: true,
+        writableHighWaterMark: 10,
+        sendBufferSize: 20_000,
+      }).listen(abstractName());
+      t.after(() => server.close());
+      const sockets = [];
+      server.on('connection', (socket) => sockets.push(cleanUp(t, socket)));
+      for (let count = 1; count <= 2; count++) {
+        const client = cleanUp(t, new Socket()).connect(server.address());
+        await nextEvent(server, 'connection');
+        const socket = sockets.at(-1);
+        assert.deepEqual(
+          [socket.allowHalfOpen, socket.isPaused(), socket.writableHighWaterMark],
+          [true, true, 10],
+        );
+        assert.equal(socket.sendBufferSize, 40_000);
+        socket.setTimeout(50_000 + count);
+        client.end();
+        await nextEvent(socket.resume(), 'end');
+        assert.equal(socket.writable, true);
+        socket.end();
+        await closing(client.resume());
+      }
+      assert.deepEqual(
+        sockets.map(({ timeout }) => timeout),
+        [50_001, 50_002],
+      );
+    });
+  }
+});

@@ -1,0 +1,245 @@
+'use strict';
+
+// Owns what both servers have alike: when they accept, who is dropped, how they close, and the files they make.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const { beforeEach, describe, test } = require('node:test');
+const { SeqpacketServer, SeqpacketSocket, UServer, USocket } = require('../../lib');
+const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { onLinux } = require('../helpers/programs.js');
+const { cleanUp, closing, eventsOf, quiet, untilConnections } = require('../helpers/seqpacket.js');
+const { nextEvent } = require('../helpers/sockets.js');
+const { abstractName, temporaryPath } = require('../helpers/tmp.js');
+const { within } = require('../helpers/wait.js');
+
+// What the test before destroyed is closed when descriptors are counted.
+beforeEach(() => quiet(20));
+
+const permissions = (path) => fs.statSync(path).mode & 0o7777;
+
+for (const [name, Server, Socket] of [
+  ['UServer', UServer, USocket],
+  ['SeqpacketServer', SeqpacketServer, SeqpacketSocket],
+]) {
+  const start = (t, options, to = abstractName()) => {
+    const server = new Server(options);
+    t.after(() => server.close());
+    return server.listen(to);
+  };
+  const connect = (t, server) => cleanUp(t, new Socket()).connect(server.address());
+  const take = (t, server) => server.on('connection', (socket) => cleanUp(t, socket));
+
+  describe(name, onLinux(), () => {
+    describe('accepts', () => {
+      test("from the first 'connection' listener on; before, connections wait", async (t) => {
+        const server = start(t);
+        const clients = [connect(t, server), connect(t, server)];
+        for (const client of clients) client.end('early');
+        await Promise.all(clients.map((client) => nextEvent(client, 'connect')));
+        await quiet(20);
+        await untilConnections(server, 0);
+        const seen = [];
+        server.on('connection', (socket) => {
+          cleanUp(t, socket).on('data', (data) => seen.push(String(data)));
+        });
+        for (const client of clients) await closing(client.resume());
+        assert.deepEqual(seen, ['early', 'early']);
+      });
+
+      for (const method of ['once', 'addListener', 'prependListener', 'prependOnceListener']) {
+        test(`from ${method}() on`, async (t) => {
+          const server = start(t);
+          const client = connect(t, server);
+          await nextEvent(client, 'connect');
+          await quiet();
+          const accepting = new Promise((done) => server[method]('connection', done));
+          cleanUp(t, await within(accepting, "'connection'"));
+        });
+      }
+
+      test('from the loop on, and not more than it asks for', async (t) => {
+        const server = start(t);
+        const clients = Array.from({ length: 3 }, () => connect(t, server));
+        await Promise.all(clients.map((client) => nextEvent(client, 'connect')));
+        let count = 0;
+        for await (const socket of server) {
+          cleanUp(t, socket);
+          count++;
+          await quiet(10);
+          await untilConnections(server, count);
+          if (count === clients.length) break;
+        }
+        assert.equal(server.listening, true);
+      });
+    });
+
+    describe('drops', () => {
+      test("what is beyond maxConnections: 'drop' with who and why", async (t) => {
+        const server = take(t, start(t));
+        server.maxConnections = 1;
+        const first = connect(t, server);
+        await nextEvent(server, 'connection');
+        const dropping = nextEvent(server, 'drop');
+        const second = connect(t, server);
+        const [{ peer, reason }] = await dropping;
+        assert.equal(reason, 'maxConnections');
+        const { pid, getuid, getgid } = process;
+        assert.deepEqual(peer, { pid, uid: getuid(), gid: getgid() });
+        await closing(second.on('error', () => {}).resume());
+        assert.equal(first.destroyed, false);
+        // One that is destroyed counts no more, at once.
+        first.destroy();
+        await untilConnections(server, 0);
+      });
+
+      test('what allow refuses', async (t) => {
+        const server = take(t, start(t, { allow: () => Promise.resolve(true) }));
+        server.on('connection', () => assert.fail('accepted'));
+        const dropping = nextEvent(server, 'drop');
+        const client = connect(t, server);
+        const [{ peer, reason }] = await dropping;
+        assert.deepEqual([peer.pid, reason], [process.pid, 'allow']);
+        await closing(client.on('error', () => {}).resume());
+      });
+
+      test("what allow throws for: 'warning' first", async (t) => {
+        const failure = new Error('on purpose');
+        const allow = () => {
+          throw failure;
+        };
+        const server = take(t, start(t, { allow }));
+        const order = [];
+        server.on('warning', (error) => order.push(error));
+        server.on('drop', ({ reason }) => order.push(reason));
+        await closing(
+          connect(t, server)
+            .on('error', () => {})
+            .resume(),
+        );
+        assert.deepEqual(order, [failure, 'allow']);
+      });
+    });
+
+    describe('closes', () => {
+      test("each time with 'close'; the callback comes with it", async (t) => {
+        const server = start(t);
+        const order = [];
+        server.on('close', () => order.push('close'));
+        server.close((error) => order.push(error));
+        await quiet();
+        server.close((error) => order.push(error.code));
+        assert.deepEqual(order, ['close', undefined]);
+        await quiet();
+        assert.deepEqual(order, ['close', undefined, 'close', 'ERR_SERVER_NOT_RUNNING']);
+      });
+
+      test('getConnections() counts down within destroy()', async (t) => {
+        const server = start(t);
+        const client = connect(t, server);
+        const [socket] = await once(server, 'connection');
+        socket.destroy();
+        const counted = new Promise((done) =>
+          server.getConnections((_error, count) => done(count)),
+        );
+        assert.equal(await within(counted, 'the count'), 0);
+        await closing(client.on('error', () => {}).resume());
+      });
+
+      test(`address() of one that is closed: ${name === 'UServer' ? 'the last' : 'null'}`, (t) => {
+        const server = new Server();
+        assert.equal(server.address(), null);
+        const path = temporaryPath(t);
+        server.listen(path).close();
+        assert.equal(server.address(), name === 'UServer' ? path : null);
+      });
+
+      test('by a signal given to listen()', async (t) => {
+        const path = temporaryPath(t);
+        const controller = new AbortController();
+        const server = new Server();
+        server.listen({ path, signal: controller.signal });
+        await nextEvent(server, 'listening');
+        const ending = nextEvent(server, 'close');
+        controller.abort();
+        await ending;
+        assert.deepEqual([server.listening, fs.existsSync(path)], [false, false]);
+        const events = eventsOf(server, ['listening', 'error', 'close']);
+        server.listen({ path, signal: controller.signal });
+        await nextEvent(server, 'close');
+        await quiet();
+        assert.deepEqual([events, fs.existsSync(path)], [['close undefined'], false]);
+        assert.throws(() => server.listen({ path, signal: {} }), { code: 'ERR_INVALID_ARG_TYPE' });
+      });
+    });
+
+    describe('makes files', () => {
+      test('as mode, readableAll and writableAll say', (t) => {
+        const umask = process.umask(0o077);
+        t.after(() => process.umask(umask));
+        for (const [options, expected] of [
+          [{}, 0o700],
+          [{ readableAll: true }, 0o744],
+          [{ writableAll: true }, 0o722],
+          [{ readableAll: true, writableAll: true }, 0o766],
+          [{ readableAll: false, writableAll: false }, 0o700],
+          [{ mode: 0o600 }, 0o600],
+          [{ mode: 0o600, readableAll: true }, 0o644],
+          [{ mode: 0o600, writableAll: true }, 0o622],
+        ]) {
+          const path = temporaryPath(t);
+          const server = new Server().listen({ path, ...options });
+          assert.equal(permissions(path), expected, JSON.stringify(options));
+          server.close();
+        }
+      });
+
+      test('and refuses permissions of what has none', () => {
+        const server = new Server();
+        for (const option of ['readableAll', 'writableAll']) {
+          for (const path of [undefined, abstractName()]) {
+            assert.throws(() => server.listen({ path, [option]: true }), {
+              code: 'ERR_INVALID_ARG_VALUE',
+            });
+          }
+          assert.throws(() => server.listen({ path: '/x', [option]: 1 }), {
+            code: 'ERR_INVALID_ARG_TYPE',
+          });
+        }
+        assert.equal(server.listening, false);
+      });
+
+      test('for whom uid and gid say', (t) => {
+        const path = temporaryPath(t);
+        const isRoot = process.getuid() === 0;
+        const [uid, gid] = isRoot ? [12_345, 23_456] : [process.getuid(), process.getgid()];
+        const server = new Server().listen({ path, uid, gid });
+        const found = fs.statSync(path);
+        assert.deepEqual([found.uid, found.gid], [uid, gid]);
+        server.close();
+        for (const name of ['uid', 'gid']) {
+          assert.throws(() => server.listen({ path, [name]: -1 }), { code: 'ERR_OUT_OF_RANGE' });
+          assert.throws(() => server.listen({ path, [name]: 'x' }), {
+            code: 'ERR_INVALID_ARG_TYPE',
+          });
+        }
+      });
+
+      test('and leaves them with unlinkOnClose: false', async (t) => {
+        const path = temporaryPath(t);
+        const before = countFds();
+        const server = new Server().listen({ path, unlinkOnClose: false });
+        server.close();
+        await nextEvent(server, 'close');
+        assert.ok(fs.existsSync(path));
+        // It is dead: the next server replaces it.
+        const next = new Server().listen({ path, unlinkOnClose: true });
+        next.close();
+        await nextEvent(next, 'close');
+        assert.equal(fs.existsSync(path), false);
+        await assertNoLeak(before);
+      });
+    });
+  });
+}

@@ -1,0 +1,131 @@
+'use strict';
+
+// Owns backpressure that counts descriptors: `maxWaitingFds`, and one 'drain' for all that has waited.
+
+const assert = require('node:assert/strict');
+const { beforeEach, describe, test } = require('node:test');
+const { DgramSocket, SeqpacketSocket, USocket } = require('../../lib');
+const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { onLinux } = require('../helpers/programs.js');
+const { quiet } = require('../helpers/seqpacket.js');
+const { Outcomes, nextEvent } = require('../helpers/sockets.js');
+const { until } = require('../helpers/wait.js');
+
+// What the test before destroyed is closed when descriptors are counted.
+beforeEach(() => quiet(20));
+
+/** How each kind stalls, sends, goes on. */
+const KINDS = {
+  DgramSocket: {
+    Socket: DgramSocket,
+    send: (socket, message, callback) => socket.send(message, callback),
+    close: (socket) => socket.close(),
+    // Whatever listens to nothing reads all the same: it is the other side that has no owner.
+    stall: (socket) => {
+      const { fd } = socket.detach();
+      return () => new DgramSocket({ fd });
+    },
+  },
+  SeqpacketSocket: {
+    Socket: SeqpacketSocket,
+    send: (socket, message, callback) => socket.write(message, callback),
+    close: (socket) => socket.destroy(),
+    stall: (socket) => {
+      socket.pause();
+      return () => socket.resume();
+    },
+  },
+  USocket: {
+    Socket: USocket,
+    send: (socket, message, callback) => socket.write(message, callback),
+    close: (socket) => socket.destroy(),
+    stall: (socket) => {
+      socket.pause();
+      return () => socket.resume();
+    },
+  },
+};
+
+for (const [name, { Socket, close, send, stall }] of Object.entries(KINDS)) {
+  describe(name, onLinux(), () => {
+    /** A pair whose second end reads nothing before `goOn()`, with something waiting. */
+    async function stalledPair(t, options) {
+      const [one, two] = Socket.pair({ receiveFds: false, ...options });
+      const goOn = stall(two);
+      await quiet();
+      t.after(() => close(one));
+      while (one.writableLength === 0) send(one, Buffer.alloc(1000), () => {});
+      // What waits is little: bytes play no part.
+      return { one, goOn: () => t.after(close.bind(null, goOn() ?? two)) };
+    }
+
+    test('maxWaitingFds descriptors that wait make sends return false', async (t) => {
+      const before = countFds();
+      const { one, goOn } = await stalledPair(t, {
+        maxWaitingFds: 5,
+        writableHighWaterMark: 10_000_000,
+      });
+      const outcomes = new Outcomes();
+      const results = [];
+      for (let count = 0; count < 4; count++) {
+        results.push(send(one, { data: 'x', fds: [0, 1] }, outcomes.callback()));
+      }
+      assert.deepEqual(results, [true, true, false, false]);
+      let drains = 0;
+      one.on('drain', () => drains++);
+      goOn();
+      await outcomes.settled();
+      await until(() => drains > 0, "'drain'");
+      await quiet(10);
+      assert.deepEqual(outcomes.codes, Outcomes.all(4, undefined));
+      assert.equal(drains, 1);
+      assert.equal(send(one, { data: 'x', fds: [0, 1] }, outcomes.callback()), true);
+      await outcomes.settled();
+      close(one);
+      await quiet(10);
+      assert.ok(countFds() <= before + 1);
+    });
+
+    test('256 by default', async (t) => {
+      const { one } = await stalledPair(t, { writableHighWaterMark: 10_000_000 });
+      const fds = Array(253).fill(0);
+      assert.equal(
+        send(one, { data: 'x', fds }, () => {}),
+        true,
+      );
+      assert.equal(
+        send(one, { data: 'x', fds: [0, 0] }, () => {}),
+        true,
+      );
+      assert.equal(
+        send(one, { data: 'x', fds: [0] }, () => {}),
+        false,
+      );
+    });
+
+    test('what waits is closed with the socket', async () => {
+      const before = countFds();
+      const [one, two] = Socket.pair();
+      const goOn = stall(two);
+      await quiet();
+      while (one.writableLength === 0) send(one, Buffer.alloc(1000), () => {});
+      const outcomes = new Outcomes();
+      send(one, { data: 'x', fds: [0, 1, 2] }, outcomes.callback());
+      close(one);
+      const [[, code]] = await outcomes.settled();
+      assert.match(code, /^(ECANCELED|ERR_STREAM_DESTROYED)$/);
+      const other = goOn() ?? two;
+      other.on('error', () => {});
+      close(other);
+      await nextEvent(other, 'close');
+      await assertNoLeak(before);
+    });
+
+    test('is checked', () => {
+      for (const maxWaitingFds of [0, -1, 1.5, NaN, 2 ** 31]) {
+        assert.throws(() => Socket.pair({ maxWaitingFds }), { code: 'ERR_OUT_OF_RANGE' });
+      }
+      assert.throws(() => Socket.pair({ maxWaitingFds: '1' }), { code: 'ERR_INVALID_ARG_TYPE' });
+    });
+  });
+}
