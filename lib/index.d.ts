@@ -8,6 +8,7 @@ export type {
   MessageData,
   MessageWithFds,
   NotifyCb,
+  PidfdOption,
   ReceivedFds,
   SendCallback,
   SendCb,

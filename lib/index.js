@@ -12,6 +12,7 @@ const { fromFd } = require('./descriptors/from-fd');
 const { memfd } = require('./descriptors/memfd');
 const { serve } = require('./net/serve');
 const { sdNotify } = require('./descriptors/notify');
+const { isAlive, waitForExit } = require('./descriptors/process');
 const { createReuseportFd, drainServer } = require('./descriptors/reuseport');
 const { SeqpacketServer, SeqpacketSocket } = require('./sockets/seqpacket');
 const socketpair = require('./descriptors/socketpair');
@@ -32,9 +33,11 @@ module.exports = {
   fdType,
   fileHandle,
   fromFd,
+  isAlive,
   listenFds,
   memfd,
   serve,
   sdNotify,
   socketpair,
+  waitForExit,
 };

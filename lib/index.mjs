@@ -15,10 +15,12 @@ export const {
   fdType,
   fileHandle,
   fromFd,
+  isAlive,
   listenFds,
   memfd,
   serve,
   sdNotify,
   socketpair,
+  waitForExit,
 } = afunix;
 export default afunix;

@@ -97,6 +97,31 @@ export interface MemfdOptions {
  */
 export declare function memfd(data?: MessageData, options?: MemfdOptions): number;
 
+/**
+ * Whether the process of a pidfd, as of `peerPidfd`, has not ended yet. Unlike a process id, a pidfd never
+ * comes to mean another process. Linux only.
+ *
+ * @throws EBADF: it is no pidfd; ENOSYS elsewhere than on Linux
+ */
+export declare function isAlive(pidfd: number | { readonly fd: number }): boolean;
+
+/** Options of {@link waitForExit}. */
+export interface WaitForExitOptions {
+  /** Gives up: the promise is rejected with an AbortError. */
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Waits until the process of a pidfd has ended: at once where it has. The descriptor stays yours, and may be
+ * closed meanwhile. While it waits it keeps this process alive. Linux only.
+ *
+ * @returns rejected with EBADF: it is no pidfd; EMFILE; ENOSYS elsewhere than on Linux
+ */
+export declare function waitForExit(
+  pidfd: number | { readonly fd: number },
+  options?: WaitForExitOptions,
+): Promise<void>;
+
 /** What a descriptor can be of. */
 export type FdType =
   | 'unix-stream'

@@ -44,6 +44,7 @@ const flag = Object.freeze({
   FDS_LOST: layout.FLAG_FDS_LOST,
   FDS_REFUSED: layout.FLAG_FDS_REFUSED,
   INTO: layout.FLAG_INTO,
+  PIDFD: layout.FLAG_PIDFD,
 });
 
 /** What makes a message an error: descriptors that came with it are gone. */

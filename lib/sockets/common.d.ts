@@ -89,6 +89,15 @@ export interface SocketOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** An option of sockets that receive messages. */
+export interface PidfdOption {
+  /**
+   * Receive the sender's pidfd with each message (SO_PASSPIDFD, Linux 6.5): a descriptor, yours to close as the
+   * others, and closed with the socket if nobody takes it. Default: false.
+   */
+  pidfd?: boolean | undefined;
+}
+
 /** How a socket file is made, and what becomes of it. */
 export interface BindOptions {
   /** Permissions of the file, exactly these from its first moment on. Default: the umask's. */

@@ -72,6 +72,18 @@ export declare class ConnectedSocket<Events extends ConnectedEvents<any>, Data> 
   address(): string;
   /** Whoever connected or listened (SO_PEERCRED); undefined without a peer. */
   readonly peerCredentials: Credentials | undefined;
+  /**
+   * The process that connected or listened, as a pidfd (SO_PEERPIDFD, Linux 6.5): a new descriptor each time, yours to
+   * close. Unlike a process id it never comes to mean another process. Undefined without a peer, and where the
+   * system does not say.
+   *
+   * @throws ESRCH: an older kernel knows that the process has ended; EMFILE, ENFILE
+   */
+  readonly peerPidfd: number | undefined;
+  /** The supplementary groups of whoever that was (SO_PEERGROUPS, Linux 4.13), otherwise undefined. */
+  readonly peerGroups: readonly number[] | undefined;
+  /** The security label of whoever that was (SO_PEERSEC: SELinux, AppArmor, Smack), otherwise undefined. */
+  readonly peerLabel: string | undefined;
   /** SO_SNDBUF in bytes, as the kernel counts: Linux doubles what was set. Undefined while there is no descriptor. */
   readonly sendBufferSize: number | undefined;
   /** SO_RCVBUF in bytes, as the kernel counts: Linux doubles what was set. Undefined while there is no descriptor. */

@@ -113,9 +113,7 @@ function connect(socket, path) {
 /** What has to be set before connect(2): later the first messages would be without it. 0 or a negative errno. */
 function prepareToConnect(plan, id) {
   if (!plan.isUsual) {
-    const { receiveFds, credentials, maxPendingFds, receiveBufferSize, sendBufferSize } = plan;
-    const sizes = [receiveBufferSize, sendBufferSize];
-    const status = binding.configure(id, +receiveFds, +credentials, maxPendingFds, ...sizes);
+    const status = plan.tryToConfigure(id);
     if (status < 0) return status;
   }
   if (plan.localPath === undefined) return 0;

@@ -10,7 +10,7 @@ const HIGH_WATER_MARK = 64;
 /** A socket's method: receives, or not. */
 const kSetReading = Symbol('kSetReading');
 
-/** Messages as `{ data, path, fds, credentials }`, until the socket is closed. */
+/** Messages as `{ data, path, fds, credentials, … }`, until the socket is closed. */
 function messagesOf(socket) {
   const reader = { stopped: false, wake: () => {}, stop: () => {} };
   const messages = iterate(socket, reader);
@@ -25,8 +25,10 @@ function messagesOf(socket) {
   return messages;
 }
 
-function closeAll(fds) {
+/** Closes what came with a message. */
+function closeReceived({ fds, pidfd }) {
   for (const fd of fds) closeFd(fd);
+  if (pidfd !== undefined) closeFd(pidfd);
 }
 
 /** An iterator that was dropped in the middle is one that was broken off. */
@@ -35,8 +37,8 @@ const abandoned = new FinalizationRegistry((reader) => reader.stop());
 async function* iterate(socket, reader) {
   const waiting = [];
   let failure = null;
-  const onData = (data, path, { fds, credentials }) => {
-    waiting.push({ data, path, fds, credentials });
+  const onData = (data, path, info) => {
+    waiting.push({ data, path, ...info });
     if (waiting.length === HIGH_WATER_MARK) socket[kSetReading](0);
     reader.wake();
   };
@@ -47,7 +49,7 @@ async function* iterate(socket, reader) {
   const onClose = () => reader.wake();
   reader.stop = () => {
     socket.off('data', onData).off('error', onError).off('close', onClose);
-    for (const { fds } of waiting.splice(0)) closeAll(fds);
+    for (const message of waiting.splice(0)) closeReceived(message);
     socket[kSetReading](1);
   };
   socket.on('data', onData).on('error', onError).on('close', onClose);
@@ -71,4 +73,4 @@ async function* iterate(socket, reader) {
   }
 }
 
-module.exports = { closeAll, kSetReading, messagesOf };
+module.exports = { closeReceived, kSetReading, messagesOf };

@@ -11,6 +11,7 @@ const { SocketPlan } = require('./options');
 class DgramPlan extends SocketPlan {
   constructor(options) {
     super(options, false);
+    this.takePidfdOption(options);
     this.type = SOCK_DGRAM;
     this.pathsAsBuffers = pathsAsBuffers(options.pathEncoding);
     this.failsWhenFull = failsWhenFull(options.whenFull);

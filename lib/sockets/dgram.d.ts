@@ -9,6 +9,7 @@ import type {
   MessageData,
   MessageWithFds,
   NotifyCb,
+  PidfdOption,
   ReceivedFds,
   SendCallback,
   SocketOptions,
@@ -23,7 +24,8 @@ export type PathEncoding = 'utf8' | 'buffer';
 export type PathIn<Encoding extends PathEncoding> = Encoding extends 'buffer' ? Buffer : string;
 
 /** Options of a {@link DgramSocket}. */
-export interface DgramSocketOptions<Encoding extends PathEncoding = 'utf8'> extends SocketOptions {
+export interface DgramSocketOptions<Encoding extends PathEncoding = 'utf8'>
+  extends SocketOptions, PidfdOption {
   /** How names are given. Default: `'utf8'`. */
   pathEncoding?: Encoding | undefined;
   /**
@@ -39,6 +41,11 @@ export interface DgramMessageInfo {
   fds: ReceivedFds;
   /** The sender, if the socket asks for `credentials`. */
   credentials: Credentials | undefined;
+  /**
+   * The sender's pidfd, if the socket asks for `pidfd`, yours to close: see {@link closeFd}. Undefined where the system
+   * gives none.
+   */
+  pidfd?: number | undefined;
 }
 
 /** What comes with a datagram, as the listeners of `node:dgram` know it. */
@@ -188,6 +195,18 @@ export declare class DgramSocket<Encoding extends PathEncoding = 'utf8'> extends
   readonly maxMessageSize: number | undefined;
   /** Whoever made the other end of a pair (SO_PEERCRED), otherwise undefined. */
   readonly peerCredentials: Credentials | undefined;
+  /**
+   * The process that made the other end of a pair, as a pidfd (SO_PEERPIDFD, Linux 6.5): a new descriptor each time, yours to
+   * close. Unlike a process id it never comes to mean another process. Undefined without a peer, and where the
+   * system does not say.
+   *
+   * @throws ESRCH: an older kernel knows that the process has ended; EMFILE, ENFILE
+   */
+  readonly peerPidfd: number | undefined;
+  /** The supplementary groups of whoever that was (SO_PEERGROUPS, Linux 4.13), otherwise undefined. */
+  readonly peerGroups: readonly number[] | undefined;
+  /** The security label of whoever that was (SO_PEERSEC: SELinux, AppArmor, Smack), otherwise undefined. */
+  readonly peerLabel: string | undefined;
 
   /** SO_RCVBUF in bytes, as the kernel counts: Linux doubles what was set. */
   getRecvBufferSize(): number;

@@ -13,7 +13,7 @@ const { codedError, systemError } = require('../util/errors');
 const { nextTick } = require('../util/host');
 const check = require('../util/validate');
 const { PEER } = require('./destinations');
-const { closeAll, kSetReading, messagesOf } = require('./dgram-iterator');
+const { closeReceived, kSetReading, messagesOf } = require('./dgram-iterator');
 const { DgramPlan, DgramState } = require('./dgram-state');
 const members = require('./members');
 const { MessageWriter, kSendError } = require('./message-writer');
@@ -28,6 +28,9 @@ const { EAGAIN, EBUSY, ECONNREFUSED, ECONNRESET, EDESTADDRREQ, ENOBUFS, ENOTCONN
   constants.errno;
 /** What makes a message an `'error'` event. */
 const BAD_MESSAGE = flag.TRUNCATED | sockets.FDS_MISSING;
+
+/** What lets descriptors wait under a token. */
+const HAS_TOKEN = flag.FDS | flag.PIDFD;
 
 const NO_MESSAGE_INFO = Object.freeze({ fds: NO_FDS, credentials: undefined });
 
@@ -227,7 +230,7 @@ class DgramSocket extends EventEmitter {
     const state = this[kState];
     if (flags & flag.NAME) state.senderPath = decodePath(this[kSenderName], this);
     const path = state.senderPath;
-    if ((flags & ~flag.NAME) === 0) {
+    if ((flags & ~flag.NAME) === 0 && !state.plan.pidfd) {
       deliver(this, data, path, NO_MESSAGE_INFO);
       return;
     }
@@ -236,9 +239,10 @@ class DgramSocket extends EventEmitter {
     const hears = this.listenerCount('data') > 0 || this.listenerCount('message') > 0;
     const wanted = (flags & flag.TRUNCATED) === 0 && hears;
     const token = sockets.fdsToken(words, at);
-    let fds = NO_FDS;
-    if (flags & flag.FDS && wanted) fds = binding.takeFds(this[kId], token);
-    else if (flags & flag.FDS) binding.dropFds(this[kId], token);
+    const info = { fds: NO_FDS, credentials };
+    if (state.plan.pidfd) info.pidfd = undefined;
+    if (flags & HAS_TOKEN && !wanted) binding.dropFds(this[kId], token);
+    else if (flags & HAS_TOKEN) takeInto(info, this[kId], flags, token);
     let delivered = false;
     try {
       if (flags & BAD_MESSAGE) this.emit('error', receiveError(flags, path));
@@ -246,9 +250,9 @@ class DgramSocket extends EventEmitter {
       // Also if that throws, for want of a listener, the message itself is not lost.
       if (wanted && this[kId] > 0) {
         delivered = true;
-        deliver(this, data, path, { fds, credentials });
+        deliver(this, data, path, info);
       }
-      if (!delivered) closeAll(fds);
+      if (!delivered) closeReceived(info);
     }
   }
 
@@ -430,8 +434,7 @@ function finishClosing(socket) {
 function deliver(socket, data, path, info) {
   socket.emit('data', data, path, info);
   if (socket.listenerCount('message') === 0 || socket[kId] === 0) return;
-  const { fds, credentials } = info;
-  socket.emit('message', data, { address: path, path, size: data.length, fds, credentials });
+  socket.emit('message', data, { address: path, path, size: data.length, ...info });
 }
 
 /** What the kernel answers where the peer has closed, and once it has dissolved the connection with it. */
@@ -486,6 +489,12 @@ function sendToShort(socket, message, destPath, options, callback) {
 
 function decodePath(bytes, socket) {
   return socket[kState].plan.pathsAsBuffers ? bytes : bytes.toString();
+}
+
+/** Takes what came with a message from native code, which would close it. */
+function takeInto(info, id, flags, token) {
+  if (flags & flag.FDS) info.fds = binding.takeFds(id, token);
+  if (flags & flag.PIDFD) info.pidfd = binding.takePidfd(id, token);
 }
 
 function receiveError(flags, path) {

@@ -1,6 +1,7 @@
 // Owns: the members that classes of sockets and servers have alike, whatever they inherit from.
 'use strict';
 
+const { EBADF, ENOPROTOOPT, ENOTCONN } = require('os').constants.errno;
 const binding = require('../native/binding');
 const { demand, kId, peerCredentials } = require('../native/sockets');
 const check = require('../util/validate');
@@ -46,6 +47,25 @@ class SocketMembers {
     return this[kId] > 0 ? peerCredentials(this[kId]) : undefined;
   }
 
+  /**
+   * The process that made the peer, as a pidfd (SO_PEERPIDFD, Linux 6.5): a new descriptor each time, yours to close.
+   * Undefined without a peer, and where the system does not say. Throws ESRCH where an older kernel knows that the
+   * process has ended; EMFILE, ENFILE.
+   */
+  get peerPidfd() {
+    return peerFact(this[kId], binding.peerPidfd);
+  }
+
+  /** The supplementary groups of whoever made the peer (SO_PEERGROUPS); undefined as above. */
+  get peerGroups() {
+    return peerFact(this[kId], binding.peerGroups);
+  }
+
+  /** The security label of whoever made the peer (SO_PEERSEC); undefined as above, and where there are no labels. */
+  get peerLabel() {
+    return peerFact(this[kId], binding.peerLabel)?.toString();
+  }
+
   /** SO_SNDBUF in bytes, as the kernel counts (Linux doubles what was set); undefined once closed. */
   get sendBufferSize() {
     return bufferSize(this[kId], 0);
@@ -84,6 +104,15 @@ function setReferenced(owner, referenced) {
   owner[kState].referenced = referenced;
   if (owner[kId] > 0) binding.setRef(owner[kId], +referenced);
   return owner;
+}
+
+/** No peer, or a system that does not say. */
+const UNKNOWN = new Set([-EBADF, -ENOTCONN, -ENOPROTOOPT]);
+
+/** What the system says of a peer: nothing is undefined, and a failure never looks like nothing. */
+function peerFact(id, ask) {
+  const found = id > 0 ? ask(id) : -EBADF;
+  return UNKNOWN.has(found) ? undefined : demand(found, 'getsockopt');
 }
 
 function bufferSize(id, isReceive) {

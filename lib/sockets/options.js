@@ -29,6 +29,8 @@ class SocketPlan {
     const waiting = options.maxWaitingFds ?? DEFAULT_MAX_WAITING_FDS;
     this.receiveFds = check.optionalBoolean(options.receiveFds, 'options.receiveFds', receiveFds);
     this.credentials = check.optionalBoolean(options.credentials, 'options.credentials', false);
+    /** Of messages; see the plans of sockets that have those. */
+    this.pidfd = false;
     this.maxPendingFds = check.integer(mark, 'options.maxPendingFds', 0, check.MAX_INT);
     this.maxWaitingFds = check.integer(waiting, 'options.maxWaitingFds', 1, check.MAX_INT);
     [this.receiveBufferSize, this.sendBufferSize] = SIZES.map((names) => sizeOf(options, names));
@@ -45,10 +47,20 @@ class SocketPlan {
 
   /** Applies it to a socket, or to what a listener accepts. */
   configure(id) {
-    const { receiveFds, credentials, maxPendingFds, receiveBufferSize, sendBufferSize } = this;
-    const sizes = [receiveBufferSize, sendBufferSize];
-    const status = binding.configure(id, +receiveFds, +credentials, maxPendingFds, ...sizes);
-    demand(status, 'setsockopt');
+    demand(this.tryToConfigure(id), 'setsockopt');
+  }
+
+  /** The same, without an exception: 0 or a negative errno. */
+  tryToConfigure(id) {
+    const { receiveFds, credentials, maxPendingFds, pidfd } = this;
+    const sizes = [this.receiveBufferSize, this.sendBufferSize];
+    return binding.configure(id, +receiveFds, +credentials, maxPendingFds, ...sizes, +pidfd);
+  }
+
+  /** The option `pidfd`. */
+  takePidfdOption({ pidfd }) {
+    this.pidfd = check.optionalBoolean(pidfd, 'options.pidfd', false);
+    if (this.pidfd) this.isUsual = false;
   }
 }
 

@@ -5,6 +5,7 @@ import type {
   MessageData,
   MessageWithFds,
   NotifyCb,
+  PidfdOption,
   ReceivedFds,
   SendCallback,
   SocketPath,
@@ -14,7 +15,8 @@ import type { Arguments, Name } from './events.js';
 import { SocketServer, type ServerEvents, type ServerOptions } from './server.js';
 
 /** Options of a {@link SeqpacketSocket}. */
-export interface SeqpacketSocketOptions<Fds extends boolean = boolean> extends ConnectedOptions {
+export interface SeqpacketSocketOptions<Fds extends boolean = boolean>
+  extends ConnectedOptions, PidfdOption {
   /** Receive descriptors that come with messages. Default: false, the kernel closes them. */
   receiveFds?: Fds | undefined;
   /** How many messages may wait for the reader. Default: 64. */
@@ -28,6 +30,12 @@ export interface SeqpacketSocketOptions<Fds extends boolean = boolean> extends C
 export type SeqpacketMessage<Fds extends boolean = boolean> = Buffer & {
   /** With `credentials`: its sender. */
   credentials?: Credentials;
+  /**
+   * With `pidfd`: its sender's, yours to close once you have looked here; undefined where the system gives none.
+   *
+   * @throws ERR_AFUNIX_FDS_CLOSED: the first look comes after the socket was closed
+   */
+  readonly pidfd?: number | undefined;
 } & (Fds extends true
     ? {
         /**

@@ -6,13 +6,14 @@ const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
 const { messageParts } = require('../native/fds');
 const { fdsToken, flag, kId, kSettled } = require('../native/sockets');
-const { codedError, systemError } = require('../util/errors');
+const { systemError } = require('../util/errors');
 const { nextTick } = require('../util/host');
 const check = require('../util/validate');
 const { ConnectedSocket, deliver } = require('./connected');
 const connecting = require('./connecting');
 const life = require('./life');
 const { PEER } = require('./destinations');
+const { defineTaken } = require('./lazy-fds');
 const { listen } = require('./listen');
 const { kState, kWriter, setBufferSize, shareMessageMembers } = require('./members');
 const { MessageWriter, kSendError } = require('./message-writer');
@@ -41,6 +42,7 @@ class SeqpacketPlan extends ConnectedPlan {
         readableHighWaterMark: options.readableHighWaterMark ?? DEFAULT_READABLE_MARK,
       },
     });
+    this.takePidfdOption(options);
   }
 }
 
@@ -205,7 +207,9 @@ class SeqpacketSocket extends ConnectedSocket {
   }
 
   [kDeliver](data, flags, words, at) {
-    if (this[kState].plan.receiveFds) defineFds(data, this, flags, words, at);
+    const { receiveFds, pidfd } = this[kState].plan;
+    if (receiveFds) defineFds(data, this, flags & flag.FDS ? fdsToken(words, at) : 0);
+    if (pidfd) definePidfd(data, this, flags & flag.PIDFD ? fdsToken(words, at) : 0);
     deliver(this, data);
   }
 
@@ -313,27 +317,16 @@ function optionsOf(options) {
   return check.optionsObject(typeof options === 'number' ? { fd: options } : options);
 }
 
-/** Gives a message its `fds`: taken from native code, which closes what nobody takes, when read. */
-function defineFds(data, socket, flags, words, at) {
-  if ((flags & flag.FDS) === 0) {
-    data.fds = [];
-    return;
-  }
-  const token = fdsToken(words, at);
-  const id = socket[kId];
-  let fds;
-  Object.defineProperty(data, 'fds', {
-    __proto__: null,
-    configurable: true,
-    enumerable: true,
-    get: () => {
-      if (fds === undefined && socket[kId] !== id) {
-        const message = 'The descriptors were closed with the socket: read fds before that';
-        throw codedError(Error, 'ERR_AFUNIX_FDS_CLOSED', message);
-      }
-      return (fds ??= binding.takeFds(id, token));
-    },
-  });
+/** Gives a message its `fds`. The token is 0 where there are none. */
+function defineFds(data, socket, token) {
+  if (token === 0) data.fds = [];
+  else defineTaken(data, 'fds', socket, (id) => binding.takeFds(id, token));
+}
+
+/** Gives a message the `pidfd` of its sender; undefined where the kernel gave none. */
+function definePidfd(data, socket, token) {
+  if (token === 0) data.pidfd = undefined;
+  else defineTaken(data, 'pidfd', socket, (id) => binding.takePidfd(id, token));
 }
 
 module.exports = { SeqpacketServer, SeqpacketSocket };

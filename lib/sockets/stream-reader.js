@@ -4,15 +4,20 @@
 
 const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
+const { NO_FDS } = require('../native/fds');
 const { kId } = require('../native/sockets');
-const { invalidType } = require('../util/errors');
+const { invalidType, invalidValue } = require('../util/errors');
 const check = require('../util/validate');
+const { defineTaken } = require('./lazy-fds');
+const { kState } = require('./members');
 
 /** Descriptors that came with one chunk, which ends with the byte at `last` of all that was received. */
 class Group {
   constructor(count, last) {
     this.count = count;
     this.last = last;
+    /** With `fdsWithData`: a chunk has them, whose reader may take them. */
+    this.isGiven = false;
   }
 }
 
@@ -47,7 +52,8 @@ class StreamReader {
   /** All that wait, to whoever listens. */
   emit() {
     const { socket, fds } = this;
-    if (fds > 0 && socket[kId] > 0 && socket.listenerCount('fds') > 0) {
+    const isHeard = socket.listenerCount('fds') > 0 && !socket[kState].plan.fdsWithData;
+    if (fds > 0 && socket[kId] > 0 && isHeard) {
       socket.emit('fds', this.take(fds));
     }
   }
@@ -74,6 +80,48 @@ class StreamReader {
       if (group.count === 0) this.groups.shift();
     }
     return binding.takeNextFds(this.socket[kId], count);
+  }
+
+  /** With `fdsWithData`: how much to read, so that a chunk ends where descriptors came. */
+  limit(size) {
+    const { groups, socket } = this;
+    // A socket that flows gives chunks as they came.
+    if ((size !== undefined && size !== null) || socket.readableFlowing) return size;
+    const next = groups.find(({ isGiven, last }) => !isGiven && last >= 0);
+    if (next === undefined) return size;
+    const limit = next.last + 1 - this.position();
+    return limit > 0 && limit < socket.readableLength ? limit : size;
+  }
+
+  /** How many of the received bytes have been read. */
+  position() {
+    const { socket } = this;
+    return socket[kState].bytesRead - socket.readableLength;
+  }
+
+  /** With `fdsWithData`: gives a chunk that is read just now the descriptors that came with its bytes. */
+  attach(chunk) {
+    const { socket } = this;
+    if (socket[kId] === 0) return;
+    const position = this.position();
+    const fitting = this.groups.filter(({ isGiven, last }) => !isGiven && last < position);
+    if (fitting.length === 0) {
+      chunk.fds = NO_FDS;
+      return;
+    }
+    for (const group of fitting) group.isGiven = true;
+    defineTaken(chunk, 'fds', socket, (id) =>
+      fitting.flatMap((group) => this.takeGroup(id, group)),
+    );
+  }
+
+  /** The descriptors of one group, whatever of those before it was taken. */
+  takeGroup(id, group) {
+    const at = this.groups.indexOf(group);
+    const skipped = this.groups.slice(0, at).reduce((sum, { count }) => sum + count, 0);
+    this.groups.splice(at, 1);
+    this.fds -= group.count;
+    return binding.takeNextFds(id, group.count, skipped);
   }
 
   /** They were closed with the socket. */
@@ -129,4 +177,13 @@ function checkOnread(onread) {
   return { buffer, callback };
 }
 
-module.exports = { StreamReader, checkOnread };
+/** The option `fdsWithData`: chunks that have `fds`. Bytes in memory of the user's are no chunks. */
+function checkFdsWithData(wanted, onread) {
+  const fdsWithData = check.optionalBoolean(wanted, 'options.fdsWithData', false);
+  if (fdsWithData && onread !== null) {
+    throw invalidValue('options.fdsWithData', wanted, 'cannot be together with onread');
+  }
+  return fdsWithData;
+}
+
+module.exports = { StreamReader, checkFdsWithData, checkOnread };

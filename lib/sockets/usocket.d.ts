@@ -26,6 +26,12 @@ export interface USocketOptions extends ConnectedOptions {
   path?: SocketPath | null | undefined;
   /** Receive descriptors. Default: true. Without it the kernel closes them. */
   receiveFds?: boolean | undefined;
+  /**
+   * Chunks have the descriptors that came with them, as their property `fds`, however they are read: `'data'`,
+   * read(), a loop. A chunk ends where descriptors came. No `'fds'` event then, no read(size, fdCount), no
+   * setEncoding(), no `onread`. Default: false.
+   */
+  fdsWithData?: boolean | undefined;
   /** Receive into memory of yours instead of emitting `'data'`. */
   onread?: OnReadOptions | null | undefined;
   /** As setTimeout(), in milliseconds. Default: none. */
@@ -61,6 +67,13 @@ export interface StreamPart {
 export interface StreamChunk extends Buffer {
   /** With `credentials`: their sender. */
   credentials?: Credentials;
+  /**
+   * With `fdsWithData`: the descriptors that came with its bytes, of which the last is one that they were written
+   * with; empty if there are none. Yours to close once you have looked here; others are closed with the socket.
+   *
+   * @throws ERR_AFUNIX_FDS_CLOSED: the first look comes after the socket was closed
+   */
+  readonly fds?: ReceivedFds;
 }
 
 /** The events of a {@link USocket}. */

@@ -17,7 +17,7 @@ const life = require('./life');
 const { kState } = require('./members');
 const { ConnectedPlan, refuseObjectMode } = require('./options');
 const { makePair } = require('./pair');
-const { StreamReader, checkOnread } = require('./stream-reader');
+const { StreamReader, checkFdsWithData, checkOnread } = require('./stream-reader');
 const { StreamWriter, bytesIn, checkEncoding, partsOf } = require('./stream-writer');
 
 const { kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = life;
@@ -45,6 +45,7 @@ class USocketPlan extends ConnectedPlan {
       },
     });
     this.onread = checkOnread(options.onread);
+    this.fdsWithData = checkFdsWithData(options.fdsWithData, this.onread);
     this.timeout = options.timeout;
     /** Whether 'connected' is an event, as usocket has it. */
     this.emitsConnected = true;
@@ -188,11 +189,18 @@ class USocket extends ConnectedSocket {
     return true;
   }
 
+  /** As of Readable: but chunks that have `fds` are bytes. */
+  setEncoding(encoding) {
+    if (this[kState].plan.fdsWithData) throw withData('setEncoding()');
+    return super.setEncoding(encoding);
+  }
+
   /**
    * As any emitter's. But Writable emits 'drain' in front of callbacks: an exception there waits for
    * the next tick, or they would never run, nor would 'finish' come.
    */
   emit(name, ...values) {
+    if (name === 'data' && this[kState].plan.fdsWithData) readerOf(this).attach(values[0]);
     if (name !== 'drain') return super.emit(name, ...values);
     runAlone(() => super.emit(name));
     return this.listenerCount(name) > 0;
@@ -330,7 +338,9 @@ class USocket extends ConnectedSocket {
   read(size, fdCount) {
     const reader = this[kReader];
     if (reader !== null && reader.onread !== null) life.resumeReading(this);
-    if (fdCount === undefined) return super.read(size);
+    const { fdsWithData } = this[kState].plan;
+    if (fdCount === undefined) return super.read(fdsWithData ? readerOf(this).limit(size) : size);
+    if (fdsWithData) throw withData('read(size, fdCount)');
     if (fdCount !== null) check.integer(fdCount, 'fdCount');
     if (this[kId] === 0) reader?.forget();
     const waiting = reader === null ? 0 : reader.fds;
@@ -446,6 +456,10 @@ function missingPath(host, port) {
   }
   const message = 'Unix sockets only: give a path; host and port are for node:net';
   return codedError(TypeError, 'ERR_INVALID_ARG_VALUE', message);
+}
+
+function withData(call) {
+  return codedError(Error, 'ERR_INVALID_STATE', `${call} is not for sockets with fdsWithData`);
 }
 
 function emitConnectOf(socket) {

@@ -12,6 +12,7 @@ use crate::node::js::{Js, Value};
 use crate::sys::descriptor;
 use crate::sys::errno::{Errno, Failure, Result, in_call};
 use crate::sys::memfd;
+use crate::sys::peer;
 use crate::sys::reuseport;
 use crate::sys::socket;
 
@@ -28,6 +29,7 @@ const FUNCTIONS: &[(&CStr, BareFunction)] = &[
     (c"reuseport", reuseport_socket),
     (c"ignoreNewConnections", ignore_new_connections),
     (c"waitingConnections", waiting_connections),
+    (c"isAlive", is_alive),
 ];
 
 /// Adds them, and the constants that go with them, to what lib/native/binding.js exports.
@@ -143,4 +145,10 @@ fn ignore_new_connections(call: &Call) -> Value {
 fn waiting_connections(call: &Call) -> Value {
     let found = call.int(0).and_then(descriptor::borrow).and_then(reuseport::waiting_connections);
     number(call, found.map(|count| count as i32).map_err(in_call("getsockopt")))
+}
+
+/// `isAlive(pidfd)`: 1 or 0
+fn is_alive(call: &Call) -> Value {
+    let alive = call.int(0).and_then(descriptor::borrow).and_then(peer::is_alive);
+    number(call, alive.map(i32::from).map_err(in_call("pidfd_send_signal")))
 }

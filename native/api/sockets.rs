@@ -17,10 +17,11 @@ use crate::engine::receive::inbox::DEFAULT_MAX_PENDING;
 use crate::engine::send::message_queue::Offer;
 use crate::engine::send::stream_queue::Piece;
 use crate::engine::sockets::{INDEX_MASK, Socket};
+use crate::engine::watch::Watch;
 use crate::node::function::{Call, Method, function};
 use crate::node::js::{Js, Reference, Value};
 use crate::sys::ancillary::MAX_FDS;
-use crate::sys::descriptor::close_passed;
+use crate::sys::descriptor::{self, close_passed};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::socket;
 use crate::sys::socket_file::{self, Access};
@@ -95,6 +96,7 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
             .and_then(|socket| match socket {
                 Socket::Endpoint(endpoint) => endpoint.detach(),
                 Socket::Listener(listener) => listener.handle().release().map(|fd| vec![fd]),
+                Socket::Watch(_) => Err(Errno::BADF),
             })
             .and_then(|fds| call.int(0).and_then(|id| env.close(id)).map(|()| fds));
         answer(call, fds, |fds| given(call, fds))
@@ -124,6 +126,21 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
         let (js, found) = (call.js, with_endpoint(call, env, Endpoint::peer_credentials));
         answer(call, found, |it| js.array(&[js.int(it.pid), js.uint(it.uid), js.uint(it.gid)]))
     }),
+    (c"peerPidfd", |call, env| {
+        let found = with_endpoint(call, env, Endpoint::peer_pidfd).and_then(known);
+        call.status(found.map(IntoRawFd::into_raw_fd))
+    }),
+    (c"peerGroups", |call, env| {
+        let found = with_endpoint(call, env, Endpoint::peer_groups).and_then(known);
+        answer(call, found, |groups| {
+            call.js.array(&groups.into_iter().map(|group| call.js.uint(group)).collect::<Vec<_>>())
+        })
+    }),
+    (c"peerLabel", |call, env| {
+        let found = with_endpoint(call, env, Endpoint::peer_label).and_then(known);
+        answer(call, found, |label| call.js.buffer_from(&label))
+    }),
+    (c"watchProcess", |call, env| call.status(watch_process(call, env))),
     (c"bufferSize", |call, env| {
         let size = with_endpoint(call, env, |endpoint| {
             endpoint.buffer_size(call.int(1)? != 0, usize::try_from(call.int(2)?).ok())
@@ -171,17 +188,25 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
         let take = |endpoint: &Endpoint| Ok(endpoint.take_fds(call.int(1)? as u32));
         given(call, with_endpoint(call, env, take).unwrap_or_default())
     }),
+    (c"takePidfd", |call, env| {
+        let take =
+            |endpoint: &Endpoint| endpoint.take_pidfd(call.int(1)? as u32).ok_or(Errno::AGAIN);
+        call.status(with_endpoint(call, env, take).map(IntoRawFd::into_raw_fd))
+    }),
     (c"dropFds", |call, env| {
         done(
             call,
             with_endpoint(call, env, |endpoint| {
-                close_passed(endpoint.take_fds(call.int(1)? as u32));
+                let token = call.int(1)? as u32;
+                drop(endpoint.take_pidfd(token));
+                close_passed(endpoint.take_fds(token));
                 Ok(())
             }),
         )
     }),
     (c"takeNextFds", |call, env| {
-        let take = |endpoint: &Endpoint| Ok(endpoint.take_next_fds(call.size(1)?));
+        let skipped = || if call.passed() > 2 { call.size(2) } else { Ok(0) };
+        let take = |endpoint: &Endpoint| Ok(endpoint.take_next_fds(call.size(1)?, skipped()?));
         given(call, with_endpoint(call, env, take).unwrap_or_default())
     }),
     (c"putBackFds", |call, env| {
@@ -198,6 +223,9 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
         )
     }),
     (c"closeFd", |call, env| done(call, close_fd(call, env))),
+    (c"removeFile", |call, env| {
+        done(call, with_socket(call, env, |socket| socket.source().handle().remove_file()))
+    }),
 ];
 
 /// Adds them, and the layout of what they hand over, to what lib/native/binding.js exports.
@@ -304,13 +332,14 @@ fn given(call: &Call, fds: Vec<OwnedFd>) -> Value {
     call.js.int_array(fds.into_iter().map(IntoRawFd::into_raw_fd))
 }
 
-/// `configure(id, receiveFds, credentials, maxPendingFds, receiveBufferSize, sendBufferSize)`: a
-/// negative size leaves what the system has.
+/// `configure(id, receiveFds, credentials, maxPendingFds, receiveBufferSize, sendBufferSize, pidfd)`:
+/// a negative size leaves what the system has.
 fn configure(call: &Call, socket: &Socket) -> Result<()> {
     let size = |index| Result::Ok(usize::try_from(call.int(index)?).ok());
     let options = Options {
         fds: call.int(1)? != 0,
         credentials: call.int(2)? != 0,
+        pidfd: call.int(6)? != 0,
         max_pending: call.size(3)?,
         receive_buffer: size(4)?,
         send_buffer: size(5)?,
@@ -318,6 +347,7 @@ fn configure(call: &Call, socket: &Socket) -> Result<()> {
     match socket {
         Socket::Endpoint(endpoint) => endpoint.configure(options),
         Socket::Listener(listener) => listener.configure(options),
+        Socket::Watch(_) => Err(Errno::BADF),
     }
 }
 
@@ -340,6 +370,7 @@ fn set_ref(call: &Call, env: &Environment) -> Result<()> {
     match env.socket(call.int(0)?).ok_or(Errno::BADF)? {
         Socket::Endpoint(endpoint) => endpoint.set_ref(keeps_alive),
         Socket::Listener(listener) => listener.handle().set_ref(keeps_alive),
+        Socket::Watch(watch) => watch.handle().set_ref(keeps_alive),
     }
     Ok(())
 }
@@ -398,6 +429,18 @@ fn with_offer<T>(
         if call.passed() > 3 { (call.size(3)?, call.size(4)?) } else { (0, whole.len()) };
     let bytes = whole.part(offset, length).ok_or(Errno::INVAL)?;
     body(&endpoint, to, &Offer { buffer: call.arg(2), offset, bytes, fds: &fds })
+}
+
+/// What this system says of a peer; ENOPROTOOPT where it says nothing.
+fn known<T>(found: Option<T>) -> Result<T> {
+    found.ok_or(Errno::NOPROTOOPT)
+}
+
+/// `watchProcess(loading, pidfd)`: the number of a watch, which reports the end of the process. The
+/// descriptor stays the caller's.
+fn watch_process(call: &Call, env: &Rc<Environment>) -> Result<i32> {
+    let pidfd = descriptor::borrow(call.int(1)?).and_then(descriptor::duplicate)?;
+    Watch::create(env, call.size(0)?, pidfd)
 }
 
 /// `closeFd(fd)`: 0, or an errno: EBUSY for the descriptor of an open socket.

@@ -70,6 +70,7 @@ pub const LAYOUT: &[(&CStr, usize)] = &[
     (c"FLAG_FDS_LOST", flag::FDS_LOST as usize),
     (c"FLAG_FDS_REFUSED", flag::FDS_REFUSED as usize),
     (c"FLAG_INTO", flag::INTO as usize),
+    (c"FLAG_PIDFD", flag::PIDFD as usize),
 ];
 
 /// What an entry says of its message, apart from its length and place.
@@ -88,6 +89,8 @@ pub mod flag {
     pub const FDS_REFUSED: u32 = 32;
     /// The bytes are in memory that the user gave.
     pub const INTO: u32 = 64;
+    /// The sender's pidfd waits under the entry's token.
+    pub const PIDFD: u32 = 128;
 }
 
 /// One received message as JavaScript will see it.

@@ -20,8 +20,8 @@ use crate::node::js::Reference;
 use crate::node::uv::{READABLE, WRITABLE};
 use crate::sys::ancillary::Credentials;
 use crate::sys::errno::{Errno, Result};
-use crate::sys::socket;
 use crate::sys::unix_addr::UnixAddr;
+use crate::sys::{peer, socket};
 
 /// What a socket is configured with.
 #[derive(Clone, Copy)]
@@ -30,6 +30,8 @@ pub struct Options {
     pub fds: bool,
     /// The sender's credentials are received.
     pub credentials: bool,
+    /// The sender's pidfd is received. Not of streams.
+    pub pidfd: bool,
     /// So many descriptors may wait to be taken.
     pub max_pending: usize,
     /// SO_RCVBUF in bytes; None leaves it.
@@ -127,13 +129,18 @@ impl Endpoint {
         if options.credentials {
             self.handle.with_fd(socket::pass_credentials)?;
         }
+        if options.pidfd {
+            // Where the kernel is older, messages have none.
+            self.handle.with_fd(|fd| peer::pass_pidfd(fd, true))?;
+        }
         if options.receive_buffer.is_some() {
             self.buffer_size(true, options.receive_buffer)?;
         }
         if options.send_buffer.is_some() {
             self.buffer_size(false, options.send_buffer)?;
         }
-        self.receiver.configure(options.fds, options.credentials, options.max_pending);
+        let Options { fds, credentials, pidfd, max_pending, .. } = options;
+        self.receiver.configure(fds, credentials, pidfd, max_pending);
         Ok(())
     }
 
@@ -177,7 +184,22 @@ impl Endpoint {
 
     /// Who the peer is.
     pub fn peer_credentials(&self) -> Result<Credentials> {
-        self.handle.with_fd(socket::peer_credentials)
+        self.handle.with_fd(peer::credentials)
+    }
+
+    /// The peer's process; see [`peer::pidfd`].
+    pub fn peer_pidfd(&self) -> Result<Option<OwnedFd>> {
+        self.handle.with_fd(peer::pidfd)
+    }
+
+    /// The peer's groups; see [`peer::groups`].
+    pub fn peer_groups(&self) -> Result<Option<Vec<u32>>> {
+        self.handle.with_fd(peer::groups)
+    }
+
+    /// The peer's security label; see [`peer::label`].
+    pub fn peer_label(&self) -> Result<Option<Vec<u8>>> {
+        self.handle.with_fd(peer::label)
     }
 
     /// SO_RCVBUF or SO_SNDBUF; sets it first where `size` is given.
@@ -236,9 +258,14 @@ impl Endpoint {
         self.receiver.take_fds(token)
     }
 
-    /// A stream's next `count` descriptors, as above.
-    pub fn take_next_fds(&self, count: usize) -> Vec<OwnedFd> {
-        self.receiver.take_next_fds(count)
+    /// The pidfd of a message's sender, as above.
+    pub fn take_pidfd(&self, token: u32) -> Option<OwnedFd> {
+        self.receiver.take_pidfd(token)
+    }
+
+    /// `count` of a stream's descriptors, those behind the next `skipped`, as above.
+    pub fn take_next_fds(&self, count: usize, skipped: usize) -> Vec<OwnedFd> {
+        self.receiver.take_next_fds(count, skipped)
     }
 
     /// Takes a stream's descriptors back. On Err they are the caller's.

@@ -170,6 +170,16 @@ impl Handle {
         Ok(open.fd)
     }
 
+    /// Removes the socket file now, if it is still ours. Nothing else changes; nothing happens where
+    /// there is none.
+    pub fn remove_file(&self) -> Result<()> {
+        match self.open.borrow_mut().as_mut() {
+            Some(open) => open.file = None,
+            None => return Err(Errno::BADF),
+        }
+        Ok(())
+    }
+
     /// Takes a new descriptor.
     pub fn install(&self, fd: OwnedFd) {
         *self.open.borrow_mut() = Open::new(fd);

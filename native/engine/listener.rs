@@ -13,8 +13,7 @@ use crate::engine::handle::{Callee, Event, Handle, Kind, MAX_ERROR_PAUSE, MAX_SE
 use crate::engine::sockets::Socket;
 use crate::node::uv::{DISCONNECT, READABLE};
 use crate::sys::errno::{Errno, Result};
-use crate::sys::socket;
-use crate::sys::socket_file;
+use crate::sys::{peer, socket, socket_file};
 
 /// Connections accepted before JavaScript hears of them.
 const BATCH: usize = 16;
@@ -117,6 +116,9 @@ impl Listener {
     pub fn configure(&self, options: Options) -> Result<()> {
         if options.credentials {
             self.handle.with_fd(socket::pass_credentials)?;
+        }
+        if options.pidfd {
+            self.handle.with_fd(|fd| peer::pass_pidfd(fd, true))?;
         }
         self.options.set(Some(options));
         Ok(())

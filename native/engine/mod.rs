@@ -1,4 +1,4 @@
-//! Owns: sockets and listeners on Node's event loop.
+//! Owns: sockets, listeners and processes that are waited for, on Node's event loop.
 
 pub mod batch;
 pub mod endpoint;
@@ -8,3 +8,4 @@ pub mod listener;
 pub mod receive;
 pub mod send;
 pub mod sockets;
+pub mod watch;

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use crate::engine::endpoint::Endpoint;
 use crate::engine::handle::Source;
 use crate::engine::listener::Listener;
+use crate::engine::watch::Watch;
 use crate::sys::errno::{Errno, Result};
 
 /// Bits of a number that are the index.
@@ -28,6 +29,8 @@ pub enum Socket {
     Endpoint(Rc<Endpoint>),
     /// A socket that listens.
     Listener(Rc<Listener>),
+    /// A process whose end is waited for.
+    Watch(Rc<Watch>),
 }
 
 impl Socket {
@@ -36,6 +39,7 @@ impl Socket {
         match self {
             Socket::Endpoint(endpoint) => &**endpoint,
             Socket::Listener(listener) => &**listener,
+            Socket::Watch(watch) => &**watch,
         }
     }
 }

@@ -7,8 +7,6 @@ pub mod errno;
 pub mod memfd;
 pub mod message;
 pub mod name;
-// Asked for by what is above as it comes to need it.
-#[allow(dead_code)]
 pub mod peer;
 pub mod receive_memory;
 pub mod reuseport;

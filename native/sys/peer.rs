@@ -12,9 +12,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use crate::sys::ancillary::Credentials;
 #[cfg(target_os = "linux")]
 use crate::sys::blocking;
-#[cfg(target_os = "linux")]
-use crate::sys::errno::Errno;
-use crate::sys::errno::{Result, syscall};
+use crate::sys::errno::{Errno, Result, syscall};
 #[cfg(target_os = "linux")]
 use crate::sys::socket::option;
 
@@ -121,13 +119,32 @@ pub fn pass_pidfd(fd: BorrowedFd<'_>, on: bool) -> Result<bool> {
     }
 }
 
-/// Whether the process of a pidfd has not ended yet, pidfd_open(2). EBADF.
-#[cfg(target_os = "linux")]
+/// Whether the process of a pidfd has not ended yet, pidfd_open(2). EBADF for what is no pidfd; ENOSYS
+/// where there are none.
 pub fn is_alive(pidfd: BorrowedFd<'_>) -> Result<bool> {
-    let mut wanted = libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: one pollfd.
-    unsafe { syscall!(poll(&mut wanted, 1, 0)) }?;
-    if wanted.revents & libc::POLLNVAL != 0 { Err(Errno::BADF) } else { Ok(wanted.revents == 0) }
+    #[cfg(target_os = "linux")]
+    {
+        let raw = pidfd.as_raw_fd();
+        // Signal 0 reaches nobody. Of other answers the poll knows better: a process that nobody has
+        // waited for yet may still be signalled, and one of another user may not.
+        // SAFETY: a plain call.
+        let asked = unsafe {
+            let info = std::ptr::null::<libc::c_void>();
+            libc::syscall(libc::SYS_pidfd_send_signal, raw, 0, info, 0)
+        };
+        if asked < 0 && Errno::last() == Errno::BADF {
+            return Err(Errno::BADF);
+        }
+        let mut wanted = libc::pollfd { fd: raw, events: libc::POLLIN, revents: 0 };
+        // SAFETY: one pollfd.
+        unsafe { syscall!(poll(&mut wanted, 1, 0)) }?;
+        Ok(wanted.revents == 0)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = pidfd;
+        Err(Errno::NOSYS)
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -220,6 +237,8 @@ mod tests {
             let pidfd = unsafe { OwnedFd::from_raw_fd(raw) };
             assert_eq!(is_alive(pidfd.as_fd()), Ok(false));
         }
+        let other = socket::create(Type::STREAM).unwrap();
+        assert_eq!(is_alive(other.as_fd()), Err(Errno::BADF));
     }
 
     #[test]

@@ -10,8 +10,6 @@ use socket2::{Domain, SockRef, Socket, Type};
 use crate::sys::errno::{Errno, Result, syscall};
 use crate::sys::unix_addr::UnixAddr;
 
-pub use crate::sys::peer::credentials as peer_credentials;
-
 /// A new unnamed Unix socket.
 pub fn create(kind: Type) -> Result<OwnedFd> {
     let socket = Socket::new(Domain::UNIX, kind, None)?;

@@ -240,7 +240,8 @@ const PROGRAMS = {
         client.write(sent);
         await turn();
         client.on('error', () => {}).resume();
-        client[how]();
+        if (how === 'end') client.end();
+        else client.destroy();
         if (how === 'end' && sent.includes('hang')) client.destroySoon();
         else await once(client, 'close');
       }

@@ -22,6 +22,8 @@ pub struct Inbox {
     last_token: u32,
     /// A stream's, in the order of their arrival.
     queue: VecDeque<OwnedFd>,
+    /// Pidfds of senders, by the same tokens.
+    pidfds: HashMap<u32, OwnedFd>,
 }
 
 impl Inbox {
@@ -29,7 +31,7 @@ impl Inbox {
     /// closed. Returns a [`flag`] and, for a message, their token; for bytes of a stream
     /// (`is_stream`), how many they are.
     pub fn admit(&mut self, fds: Vec<OwnedFd>, max: usize, is_stream: bool) -> (u32, u32) {
-        if self.count + self.queue.len() + fds.len() > max {
+        if self.waiting() + fds.len() > max {
             close_passed(fds);
             return (flag::FDS_REFUSED, 0);
         }
@@ -43,17 +45,44 @@ impl Inbox {
         (flag::FDS, token)
     }
 
+    /// The same for the pidfd of a message's sender, whose other descriptors have the token `beside`,
+    /// if it has any.
+    pub fn admit_pidfd(&mut self, pidfd: OwnedFd, max: usize, beside: u32) -> (u32, u32) {
+        if self.waiting() + 1 > max {
+            return (flag::FDS_REFUSED, beside);
+        }
+        let token = if beside == 0 { self.next_token() } else { beside };
+        self.pidfds.insert(token, pidfd);
+        (flag::PIDFD, token)
+    }
+
+    /// How many descriptors wait.
+    fn waiting(&self) -> usize {
+        self.count + self.queue.len() + self.pidfds.len()
+    }
+
     fn put(&mut self, fds: Vec<OwnedFd>) -> u32 {
-        // 24 bits cross to JavaScript. Skip what a patient reader still has.
+        let token = self.next_token();
+        self.count += fds.len();
+        self.by_token.insert(token, fds);
+        token
+    }
+
+    /// 24 bits cross to JavaScript. Skips 0, which is none, and what a patient reader still has.
+    fn next_token(&mut self) -> u32 {
         loop {
             self.last_token = (self.last_token + 1) & 0x00ff_ffff;
-            if !self.by_token.contains_key(&self.last_token) {
-                break;
+            let token = &self.last_token;
+            let is_free = !self.by_token.contains_key(token) && !self.pidfds.contains_key(token);
+            if is_free && *token != 0 {
+                return *token;
             }
         }
-        self.count += fds.len();
-        self.by_token.insert(self.last_token, fds);
-        self.last_token
+    }
+
+    /// The pidfd of a message's sender, which is the caller's from here on.
+    pub fn take_pidfd(&mut self, token: u32) -> Option<OwnedFd> {
+        self.pidfds.remove(&token)
     }
 
     /// A message's descriptors, which are the caller's from here on.
@@ -63,12 +92,14 @@ impl Inbox {
         fds
     }
 
-    /// A stream's next descriptors, as above.
-    pub fn take_next(&mut self, count: usize) -> Vec<OwnedFd> {
-        self.queue.drain(..count.min(self.queue.len())).collect()
+    /// `count` of a stream's descriptors, those behind the next `skipped`, as above.
+    pub fn take_next(&mut self, count: usize, skipped: usize) -> Vec<OwnedFd> {
+        let start = skipped.min(self.queue.len());
+        let end = start.saturating_add(count).min(self.queue.len());
+        self.queue.drain(start..end).collect()
     }
 
-    /// All of them, as above.
+    /// All that were sent, as above.
     pub fn take_all(&mut self) -> Vec<OwnedFd> {
         self.count = 0;
         self.queue.drain(..).chain(self.by_token.drain().flat_map(|(_, fds)| fds)).collect()

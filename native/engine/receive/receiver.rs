@@ -78,6 +78,8 @@ pub struct Receiver {
     wants_fds: Cell<bool>,
     /// The sender's credentials are received.
     wants_credentials: Cell<bool>,
+    /// The sender's pidfd is received.
+    wants_pidfd: Cell<bool>,
     /// So many descriptors may wait to be taken.
     max_pending: Cell<usize>,
     inbox: RefCell<Option<Box<Inbox>>>,
@@ -100,6 +102,7 @@ impl Receiver {
             is_bulk: Cell::new(false),
             wants_fds: Cell::new(kind == Kind::Stream),
             wants_credentials: Cell::new(false),
+            wants_pidfd: Cell::new(false),
             max_pending: Cell::new(DEFAULT_MAX_PENDING),
             inbox: RefCell::new(None),
             last_sender: RefCell::new(LastSender::default()),
@@ -108,9 +111,10 @@ impl Receiver {
     }
 
     /// What is received apart from bytes; `max_pending` descriptors may wait to be taken.
-    pub fn configure(&self, fds: bool, credentials: bool, max_pending: usize) {
+    pub fn configure(&self, fds: bool, credentials: bool, pidfd: bool, max_pending: usize) {
         self.wants_fds.set(fds);
         self.wants_credentials.set(credentials);
+        self.wants_pidfd.set(pidfd);
         self.max_pending.set(max_pending);
     }
 
@@ -164,9 +168,15 @@ impl Receiver {
         self.inbox.borrow_mut().as_mut().map_or_else(Vec::new, |inbox| inbox.take(token))
     }
 
-    /// A stream's next descriptors, as above.
-    pub fn take_next_fds(&self, count: usize) -> Vec<OwnedFd> {
-        self.inbox.borrow_mut().as_mut().map_or_else(Vec::new, |inbox| inbox.take_next(count))
+    /// The pidfd of a message's sender, as above.
+    pub fn take_pidfd(&self, token: u32) -> Option<OwnedFd> {
+        self.inbox.borrow_mut().as_mut().and_then(|inbox| inbox.take_pidfd(token))
+    }
+
+    /// `count` of a stream's descriptors, those behind the next `skipped`, as above.
+    pub fn take_next_fds(&self, count: usize, skipped: usize) -> Vec<OwnedFd> {
+        let mut inbox = self.inbox.borrow_mut();
+        inbox.as_mut().map_or_else(Vec::new, |inbox| inbox.take_next(count, skipped))
     }
 
     /// All descriptors that wait, as above.
@@ -341,7 +351,7 @@ impl Receiver {
     }
 
     fn wants_control(&self) -> bool {
-        self.wants_fds.get() || self.wants_credentials.get()
+        self.wants_fds.get() || self.wants_credentials.get() || self.wants_pidfd.get()
     }
 
     /// Describes what came with a message or chunk, taking over its descriptors.
@@ -349,7 +359,7 @@ impl Receiver {
         if self.wants_fds.get() && was_cut {
             flags |= flag::FDS_LOST;
         }
-        let Received { fds, credentials, .. } = ancillary;
+        let Received { fds, credentials, pidfd, .. } = ancillary;
         let mut token = 0;
         if !self.wants_fds.get() {
             close_passed(fds);
@@ -358,6 +368,13 @@ impl Receiver {
             let is_stream = self.kind == Kind::Stream;
             let admitted =
                 inbox.get_or_insert_default().admit(fds, self.max_pending.get(), is_stream);
+            flags |= admitted.0;
+            token = admitted.1;
+        }
+        if let Some(pidfd) = pidfd.filter(|_| self.wants_pidfd.get()) {
+            let mut inbox = self.inbox.borrow_mut();
+            let max = self.max_pending.get();
+            let admitted = inbox.get_or_insert_default().admit_pidfd(pidfd, max, token);
             flags |= admitted.0;
             token = admitted.1;
         }
