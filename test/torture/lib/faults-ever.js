@@ -36,8 +36,8 @@ class Trial {
   problems = [];
 
   constructor(call, errno) {
-    /** "Not ready" of what poll(2) calls ready, which no kernel says for long: whoever polls asks again. */
-    this.isContradiction = errno === 'EAGAIN';
+    /** "Not ready", or "not open", of what poll(2) calls ready: no kernel says so, and whoever polls asks again. */
+    this.isContradiction = errno === 'EAGAIN' || errno === 'EBADF';
     this.path = `/afunix-faults/on/${call}/${constants.errno[errno]}/ever/1`;
   }
 
