@@ -89,10 +89,15 @@ function ofFileHandle(handle, make, options, found) {
   return made;
 }
 
+/** Options and the descriptor, and nothing of Object.prototype. */
+function withFd(options, fd) {
+  return Object.assign(Object.create(null), options, { fd });
+}
+
 const stream = (fd, options, { access }) =>
   access === O_WRONLY
-    ? fs.createWriteStream(null, { __proto__: null, ...options, fd })
-    : fs.createReadStream(null, { __proto__: null, ...options, fd });
+    ? fs.createWriteStream(null, withFd(options, fd))
+    : fs.createReadStream(null, withFd(options, fd));
 
 /** Throws what UServer.listen() would tell by an event. */
 function adopted(server, fd) {
@@ -122,14 +127,12 @@ function boundSocket(fd, options, { ipv6 }) {
 
 const makers = {
   'unix-stream': (fd, options, { listening }) =>
-    listening
-      ? adopted(new UServer(options), fd)
-      : new USocket({ __proto__: null, ...options, fd }),
+    listening ? adopted(new UServer(options), fd) : new USocket(withFd(options, fd)),
   'unix-seqpacket': (fd, options, { listening }) =>
     listening
       ? adopted(new SeqpacketServer(options), fd)
-      : new SeqpacketSocket({ __proto__: null, ...options, fd }),
-  'unix-dgram': (fd, options) => new DgramSocket({ __proto__: null, ...options, fd }),
+      : new SeqpacketSocket(withFd(options, fd)),
+  'unix-dgram': (fd, options) => new DgramSocket(withFd(options, fd)),
   tcp: (fd, options, { listening }) =>
     listening
       ? listeningServer(fd, options)
