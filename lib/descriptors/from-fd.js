@@ -51,7 +51,7 @@ function fromFd(fd, options) {
   const rest = check.optionsObject(options);
   check.optionalSignal(rest.signal);
   const { type, ...found } = describeFd(number);
-  const make = makers[type];
+  const make = makers.get(type);
   if (make === undefined) {
     const message = `No object fits descriptor ${number}: its type is '${type}'`;
     throw codedError(TypeError, 'ERR_AFUNIX_FD_TYPE', message);
@@ -125,31 +125,34 @@ function boundSocket(fd, options, { ipv6 }) {
   }
 }
 
-const makers = {
-  'unix-stream': (fd, options, { listening }) =>
-    listening ? adopted(new UServer(options), fd) : new USocket(withFd(options, fd)),
-  'unix-seqpacket': (fd, options, { listening }) =>
-    listening
-      ? adopted(new SeqpacketServer(options), fd)
-      : new SeqpacketSocket(withFd(options, fd)),
-  'unix-dgram': (fd, options) => new DgramSocket(withFd(options, fd)),
-  tcp: (fd, options, { listening }) =>
-    listening
-      ? listeningServer(fd, options)
-      : new net.Socket({ readable: true, writable: true, ...options, fd }),
-  udp: boundSocket,
-  pipe: (fd, options, { access }) =>
-    new net.Socket({
-      readable: access !== O_WRONLY,
-      writable: access !== O_RDONLY,
-      ...options,
-      fd,
-    }),
-  tty: (fd, _options, { access }) =>
-    access === O_WRONLY ? new tty.WriteStream(fd) : new tty.ReadStream(fd),
-  file: stream,
-  'character-device': stream,
-  'block-device': stream,
-};
+/** A Map: bundlers that evaluate what they read stumble over an object. */
+const makers = new Map(
+  Object.entries({
+    'unix-stream': (fd, options, { listening }) =>
+      listening ? adopted(new UServer(options), fd) : new USocket(withFd(options, fd)),
+    'unix-seqpacket': (fd, options, { listening }) =>
+      listening
+        ? adopted(new SeqpacketServer(options), fd)
+        : new SeqpacketSocket(withFd(options, fd)),
+    'unix-dgram': (fd, options) => new DgramSocket(withFd(options, fd)),
+    tcp: (fd, options, { listening }) =>
+      listening
+        ? listeningServer(fd, options)
+        : new net.Socket({ readable: true, writable: true, ...options, fd }),
+    udp: boundSocket,
+    pipe: (fd, options, { access }) =>
+      new net.Socket({
+        readable: access !== O_WRONLY,
+        writable: access !== O_RDONLY,
+        ...options,
+        fd,
+      }),
+    tty: (fd, _options, { access }) =>
+      access === O_WRONLY ? new tty.WriteStream(fd) : new tty.ReadStream(fd),
+    file: stream,
+    'character-device': stream,
+    'block-device': stream,
+  }),
+);
 
 module.exports = { fromFd };
