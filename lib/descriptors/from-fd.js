@@ -1,7 +1,7 @@
 // Owns: making the object that fits a descriptor.
 'use strict';
 
-const { constants } = require('os');
+const { EEXIST } = require('os').constants.errno;
 const dgram = require('dgram');
 const fs = require('fs');
 const net = require('net');
@@ -18,7 +18,6 @@ const { USocket } = require('../sockets/usocket');
 const check = require('../util/validate');
 
 const { O_RDONLY, O_WRONLY } = fs.constants;
-const EEXIST = -constants.errno.EEXIST;
 
 /**
  * The object that fits a descriptor, usually one that another process passed. It owns the
@@ -57,7 +56,7 @@ function fromFd(fd, options) {
     throw codedError(TypeError, 'ERR_AFUNIX_FD_TYPE', message);
   }
   if (isFileHandle(fd)) return ofFileHandle(fd, make, rest, found);
-  if (!isPlain(fd)) throw systemError(EEXIST, 'adopt');
+  if (!isPlain(fd)) throw systemError(-EEXIST, 'adopt');
   return make(number, rest, found);
 }
 
@@ -112,7 +111,7 @@ function listeningServer(fd, options) {
   server.listen({ fd, exclusive: true });
   if (server.listening) return server;
   server.on('error', () => {});
-  throw systemError(EEXIST, 'listen');
+  throw systemError(-EEXIST, 'listen');
 }
 
 function boundSocket(fd, options, { ipv6 }) {
@@ -125,7 +124,6 @@ function boundSocket(fd, options, { ipv6 }) {
   }
 }
 
-/** A Map: bundlers that evaluate what they read stumble over an object. */
 const makers = new Map(
   Object.entries({
     'unix-stream': (fd, options, { listening }) =>
