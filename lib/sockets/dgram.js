@@ -57,8 +57,14 @@ class DgramSocket extends EventEmitter {
     this[kWriter] = new MessageWriter(this, plan.writableHighWaterMark, plan.maxWaitingFds);
     // Until a sender has a name, the unnamed one is the sender.
     this[kSenderName] = null;
-    open(this, plan, checked.fd);
-    if (plan.signal) this[kState].stopListening = check.onAbort(plan.signal, () => this.close());
+    const stop = plan.signal ? check.onAbort(plan.signal, () => this.close()) : null;
+    this[kState].stopListening = stop;
+    try {
+      open(this, plan, checked.fd);
+    } catch (error) {
+      stop?.();
+      throw error;
+    }
   }
 
   /**

@@ -202,6 +202,8 @@ function isFatal(errno) {
 /** As in net: it was the peer's end that ended this side. */
 function writeAfterEnd(socket, callback) {
   const error = codedError(Error, 'EPIPE', 'This socket has been ended by the other party');
+  // What is over already needs no error.
+  finishNow(socket[kState]);
   if (callback) nextTick(callback, error);
   socket.destroy(error);
   return false;
