@@ -1,7 +1,7 @@
 // Owns: making the object that fits a descriptor.
 'use strict';
 
-const { constants } = require('os');
+const { EEXIST } = require('os').constants.errno;
 const dgram = require('dgram');
 const fs = require('fs');
 const net = require('net');
@@ -18,7 +18,6 @@ const { USocket } = require('../sockets/usocket');
 const check = require('../util/validate');
 
 const { O_RDONLY, O_WRONLY } = fs.constants;
-const EEXIST = -constants.errno.EEXIST;
 
 /**
  * The object that fits a descriptor, usually one that another process passed. It owns the
@@ -51,13 +50,13 @@ function fromFd(fd, options) {
   const rest = check.optionsObject(options);
   check.optionalSignal(rest.signal);
   const { type, ...found } = describeFd(number);
-  const make = makers[type];
+  const make = makers.get(type);
   if (make === undefined) {
     const message = `No object fits descriptor ${number}: its type is '${type}'`;
     throw codedError(TypeError, 'ERR_AFUNIX_FD_TYPE', message);
   }
   if (isFileHandle(fd)) return ofFileHandle(fd, make, rest, found);
-  if (!isPlain(fd)) throw systemError(EEXIST, 'adopt');
+  if (!isPlain(fd)) throw systemError(-EEXIST, 'adopt');
   return make(number, rest, found);
 }
 
@@ -89,10 +88,15 @@ function ofFileHandle(handle, make, options, found) {
   return made;
 }
 
+/** Options and the descriptor, and nothing of Object.prototype. */
+function withFd(options, fd) {
+  return Object.assign(Object.create(null), options, { fd });
+}
+
 const stream = (fd, options, { access }) =>
   access === O_WRONLY
-    ? fs.createWriteStream(null, { __proto__: null, ...options, fd })
-    : fs.createReadStream(null, { __proto__: null, ...options, fd });
+    ? fs.createWriteStream(null, withFd(options, fd))
+    : fs.createReadStream(null, withFd(options, fd));
 
 /** Throws what UServer.listen() would emit as an event. */
 function adopted(server, fd) {
@@ -107,7 +111,7 @@ function listeningServer(fd, options) {
   server.listen({ fd, exclusive: true });
   if (server.listening) return server;
   server.on('error', () => {});
-  throw systemError(EEXIST, 'listen');
+  throw systemError(-EEXIST, 'listen');
 }
 
 function boundSocket(fd, options, { ipv6 }) {
@@ -120,33 +124,33 @@ function boundSocket(fd, options, { ipv6 }) {
   }
 }
 
-const makers = {
-  'unix-stream': (fd, options, { listening }) =>
-    listening
-      ? adopted(new UServer(options), fd)
-      : new USocket({ __proto__: null, ...options, fd }),
-  'unix-seqpacket': (fd, options, { listening }) =>
-    listening
-      ? adopted(new SeqpacketServer(options), fd)
-      : new SeqpacketSocket({ __proto__: null, ...options, fd }),
-  'unix-dgram': (fd, options) => new DgramSocket({ __proto__: null, ...options, fd }),
-  tcp: (fd, options, { listening }) =>
-    listening
-      ? listeningServer(fd, options)
-      : new net.Socket({ readable: true, writable: true, ...options, fd }),
-  udp: boundSocket,
-  pipe: (fd, options, { access }) =>
-    new net.Socket({
-      readable: access !== O_WRONLY,
-      writable: access !== O_RDONLY,
-      ...options,
-      fd,
-    }),
-  tty: (fd, _options, { access }) =>
-    access === O_WRONLY ? new tty.WriteStream(fd) : new tty.ReadStream(fd),
-  file: stream,
-  'character-device': stream,
-  'block-device': stream,
-};
+const makers = new Map(
+  Object.entries({
+    'unix-stream': (fd, options, { listening }) =>
+      listening ? adopted(new UServer(options), fd) : new USocket(withFd(options, fd)),
+    'unix-seqpacket': (fd, options, { listening }) =>
+      listening
+        ? adopted(new SeqpacketServer(options), fd)
+        : new SeqpacketSocket(withFd(options, fd)),
+    'unix-dgram': (fd, options) => new DgramSocket(withFd(options, fd)),
+    tcp: (fd, options, { listening }) =>
+      listening
+        ? listeningServer(fd, options)
+        : new net.Socket({ readable: true, writable: true, ...options, fd }),
+    udp: boundSocket,
+    pipe: (fd, options, { access }) =>
+      new net.Socket({
+        readable: access !== O_WRONLY,
+        writable: access !== O_RDONLY,
+        ...options,
+        fd,
+      }),
+    tty: (fd, _options, { access }) =>
+      access === O_WRONLY ? new tty.WriteStream(fd) : new tty.ReadStream(fd),
+    file: stream,
+    'character-device': stream,
+    'block-device': stream,
+  }),
+);
 
 module.exports = { fromFd };

@@ -1,8 +1,8 @@
 // Owns: the types of serve().
 
 import type { RequestListener, Server as HttpServer } from 'node:http';
-import type { Server as NetServer } from 'node:net';
-import type { NotifyCb, SocketPath } from '../sockets/common.js';
+import type { Server as NetServer, Socket as NetSocket } from 'node:net';
+import type { Credentials, NotifyCb, SocketPath } from '../sockets/common.js';
 import type { ListenOptions, ServerOptions } from '../sockets/server.js';
 
 /** Where serve() puts a web server, and whom it lets in. */
@@ -13,6 +13,12 @@ export interface ServeOptions extends ListenOptions, ServerOptions {
   receiveBufferSize?: number | undefined;
   /** SO_SNDBUF of connections in bytes, see socket(7). */
   sendBufferSize?: number | undefined;
+}
+
+/** A connection of a web server that serve() has put on a path: `request.socket` of HTTP/1. */
+export interface ServedSocket extends NetSocket {
+  /** Who connected (SO_PEERCRED), if the system says. */
+  readonly peerCredentials: Credentials | undefined;
 }
 
 /**

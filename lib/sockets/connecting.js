@@ -39,7 +39,11 @@ function start(socket) {
 
 /** Makes a socket from its plan: of a connection that was accepted, or of an `fd` that was given. */
 function startFromPlan(socket, plan, fd) {
+  const { signal } = plan;
+  const isAborted = signal !== undefined && signal.aborted;
   if (plan.pauseOnConnect && (plan.id > 0 || fd !== undefined)) socket.pause();
+  // A signal that throws does so before there is a descriptor; one that is aborted already destroys, and throws not.
+  if (!isAborted) destroyOnAbort(signal, socket);
   if (plan.id > 0) {
     socket[kId] = plan.id;
     own(plan.id, socket);
@@ -47,7 +51,7 @@ function startFromPlan(socket, plan, fd) {
   } else if (fd !== undefined) {
     adoptDescriptor(socket, fd);
   }
-  destroyOnAbort(plan.signal, socket);
+  if (isAborted) destroyOnAbort(signal, socket);
 }
 
 /** Takes over a connected socket that was opened elsewhere. On an exception it is still the caller's. */

@@ -14,6 +14,7 @@ const { nextTick } = require('../util/host');
 const check = require('../util/validate');
 const { PEER } = require('./destinations');
 const { closeReceived, kSetReading, messagesOf } = require('./dgram-iterator');
+const { notePeer, submit } = require('./dgram-send');
 const { DgramPlan, DgramState } = require('./dgram-state');
 const members = require('./members');
 const { MessageWriter, kSendError } = require('./message-writer');
@@ -24,8 +25,7 @@ const { closeId, demand, detachId, flag, kError, kEnd, kId, kMessage, kSenderNam
 const { kState, kWriter, setBufferSize } = members;
 const { SOCK_DGRAM } = binding;
 
-const { EAGAIN, EBUSY, ECONNREFUSED, ECONNRESET, EDESTADDRREQ, ENOBUFS, ENOTCONN } =
-  constants.errno;
+const { EBUSY, ENOBUFS, ENOTCONN } = constants.errno;
 /** What makes a message an `'error'` event. */
 const BAD_MESSAGE = flag.TRUNCATED | sockets.FDS_MISSING;
 
@@ -57,8 +57,14 @@ class DgramSocket extends EventEmitter {
     this[kWriter] = new MessageWriter(this, plan.writableHighWaterMark, plan.maxWaitingFds);
     // Until a sender has a name, the unnamed one is the sender.
     this[kSenderName] = null;
-    open(this, plan, checked.fd);
-    if (plan.signal) this[kState].stopListening = check.onAbort(plan.signal, () => this.close());
+    const stop = plan.signal ? check.onAbort(plan.signal, () => this.close()) : null;
+    this[kState].stopListening = stop;
+    try {
+      open(this, plan, checked.fd);
+    } catch (error) {
+      stop?.();
+      throw error;
+    }
   }
 
   /**
@@ -113,7 +119,7 @@ class DgramSocket extends EventEmitter {
    * @param {string | Buffer | URL} path
    * @param {(error?: Error) => void} [callback] - gets an error that would otherwise be thrown
    * @returns {this}
-   * @throws {Error} ECONNREFUSED, ENOENT, EPERM (the peer is connected to another), EPROTOTYPE …
+   * @throws {Error} ENOENT, EPERM (the peer is connected to another), EPROTOTYPE …
    */
   connect(path, callback) {
     const name = check.addressBytes(path);
@@ -167,7 +173,7 @@ class DgramSocket extends EventEmitter {
    *
    * @param {Buffer | TypedArray | DataView | string | { data, fds }} message
    * @param {(error?: Error) => void} [callback] - exactly once, never before sendTo returns.
-   *   Without it a failure is an `'error'` event. ECONNREFUSED, ENOENT: nobody there;
+   *   Without it a failure is an `'error'` event. ENOENT: nobody there;
    *   EMSGSIZE: larger than the send buffer allows; ECANCELED: the socket was closed.
    * @returns {boolean} false: `writableHighWaterMark` is reached, wait for `'drain'`
    */
@@ -435,44 +441,6 @@ function deliver(socket, data, path, info) {
   socket.emit('data', data, path, info);
   if (socket.listenerCount('message') === 0 || socket[kId] === 0) return;
   socket.emit('message', data, { address: path, path, size: data.length, ...info });
-}
-
-/** What the kernel answers where the peer has closed, and once it has dissolved the connection with it. */
-const PEER_IS_GONE = new Set([-ECONNREFUSED, -ECONNRESET, -ENOTCONN, -EDESTADDRREQ]);
-
-/** Sends, or drops, as the socket's options say. */
-function submit(socket, destination, view, offset, length, fds, path, callback) {
-  const state = socket[kState];
-  const writer = socket[kWriter];
-  if (destination === PEER && state.isPeerGone) {
-    const status = findSuccessor(socket);
-    if (status < 0) {
-      writer.reject(callback, systemError(status, 'connect', state.peer));
-      return;
-    }
-  }
-  const { failsWhenFull: isNow } = state.plan;
-  const result = isNow
-    ? writer.sendNow(destination, view, offset, length, fds, path, callback)
-    : writer.send(destination, view, offset, length, fds, path, callback);
-  if (result >= 0) return;
-  if (isNow && (result === -EAGAIN || result === -ENOBUFS)) state.dropped++;
-  else if (destination === PEER) notePeer(state, result);
-}
-
-/** A send failed: if the peer's receiver is gone, the next send looks for its successor. */
-function notePeer(state, status) {
-  if (state.peer !== null && PEER_IS_GONE.has(status)) state.isPeerGone = true;
-}
-
-/** Connects to whoever has the peer's name now; 0 or a negative errno. */
-function findSuccessor(socket) {
-  const state = socket[kState];
-  const lost = binding.connect(socket[kId]);
-  if (typeof lost === 'number') return lost;
-  state.isPeerGone = false;
-  socket[kWriter].cancel(lost);
-  return 0;
 }
 
 /** sendTo(message, destPath[, { fds }][, callback]) */

@@ -202,8 +202,12 @@ function isFatal(errno) {
 /** As in net: it was the peer's end that ended this side. */
 function writeAfterEnd(socket, callback) {
   const error = codedError(Error, 'EPIPE', 'This socket has been ended by the other party');
+  const isOver = socket[kState].finishing !== null;
+  if (isOver) finishNow(socket[kState]);
   if (callback) nextTick(callback, error);
-  socket.destroy(error);
+  // What is over but for 'close' gets no error any more.
+  if (isOver) nextTick(destroyWith, socket, error);
+  else socket.destroy(error);
   return false;
 }
 

@@ -6,7 +6,7 @@ const binding = require('../native/binding');
 const { descriptorOf } = require('../native/fds');
 const { closeId, kId, loading, own } = require('../native/sockets');
 const { publishListen } = require('../util/diagnostics');
-const { codedError, invalidValue } = require('../util/errors');
+const { codedError, invalidValue, noPath } = require('../util/errors');
 const { nextTick } = require('../util/host');
 const check = require('../util/validate');
 const { kMakeError } = require('./life');
@@ -24,8 +24,7 @@ class ListenPlan {
     const { path, fd, backlog, mode, uid, gid, unlinkOnClose, signal, host, port } = options;
     const { exclusive } = options;
     if (path === undefined && fd === undefined && (host !== undefined || port !== undefined)) {
-      const message = 'Unix sockets only: give a path; host and port are for node:net';
-      throw codedError(TypeError, 'ERR_INVALID_ARG_VALUE', message);
+      throw noPath(host, port);
     }
     this.path = path;
     this.fd = fd;

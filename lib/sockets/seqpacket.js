@@ -295,7 +295,8 @@ class SeqpacketServer extends SocketServer {
   }
 
   /**
-   * Starts to listen. Synchronous: throws where it cannot; `'listening'` follows in the next tick.
+   * Starts to listen. Synchronous: throws where it cannot; `'listening'` follows in the next tick. In a worker of a
+   * cluster the primary answers later, and failures are `'error'` events.
    *
    * @param {string | Buffer | URL | object} [path] - or `{ path, fd, backlog, mode, uid, gid, … }`, see
    *   server.d.ts; no path: the kernel chooses an abstract name

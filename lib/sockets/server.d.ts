@@ -32,6 +32,8 @@ export interface ListenOptions extends BindOptions {
   fd?: Descriptor | undefined;
   /** How many connections may wait to be accepted, listen(2). Default: 511; net.core.somaxconn bounds it. */
   backlog?: number | undefined;
+  /** In a worker of a cluster: do not share the socket with other workers. Default: false. */
+  exclusive?: boolean | undefined;
   /** Everybody may read the file: with `mode`, or the umask's, as in `net`. Not for abstract names. Default: false. */
   readableAll?: boolean | undefined;
   /** Everybody may write to it, and so connect. Not for abstract names. Default: false. */

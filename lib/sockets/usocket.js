@@ -7,7 +7,7 @@ const binding = require('../native/binding');
 const { descriptorsOf } = require('../native/fds');
 const { fdsToken, flag, kId, kSettled, lengthAt } = require('../native/sockets');
 const { runAlone } = require('../util/callback');
-const { codedError, streamError } = require('../util/errors');
+const { codedError, noPath, streamError } = require('../util/errors');
 const { nextTick, setImmediate } = require('../util/host');
 const check = require('../util/validate');
 const { ConnectedSocket, deliver } = require('./connected');
@@ -123,7 +123,7 @@ class USocket extends ConnectedSocket {
       setImmediate(emitConnectOf, this);
       return this;
     }
-    if (path === undefined || path === null) throw missingPath(host, port);
+    if (path === undefined || path === null) throw noPath(host, port);
     connecting.connect(this, path);
     this[kState].connectCallback = callback;
     return this;
@@ -446,16 +446,6 @@ function optionsOf(options) {
 /** The same for connect(), where a number would be a port. */
 function connectOptions(options) {
   return typeof options === 'number' ? { port: options } : optionsOf(options);
-}
-
-/** Why connect() has nothing to connect to. */
-function missingPath(host, port) {
-  if (host === undefined && port === undefined) {
-    const message = 'The "options" or "path" argument must be specified';
-    return codedError(TypeError, 'ERR_MISSING_ARGS', message);
-  }
-  const message = 'Unix sockets only: give a path; host and port are for node:net';
-  return codedError(TypeError, 'ERR_INVALID_ARG_VALUE', message);
 }
 
 function withData(call) {

@@ -92,6 +92,16 @@ function codedError(Base, code, message) {
   return error;
 }
 
+/** Why connect() or listen() has nothing to go to: ERR_MISSING_ARGS, or ERR_INVALID_ARG_VALUE for what net takes. */
+function noPath(host, port) {
+  if (host === undefined && port === undefined) {
+    const message = 'The "options" or "path" argument must be specified';
+    return codedError(TypeError, 'ERR_MISSING_ARGS', message);
+  }
+  const message = 'Unix sockets only: give a path; host and port are for node:net';
+  return codedError(TypeError, 'ERR_INVALID_ARG_VALUE', message);
+}
+
 /** ERR_INVALID_ARG_TYPE */
 function invalidType(name, expected, actual) {
   const received = actual === null || actual === undefined ? String(actual) : describe(actual);
@@ -133,6 +143,7 @@ module.exports = {
   invalidType,
   invalidValue,
   isUrl,
+  noPath,
   outOfRange,
   serverError,
   show,

@@ -11,7 +11,10 @@ const unix = require('../../lib/net');
 const [, , kind, json] = process.argv;
 const options = JSON.parse(json);
 
-const report = (event, message) => process.send({ event, message, pid: process.pid });
+/** Not to a primary that has let go of this worker. */
+const report = (event, message) => {
+  if (process.connected) process.send({ event, message, pid: process.pid });
+};
 
 const answer = (socket) => {
   socket.on('error', () => {});

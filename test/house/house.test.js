@@ -189,6 +189,9 @@ describe('codes of errors', () => {
   /** Named in code, comments or other pages, and never given to users. */
   const INTERNAL = {
     EALREADY: 'native code goes on',
+    ENODATA: 'a peer without a label',
+    ERANGE: 'the call is made again, with more room',
+    ESRCH: 'no pidfd of a process that has ended',
     EDESTADDRREQ: 'unix-dgram connects again',
     EINTR: 'the call is made again',
     ENODATA: 'a peer without a label has none',

@@ -107,6 +107,7 @@ describe('the package', needsNpm, () => {
       `const { DgramSocket } = require('afunix');
       const posix = require('afunix/posix');
       const pair = require('afunix/socketpair');
+      if (require('afunix/net').serve !== require('afunix').serve) throw new Error('afunix/net');
       const [a, b] = DgramSocket.pair();
       b.on('data', (data) => {
         console.log(String(data), typeof posix.socket, pair().length);
@@ -125,6 +126,8 @@ describe('the package', needsNpm, () => {
       `import afunix, { DgramSocket } from 'afunix';
       import * as posix from 'afunix/posix';
       import pair from 'afunix/socketpair';
+      import net, { connect } from 'afunix/net';
+      if (net.connect !== connect) throw new Error('afunix/net');
       const [a, b] = DgramSocket.pair();
       b.on('data', (data) => {
         console.log(String(data), afunix.DgramSocket === DgramSocket, typeof posix.socket);

@@ -1,16 +1,15 @@
 'use strict';
 
-// Owns HTTP, HTTPS and HTTP/2 in every combination of ends: servers that listen themselves or by serve(), clients of net
+// Owns HTTP and HTTPS in every combination of ends: servers that listen themselves or by serve(), clients of net
 // or of afunix. Each program runs with all of them, and sees what it sees with net at both ends.
 
 const assert = require('node:assert/strict');
 const { createHash } = require('node:crypto');
 const { once } = require('node:events');
 const http = require('node:http');
-const http2 = require('node:http2');
 const https = require('node:https');
 const net = require('node:net');
-const { Duplex, pipeline } = require('node:stream');
+const { pipeline } = require('node:stream');
 const { text } = require('node:stream/consumers');
 const { describe, test } = require('node:test');
 const tls = require('node:tls');
@@ -23,7 +22,6 @@ const { turn } = require('../helpers/sockets.js');
 const { MB, traffic } = require('../helpers/streams.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
-const { usePackages } = require('../helpers/npm.js');
 
 const CLIENTS = {
   net: (options) => net.connect(options),
@@ -345,161 +343,3 @@ for (const protocol of ['http', 'https']) {
     }
   });
 }
-
-/** HTTP/2 programs: get a session's server and the session. */
-const SESSIONS = {
-  async 'many streams, trailers and a large body'({ web, session }) {
-    web.on('stream', (stream, headers) => {
-      stream.respond({ ':status': 200 }, { waitForTrailers: true });
-      stream.on('wantTrailers', () => stream.sendTrailers({ 'x-end': headers[':path'] }));
-      stream.pipe(stream);
-    });
-    const one = async (at) => {
-      const { stream, hash } = traffic(MB);
-      const request = session.request({ ':method': 'POST', ':path': `/${at}` });
-      const trailers = once(request, 'trailers');
-      stream.pipe(request);
-      const same = (await digestOf(request)) === hash;
-      return [same, (await trailers)[0]['x-end']];
-    };
-    return Promise.all([1, 2, 3, 4].map(one));
-  },
-
-  async 'streams that are closed, pings, goaway'({ web, session }) {
-    web.on('stream', (stream, headers) => {
-      stream.on('error', () => {});
-      if (headers[':path'] === '/close') stream.close(http2.constants.NGHTTP2_REFUSED_STREAM);
-      else stream.respond();
-    });
-    const closed = session.request({ ':path': '/close' });
-    const [{ code }] = await once(closed, 'error');
-    const ping = new Promise((done) => session.ping((error) => done(error)));
-    const seen = [code, await ping];
-    const [server] = [...web.sessions];
-    session.on('goaway', (reason) => seen.push(reason));
-    session.on('error', ({ code: why }) => seen.push(why));
-    server.goaway(2);
-    await new Promise((done) => session.once('close', done));
-    return seen;
-  },
-
-  async 'the socket vanishes'({ web, session, sockets }) {
-    web.on('stream', (stream) => {
-      stream.on('error', () => {});
-      stream.respond();
-      stream.write('begin');
-    });
-    const request = session.request({ ':path': '/' });
-    await once(
-      request.on('error', () => {}),
-      'data',
-    );
-    sockets[0].destroy();
-    await Promise.all([once(session, 'close'), once(request, 'close')]);
-    return [request.destroyed, session.destroyed];
-  },
-
-  async 'close() of the server with an idle session'({ web, session }) {
-    web.on('stream', (stream) => {
-      stream.respond();
-      stream.end('x');
-    });
-    const body = await text(session.request({ ':path': '/' }));
-    const closed = once(web, 'close');
-    web.close();
-    session.close();
-    await closed;
-    return [body, web.listening];
-  },
-};
-
-for (const isSecure of [false, true]) {
-  describe(isSecure ? 'http2 over TLS' : 'http2', onLinux(), () => {
-    for (const [name, program] of Object.entries(SESSIONS)) {
-      test(name, async (t) => {
-        const keys = makeCertificate(t);
-        let expected;
-        for (const { server, client } of COMBINATIONS) {
-          const path = temporaryPath(t);
-          const web = isSecure ? http2.createSecureServer(keys) : http2.createServer();
-          web.on('sessionError', () => {});
-          web.sessions = new Set();
-          web.on('session', (one) => web.sessions.add(one));
-          t.after(() => {
-            web.close();
-            for (const one of web.sessions) one.destroy();
-          });
-          SERVERS[server](web, path);
-          await once(web, 'listening');
-          const socket = cleanUp(t, CLIENTS[client]({ path }));
-          const { cert: ca } = keys;
-          const createConnection = () =>
-            isSecure
-              ? tls.connect({ socket, ca, servername: 'localhost', ALPNProtocols: ['h2'] })
-              : socket;
-          const origin = `${isSecure ? 'https' : 'http'}://localhost`;
-          const session = http2.connect(origin, { createConnection });
-          session.on('error', () => {});
-          t.after(() => session.destroy());
-          const given = { web, session, sockets: [socket] };
-          const seen = await within(program(given), `${client} to ${server}`);
-          expected ??= seen;
-          assert.deepEqual(seen, expected, `${client} to ${server}`);
-        }
-      });
-    }
-  });
-}
-
-describe('other clients', onLinux(), () => {
-  const { options, require: load } = usePackages('undici@7.30.2');
-
-  test('undici, by socketPath and by a connection of afunix', options, async (t) => {
-    const { Agent, Pool, request } = load('undici');
-    const path = temporaryPath(t);
-    const web = http.createServer(async (asked, response) => response.end(await text(asked)));
-    t.after(() => {
-      web.close();
-      web.closeAllConnections();
-    });
-    serve(web, path);
-    await once(web, 'listening');
-    const connect = (_options, done) => {
-      const socket = unix.connect(path);
-      socket.once('error', done);
-      socket.once('connect', () => {
-        socket.off('error', done);
-        done(null, socket);
-      });
-    };
-    const ways = [
-      new Agent({ connect: { socketPath: path } }),
-      new Agent({ connect }),
-      new Pool('http://localhost', { connect, connections: 2, pipelining: 4 }),
-    ];
-    for (const dispatcher of ways) {
-      t.after(() => dispatcher.destroy());
-      const one = async (at) => {
-        const given = { dispatcher, method: 'POST', body: `${at}` };
-        const { body } = await request('http://localhost/', given);
-        return body.text();
-      };
-      const numbers = Array.from({ length: 20 }, (_value, at) => at);
-      assert.deepEqual(await Promise.all(numbers.map(one)), numbers.map(String));
-    }
-  });
-
-  test('fetch of web streams over Duplex.toWeb', async (t) => {
-    const path = temporaryPath(t);
-    const server = unix.createServer((socket) => socket.pipe(socket)).listen(path);
-    t.after(() => server.close());
-    await once(server, 'listening');
-    const { readable, writable } = Duplex.toWeb(cleanUp(t, unix.connect(path)));
-    const writer = writable.getWriter();
-    await writer.write(Buffer.from('through'));
-    await writer.close();
-    const chunks = [];
-    for await (const chunk of readable) chunks.push(chunk);
-    assert.equal(Buffer.concat(chunks).toString(), 'through');
-  });
-});

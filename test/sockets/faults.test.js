@@ -4,25 +4,20 @@
 // by the library that the case preloads, in a process of its own.
 
 const assert = require('node:assert/strict');
-const { execFileSync } = require('node:child_process');
 const { constants } = require('node:os');
 const path = require('node:path');
 const { before, describe, test } = require('node:test');
 const { runScript } = require('../helpers/node.js');
 const { onLinux, skipUnless } = require('../helpers/programs.js');
 const { abstractName, temporaryFolder } = require('../helpers/tmp.js');
-
-const SOURCE = path.join(__dirname, '..', 'torture', 'lib', 'faults-inject.c');
+const { compileLibrary, environment } = require('../torture/lib/faults-library.js');
 
 describe('a system call that fails', onLinux(skipUnless('cc')), () => {
   let env;
 
   before(() => {
     const folder = temporaryFolder({ after: (clean) => process.on('exit', clean) });
-    const library = path.join(folder, 'inject.so');
-    execFileSync('cc', ['-shared', '-fPIC', '-o', library, SOURCE, '-ldl'], { stdio: 'pipe' });
-    const log = path.join(folder, 'log');
-    env = { ...process.env, LD_PRELOAD: library, AFUNIX_FAULTS_LOG: log };
+    env = environment(compileLibrary(folder), path.join(folder, 'log'));
   });
 
   /** Runs `body(afunix, strike, name)`; `strike` is the path that commands the first `call` to fail. */

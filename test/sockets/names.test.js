@@ -193,7 +193,7 @@ for (const [way, prepare] of Object.entries(WAYS)) {
 function readWhenTold(_afunix, posixFile, folder) {
   const posix = require(posixFile);
   process.chdir(folder);
-  const fd = posix.socket('AF_UNIX', posix.SOCK_DGRAM | posix.SOCK_NONBLOCK, 0);
+  const fd = posix.socket(posix.AF_UNIX, posix.SOCK_DGRAM | posix.SOCK_NONBLOCK, 0);
   posix.bind(fd, 'r.sock');
   console.log('bound');
   process.stdin.once('data', () => {

@@ -32,3 +32,7 @@ void [asServer, asSocket];
 exactly<http.Server>()(serve((request, response) => void response.end(request.url), '/path'));
 exactly<http2.Http2Server>()(serve(http2.createServer(), { path: '/path', mode: 0o600 }, () => {}));
 exactly<typeof unix.serve>()(serve);
+serve((request, response) => {
+  const { peerCredentials } = request.socket as unix.ServedSocket;
+  response.end(`${peerCredentials?.uid}`);
+}, '/path');

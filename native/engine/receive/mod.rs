@@ -4,3 +4,4 @@ pub mod chunk_memory;
 pub mod inbox;
 pub mod read_ahead;
 pub mod receiver;
+pub mod trouble;

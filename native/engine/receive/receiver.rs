@@ -6,10 +6,11 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 
 use crate::engine::batch::{Batch, Entry, Placement, call_for_items, flag};
-use crate::engine::handle::{Callee, Event, Handle, Kind, MAX_ERROR_PAUSE};
+use crate::engine::handle::{Callee, Event, Handle, Kind};
 use crate::engine::receive::chunk_memory::ChunkMemory;
 use crate::engine::receive::inbox::{DEFAULT_MAX_PENDING, Inbox, LastSender};
 use crate::engine::receive::read_ahead::ReadAhead;
+use crate::engine::receive::trouble::Trouble;
 use crate::node::js::{Reference, Value};
 use crate::node::uv::READABLE;
 use crate::sys::ancillary::Received;
@@ -18,8 +19,6 @@ use crate::sys::errno::{Errno, Result};
 use crate::sys::message::RECEIVE_BATCH;
 use crate::sys::{socket, stream};
 
-/// From so many wake-ups in vain on, the next ones come after a pause.
-const MANY_IN_VAIN: u8 = 64;
 /// Messages read in one wake-up at most, so that a flooding peer starves nobody.
 const MESSAGE_BUDGET: usize = 128;
 /// So many bytes count as one message more: a wake-up takes 2 MiB at most, as of a stream.
@@ -52,16 +51,6 @@ struct Failure {
     delivered: bool,
 }
 
-/// Why a socket that reads does not look just now.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Trouble {
-    None,
-    /// Receiving failed, and JavaScript knows.
-    Reported,
-    /// It failed again: the next look is after a pause.
-    Resting,
-}
-
 /// The receiving side of a socket. An idle one has no memory of its own beyond this.
 pub struct Receiver {
     kind: Kind,
@@ -71,9 +60,7 @@ pub struct Receiver {
     is_over: Cell<bool>,
     /// In the pump: whatever else is wanted then is armed after it.
     is_pumping: Cell<bool>,
-    trouble: Cell<Trouble>,
-    /// Wake-ups in a row that found nothing.
-    in_vain: Cell<u8>,
+    trouble: Trouble,
     failure: Cell<Option<Failure>>,
     read_ahead: Cell<ReadAhead>,
     /// A stream's next bytes are expected to fill a chunk.
@@ -100,8 +87,7 @@ impl Receiver {
             is_reading: Cell::new(false),
             is_over: Cell::new(false),
             is_pumping: Cell::new(false),
-            trouble: Cell::new(Trouble::None),
-            in_vain: Cell::new(0),
+            trouble: Trouble::default(),
             failure: Cell::new(None),
             read_ahead: Cell::new(ReadAhead::default()),
             is_bulk: Cell::new(false),
@@ -135,7 +121,7 @@ impl Receiver {
 
     /// Whether a look is due after a pause.
     pub fn is_resting(&self) -> bool {
-        self.trouble.get() == Trouble::Resting
+        self.trouble.is_resting()
     }
 
     /// What to wait for.
@@ -225,14 +211,14 @@ impl Receiver {
             }
             let more = match received {
                 Ok(received) => {
-                    self.recover(handle);
+                    self.trouble.recover(handle);
                     ended = received.ended;
                     taken += received.cost;
                     largest = received.count.max(largest);
                     received.more
                 }
                 Err(Errno::AGAIN) => {
-                    self.recover(handle);
+                    self.trouble.recover(handle);
                     missed = true;
                     break;
                 }
@@ -243,7 +229,7 @@ impl Receiver {
                     self.fail(errno);
                     continue;
                 }
-                Err(errno) if self.complain(handle, errno) => continue,
+                Err(errno) if self.trouble.complain(handle, errno) => continue,
                 Err(_) => return,
             };
             // Nothing more waits, or hardly: the poll is level-triggered.
@@ -259,47 +245,15 @@ impl Receiver {
         if ended || missed {
             self.finish(handle, ended);
         }
-        self.rest_if_in_vain(handle, missed && taken == 0);
+        self.trouble.note(handle, missed && taken == 0);
         if missed && taken == 0 && self.kind == Kind::Datagram {
             self.end_if_shut_down(handle);
         }
     }
 
-    /// A descriptor that is readable and has nothing, again and again, is looked at more seldom: the poll
-    /// would fire for ever.
-    fn rest_if_in_vain(&self, handle: &Handle, in_vain: bool) {
-        self.in_vain.set(if in_vain { self.in_vain.get().saturating_add(1) } else { 0 });
-        if self.in_vain.get() >= MANY_IN_VAIN {
-            self.trouble.set(Trouble::Resting);
-            handle.retry_later(MAX_ERROR_PAUSE);
-        }
-    }
-
-    /// Receiving works.
-    fn recover(&self, handle: &Handle) {
-        if self.trouble.replace(Trouble::None) == Trouble::Resting {
-            handle.forget_retries();
-        }
-    }
-
-    /// Reports an error of the socket, once for as long as it repeats. False: it did, and the next
-    /// look is after a pause.
-    fn complain(&self, handle: &Handle, errno: Errno) -> bool {
-        let is_new = self.trouble.get() == Trouble::None;
-        if is_new {
-            self.trouble.set(Trouble::Reported);
-            handle.report(Event::Error, errno.to_js());
-        } else {
-            self.trouble.set(Trouble::Resting);
-            handle.retry_later(MAX_ERROR_PAUSE);
-        }
-        is_new
-    }
-
     /// The pause after an error is over.
     pub fn look_again(&self, handle: &Handle) {
-        if self.is_resting() {
-            self.trouble.set(Trouble::Reported);
+        if self.trouble.wake() {
             self.pump(handle, false);
         }
     }

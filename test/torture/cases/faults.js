@@ -3,10 +3,11 @@
 // System calls that fail: every class moves its numbered messages while chosen calls return errors. Made
 // twice, by strace(1) and by a preloaded library, so that one of them runs wherever this does.
 
-const { execFileSync, spawn } = require('node:child_process');
+const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const { compileLibrary } = require('../lib/faults-library.js');
 const { SCENARIOS } = require('../lib/faults-traffic.js');
 
 const LIB = path.join(__dirname, '..', 'lib');
@@ -54,19 +55,8 @@ const cut = (text) => (text.length > 300 ? `${text.slice(0, 300)} …` : text);
 
 /** Compiles the library. Undefined where there is no compiler, with the reason said. */
 function compile(folder, say) {
-  const library = path.join(folder, 'faults-inject.so');
-  const args = [
-    '-O2',
-    '-shared',
-    '-fPIC',
-    '-o',
-    library,
-    path.join(LIB, 'faults-inject.c'),
-    '-ldl',
-  ];
   try {
-    execFileSync('cc', args, { stdio: 'pipe' });
-    return library;
+    return compileLibrary(folder);
   } catch (error) {
     say(`no library: ${cut(String(error.stderr ?? error.message))}`);
     return undefined;

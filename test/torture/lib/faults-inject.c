@@ -2,7 +2,7 @@
 // makes chosen calls on Unix sockets fail. Compiled by cases/faults.js.
 //
 // The trial commands it with paths for access(2), which exist nowhere:
-//   /afunix-faults/on/CALL/ERRNO/PATTERN/SEED   PATTERN: first, third (every third), random
+//   /afunix-faults/on/CALL/ERRNO/PATTERN/SEED   PATTERN: first, third (every third), random, ever
 //   /afunix-faults/off
 // Each fault is a line in the file that AFUNIX_FAULTS_LOG names.
 //
@@ -44,6 +44,7 @@ __attribute__((constructor)) static void open_log(void) {
 
 static int is_due(void) {
   fault.seen++;
+  if (strcmp(fault.pattern, "ever") == 0) return 1;
   if (strcmp(fault.pattern, "first") == 0) return fault.seen == 1;
   if (strcmp(fault.pattern, "third") == 0) return fault.seen % 3 == 0;
   fault.random ^= fault.random << 13;
@@ -58,6 +59,11 @@ static int strikes(const char *call) {
   int length;
   if (!fault.armed || strcmp(call, fault.call) != 0) return 0;
   if (syscall(SYS_gettid) != getpid() || !is_due()) return 0;
+  /* For ever is told once in a thousand: a call that is repeated without a pause would fill the disk. */
+  if (strcmp(fault.pattern, "ever") == 0 && fault.seen % 1000 != 1) {
+    errno = fault.error;
+    return 1;
+  }
   length = snprintf(line, sizeof line, "%s %d %lu\n", call, fault.error, fault.seen);
   if (write(log_fd, line, length) != length) abort();
   errno = fault.error;
@@ -67,7 +73,7 @@ static int strikes(const char *call) {
 static int is_unix(int fd) {
   int domain = 0, kept = errno;
   socklen_t length = sizeof domain;
-  int status = getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length);
+  int status = syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &length);
   errno = kept;
   return fd > 2 && status == 0 && domain == AF_UNIX;
 }
@@ -153,6 +159,36 @@ int socket(int domain, int type, int protocol) {
 int socketpair(int domain, int type, int protocol, int fds[2]) {
   REAL(socketpair);
   return domain == AF_UNIX && strikes("socketpair") ? -1 : real(domain, type, protocol, fds);
+}
+
+int listen(int fd, int backlog) {
+  REAL(listen);
+  return STRIKES("listen", fd) ? -1 : real(fd, backlog);
+}
+
+int shutdown(int fd, int how) {
+  REAL(shutdown);
+  return STRIKES("shutdown", fd) ? -1 : real(fd, how);
+}
+
+int getsockname(int fd, struct sockaddr *name, socklen_t *length) {
+  REAL(getsockname);
+  return STRIKES("getsockname", fd) ? -1 : real(fd, name, length);
+}
+
+int getpeername(int fd, struct sockaddr *name, socklen_t *length) {
+  REAL(getpeername);
+  return STRIKES("getpeername", fd) ? -1 : real(fd, name, length);
+}
+
+int getsockopt(int fd, int level, int name, void *value, socklen_t *length) {
+  REAL(getsockopt);
+  return STRIKES("getsockopt", fd) ? -1 : real(fd, level, name, value, length);
+}
+
+int setsockopt(int fd, int level, int name, const void *value, socklen_t length) {
+  REAL(setsockopt);
+  return STRIKES("setsockopt", fd) ? -1 : real(fd, level, name, value, length);
 }
 
 int close(int fd) {
