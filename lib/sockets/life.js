@@ -205,7 +205,7 @@ function writeAfterEnd(socket, callback) {
   const isOver = socket[kState].finishing !== null;
   if (isOver) finishNow(socket[kState]);
   if (callback) nextTick(callback, error);
-  // What is over but for 'close' gets no error any more.
+  // Closed but for the event: it gets no error any more.
   if (isOver) nextTick(destroyWith, socket, error);
   else socket.destroy(error);
   return false;

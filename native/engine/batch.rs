@@ -193,7 +193,7 @@ pub fn call_for_items(
     buffers: &[Value],
 ) {
     let js = context.js();
-    // Only now, with nothing borrowed: filling an array runs setters that somebody may have given
+    // Only now, with nothing borrowed: filling an array runs setters that may have been given
     // to Array.prototype.
     let buffers = match buffers {
         [] => js.undefined(),

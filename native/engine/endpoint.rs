@@ -90,7 +90,7 @@ impl Endpoint {
         }
     }
 
-    /// Takes over a descriptor that somebody else opened; EINVAL if it listens. On Err it is still
+    /// Takes over a descriptor that was opened elsewhere; EINVAL if it listens. On Err it is still
     /// the caller's.
     pub fn adopt(env: &Rc<Environment>, loading: usize, kind: Kind, fd: RawFd) -> Result<i32> {
         Endpoint::enter(env, loading, kind, |endpoint| {

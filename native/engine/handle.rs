@@ -203,7 +203,7 @@ impl Handle {
         *self.open.borrow_mut() = Open::new(fd);
     }
 
-    /// Takes over a descriptor that somebody else opened, if it passes `check`. On Err it is still
+    /// Takes over a descriptor that was opened elsewhere, if it passes `check`. On Err it is still
     /// the caller's: EEXIST if a socket of ours or any handle of the loop has it.
     pub fn adopt(
         &self,

@@ -19,7 +19,7 @@ pub const INDEX_MASK: i32 = (1 << INDEX_BITS) - 1;
 /// Generations of an index: 1 to this, so that no number is 0.
 const GENERATIONS: i32 = (1 << 11) - 1;
 /// An index is given out again only while so many are free, and then the one that has been free for
-/// longest: a number that somebody keeps by mistake is not another socket's soon.
+/// longest: a number that is kept by mistake is not another socket's soon.
 const MIN_FREE: usize = 64;
 
 /// What a number stands for.

@@ -16,7 +16,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Reports [`Event::End`] once the process of a pidfd has ended: its number. EBADF for what is no
+    /// Reports [`Event::End`] once the process of a pidfd has ended: its number. EBADF if it is no
     /// pidfd.
     pub fn create(env: &Rc<Environment>, loading: usize, pidfd: OwnedFd) -> Result<i32> {
         peer::is_alive(pidfd.as_fd())?;

@@ -119,7 +119,7 @@ pub fn pass_pidfd(fd: BorrowedFd<'_>, on: bool) -> Result<bool> {
     }
 }
 
-/// Whether the process of a pidfd has not ended yet, pidfd_open(2). EBADF for what is no pidfd; ENOSYS
+/// Whether the process of a pidfd has not ended yet, pidfd_open(2). EBADF if it is no pidfd; ENOSYS
 /// where there are none.
 pub fn is_alive(pidfd: BorrowedFd<'_>) -> Result<bool> {
     #[cfg(target_os = "linux")]

@@ -251,7 +251,7 @@ impl Receiver {
         }
     }
 
-    /// The pause after an error is over.
+    /// The pause after an error has passed.
     pub fn look_again(&self, handle: &Handle) {
         if self.trouble.wake() {
             self.pump(handle, false);
@@ -276,7 +276,7 @@ impl Receiver {
         handle.report(Event::End, 0);
     }
 
-    /// Somebody has shut the socket down for receiving: it is readable for ever, and has nothing.
+    /// The socket was shut down for receiving, by whoever has it too: it is readable for ever, and has nothing.
     fn end_if_shut_down(&self, handle: &Handle) {
         if !self.is_over.get() && handle.with_fd(|fd| Ok(socket::is_shut_down(fd))) == Ok(true) {
             self.end(handle);

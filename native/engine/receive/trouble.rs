@@ -33,7 +33,7 @@ impl Trouble {
         self.state.get() == State::Resting
     }
 
-    /// The pause is over: true if there was one.
+    /// The pause has passed: true if there was one.
     pub fn wake(&self) -> bool {
         let is_due = self.is_resting();
         if is_due {
