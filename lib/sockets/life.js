@@ -205,7 +205,7 @@ function writeAfterEnd(socket, callback) {
   const isOver = socket[kState].finishing !== null;
   if (isOver) finishNow(socket[kState]);
   if (callback) nextTick(callback, error);
-  // Closed but for the event: it gets no error any more.
+  // A socket that is closed but for 'close' gets no error any more.
   if (isOver) nextTick(destroyWith, socket, error);
   else socket.destroy(error);
   return false;
