@@ -54,6 +54,7 @@ class ConnectionState {
     this.patience = null;
     /** What is due once the end is sent. */
     this.finishing = null;
+    this.finishTurn = 0;
     this.referenced = true;
     this.server = plan.server;
     /** Those that wait for the same server, while this one does. */
@@ -202,7 +203,9 @@ function isFatal(errno) {
 /** As in net: it was the peer's end that ended this side. */
 function writeAfterEnd(socket, callback) {
   const error = codedError(Error, 'EPIPE', 'This socket has been ended by the other party');
-  const isOver = socket[kState].finishing !== null;
+  const { finishing, finishTurn } = socket[kState];
+  // As in net, where the end is sent when the turn is over in which it was asked for.
+  const isOver = finishing !== null && finishTurn !== binding.turn();
   if (isOver) finishNow(socket[kState]);
   if (callback) nextTick(callback, error);
   // A socket that is closed but for 'close' gets no error any more.
@@ -218,6 +221,7 @@ function writeAfterEnd(socket, callback) {
 function finishLater(socket, callback, error) {
   const state = socket[kState];
   state.finishing = () => callback(error);
+  state.finishTurn = binding.turn();
   setImmediate(finishNow, state);
 }
 

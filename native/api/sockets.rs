@@ -108,6 +108,7 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
     (c"receiveNow", |call, env| {
         call.status(with_endpoint(call, env, |endpoint| Ok(i32::from(!endpoint.receive_now()))))
     }),
+    (c"turn", |call, env| call.js.int(env.turn())),
     (c"queuedBytes", |call, env| {
         let queued = with_endpoint(call, env, |endpoint| Ok(endpoint.queued_bytes()));
         call.status(queued.map(clamped))

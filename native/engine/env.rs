@@ -59,6 +59,8 @@ pub struct Environment {
     sockets: RefCell<Table<Socket>>,
     /// How many turns are under way, one inside the other.
     turns: Cell<u32>,
+    /// How often a turn has begun or ended.
+    boundaries: Cell<u32>,
     /// Sockets that may wait for something else by now.
     changed: RefCell<Vec<i32>>,
     ended: Cell<bool>,
@@ -82,6 +84,7 @@ impl Environment {
             ledger: RefCell::new(None),
             sockets: RefCell::new(Table::new()),
             turns: Cell::new(0),
+            boundaries: Cell::new(0),
             changed: RefCell::new(Vec::new()),
             ended: Cell::new(false),
         });
@@ -139,12 +142,23 @@ impl Environment {
     fn on_event(&self, token: Token, signal: Signal) {
         let Some(socket) = self.socket(token.id) else { return };
         self.turns.set(self.turns.get() + 1);
+        self.cross_boundary();
         self.js.scope(|| match signal {
             Signal::Poll(event) => socket.source().on_poll(token.part, event),
             Signal::Timer => socket.source().on_retry(),
         });
         self.turns.set(self.turns.get() - 1);
+        self.cross_boundary();
         self.js.scope(|| self.settle());
+    }
+
+    fn cross_boundary(&self) {
+        self.boundaries.set(self.boundaries.get().wrapping_add(1));
+    }
+
+    /// The same number as before only where everything since happened in one turn.
+    pub fn turn(&self) -> i32 {
+        (self.boundaries.get() & i32::MAX as u32) as i32
     }
 
     /// Notes that a socket may wait for something else by now. False outside of turns: then it has to
