@@ -45,13 +45,14 @@ function startFromPlan(socket, plan, fd) {
     own(plan.id, socket);
     start(socket);
   } else if (fd !== undefined) {
-    adoptDescriptor(socket, fd);
+    adoptDescriptor(socket, fd, plan.signal);
+    return;
   }
   destroyOnAbort(plan.signal, socket);
 }
 
 /** Takes over a connected socket that somebody else opened. On an exception it is still the caller's. */
-function adoptDescriptor(socket, fd) {
+function adoptDescriptor(socket, fd, signal) {
   const { plan } = socket[kState];
   const number = descriptorOf(fd, 'options.fd');
   const id = demand(binding.adopt(loading, plan.type, number), 'adopt');
@@ -60,6 +61,7 @@ function adoptDescriptor(socket, fd) {
     socket[kId] = id;
     own(id, socket);
     start(socket);
+    destroyOnAbort(signal, socket);
   } catch (error) {
     socket[kId] = 0;
     detachId(id);

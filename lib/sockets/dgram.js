@@ -58,7 +58,6 @@ class DgramSocket extends EventEmitter {
     // Until a sender has a name, the unnamed one is the sender.
     this[kSenderName] = null;
     open(this, plan, checked.fd);
-    if (plan.signal) this[kState].stopListening = check.onAbort(plan.signal, () => this.close());
   }
 
   /**
@@ -406,6 +405,7 @@ function open(socket, plan, fd) {
     socket[kId] = id;
     sockets.own(id, socket);
     if (state.isBound || state.isConnected) demand(binding.setReading(id, 1), 'epoll_ctl');
+    if (plan.signal) state.stopListening = check.onAbort(plan.signal, () => socket.close());
   } catch (error) {
     socket[kId] = 0;
     if (isAdopted) detachId(id);
