@@ -26,7 +26,7 @@ function open(socket) {
 }
 
 /**
- * The same where nobody expects an event of it: reading starts as net's does.
+ * The same where nobody was told to wait for it: reading starts as net's does.
  *
  * @throws {Error} of epoll_ctl(2): nobody could listen for an `'error'` yet
  */
@@ -39,23 +39,20 @@ function start(socket) {
 
 /** Makes a socket from its plan: of a connection that was accepted, or of an `fd` that was given. */
 function startFromPlan(socket, plan, fd) {
-  const { signal } = plan;
-  const isAborted = signal !== undefined && signal.aborted;
   if (plan.pauseOnConnect && (plan.id > 0 || fd !== undefined)) socket.pause();
-  // A signal that throws does so before there is a descriptor; one that is aborted already destroys, and throws not.
-  if (!isAborted) destroyOnAbort(signal, socket);
   if (plan.id > 0) {
     socket[kId] = plan.id;
     own(plan.id, socket);
     start(socket);
   } else if (fd !== undefined) {
-    adoptDescriptor(socket, fd);
+    adoptDescriptor(socket, fd, plan.signal);
+    return;
   }
-  if (isAborted) destroyOnAbort(signal, socket);
+  destroyOnAbort(plan.signal, socket);
 }
 
 /** Takes over a connected socket that was opened elsewhere. On an exception it is still the caller's. */
-function adoptDescriptor(socket, fd) {
+function adoptDescriptor(socket, fd, signal) {
   const { plan } = socket[kState];
   const number = descriptorOf(fd, 'options.fd');
   const id = demand(binding.adopt(loading, plan.type, number), 'adopt');
@@ -64,6 +61,7 @@ function adoptDescriptor(socket, fd) {
     socket[kId] = id;
     own(id, socket);
     start(socket);
+    destroyOnAbort(signal, socket);
   } catch (error) {
     socket[kId] = 0;
     detachId(id);

@@ -57,14 +57,7 @@ class DgramSocket extends EventEmitter {
     this[kWriter] = new MessageWriter(this, plan.writableHighWaterMark, plan.maxWaitingFds);
     // Until a sender has a name, the unnamed one is the sender.
     this[kSenderName] = null;
-    const stop = plan.signal ? check.onAbort(plan.signal, () => this.close()) : null;
-    this[kState].stopListening = stop;
-    try {
-      open(this, plan, checked.fd);
-    } catch (error) {
-      stop?.();
-      throw error;
-    }
+    open(this, plan, checked.fd);
   }
 
   /**
@@ -266,7 +259,7 @@ class DgramSocket extends EventEmitter {
     this.emit('error', systemError(errno, 'recvmsg'));
   }
 
-  /** Another process that has the socket, too, has shut it down: nothing comes any more. */
+  /** Somebody who had the socket, too, has shut it down: nothing comes any more. */
   [kEnd]() {
     this.emit('error', systemError(-ENOTCONN, 'recvmsg'));
   }
@@ -412,6 +405,7 @@ function open(socket, plan, fd) {
     socket[kId] = id;
     sockets.own(id, socket);
     if (state.isBound || state.isConnected) demand(binding.setReading(id, 1), 'epoll_ctl');
+    if (plan.signal) state.stopListening = check.onAbort(plan.signal, () => socket.close());
   } catch (error) {
     socket[kId] = 0;
     if (isAdopted) detachId(id);
