@@ -191,7 +191,6 @@ describe('codes of errors', () => {
     EALREADY: 'native code goes on',
     ENODATA: 'a peer without a label',
     ERANGE: 'the call is made again, with more room',
-    ESRCH: 'no pidfd of a process that has ended',
     EDESTADDRREQ: 'unix-dgram connects again',
     EINTR: 'the call is made again',
     ERR_DLOPEN_FAILED: 'ERR_AFUNIX_BINDING has it as its cause',
@@ -200,7 +199,7 @@ describe('codes of errors', () => {
     EWOULDBLOCK: 'another name of EAGAIN',
   };
   /** Told by others on behalf of our sockets. */
-  const OF_NODE = ['ABORT_ERR', 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_WRITE_AFTER_END'];
+  const OF_NODE = ['ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_WRITE_AFTER_END'];
 
   /** Code → the files that name it, each once. */
   function named(files) {
