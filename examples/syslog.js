@@ -15,8 +15,10 @@ const SEVERITIES = ['emerg', 'alert', 'crit', 'err', 'warning', 'notice', 'info'
 const FACILITIES = { user: 1, daemon: 3, local0: 16, local7: 23 };
 const MONTHS = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
 
-/** Milliseconds between attempts while there is no daemon. */
+/** Milliseconds between attempts while there is no daemon, or no room. */
 const RETRY_DELAY = 50;
+/** Nobody is there, or somebody who does not keep up: ENOBUFS is macOS's word for that. */
+const LATER = new Set(['ECONNREFUSED', 'ENOENT', 'EAGAIN', 'ENOBUFS']);
 
 /** `Nov  2 09:05:00`: local time, as the format wants it. */
 function timestamp(date) {
@@ -30,12 +32,18 @@ function format(facility, severity, tag, text, date = new Date()) {
   return `<${priority}>${timestamp(date)} ${tag}[${process.pid}]: ${text}`;
 }
 
-/** Logs in order. While no daemon runs, the newest lines are kept; beyond that the oldest go. */
+/**
+ * Logs in order. While the daemon is gone or does not read, the newest lines are kept; beyond `keep` the oldest go, and
+ * are counted. Nothing throws, and nothing but the kept lines needs memory.
+ */
 class Syslog {
   dropped = 0;
-  #socket = new DgramSocket();
+  // What has no room is given back at once: what is kept is kept here.
+  #socket = new DgramSocket({ whenFull: 'fail' });
   #lines = [];
-  #sending = false;
+  #timer = null;
+  #isSending = false;
+  #isClosed = false;
 
   constructor({ path = '/dev/log', facility = 'user', tag = 'node', keep = 1000 } = {}) {
     Object.assign(this, { path, facility, tag, keep });
@@ -53,35 +61,49 @@ class Syslog {
       this.#lines.shift();
       this.dropped++;
     }
-    if (!this.#sending) this.#send();
+    this.#send();
   }
 
-  async #send() {
-    this.#sending = true;
-    while (this.#lines.length > 0 && this.#socket.fd >= 0) {
-      const line = this.#lines.shift();
-      const error = await new Promise((resolve) => {
-        // Waits for as long as the daemon's queue is full, without using the processor.
-        this.#socket.sendTo(line, this.path, resolve);
-      });
-      if (error && ['ECONNREFUSED', 'ENOENT'].includes(error.code)) {
-        // Nobody is there: it may be being restarted.
-        this.#lines.unshift(line);
-        await pause(RETRY_DELAY);
-      } else if (error) {
-        this.dropped++; // ECANCELED: closed. EMSGSIZE, EACCES: trying again would not help.
-      }
+  /** Lines that wait. */
+  get waiting() {
+    return this.#lines.length;
+  }
+
+  #send() {
+    if (this.#isSending || this.#timer !== null || this.#lines.length === 0) return;
+    if (this.#isClosed) {
+      this.dropped += this.#lines.splice(0).length;
+      return;
     }
-    this.#sending = false;
+    const line = this.#lines.shift();
+    this.#isSending = true;
+    this.#socket.sendTo(line, this.path, (error) => {
+      this.#isSending = false;
+      if (LATER.has(error?.code)) {
+        // It is full, or being restarted. The line is the oldest: it goes first if too many wait now.
+        if (this.#lines.length < this.keep) this.#lines.unshift(line);
+        else this.dropped++;
+        this.#timer = setTimeout(() => {
+          this.#timer = null;
+          this.#send();
+        }, RETRY_DELAY).unref();
+        return;
+      }
+      // EMSGSIZE, EACCES: trying again would not help.
+      if (error) this.dropped++;
+      this.#send();
+    });
   }
 
   /** Resolves when nothing is left to send, or after so many milliseconds. */
   async close(limit = 2000) {
     const end = performance.now() + limit;
-    while (this.#sending && performance.now() < end) await pause(10);
-    // Not end(), which waits for as long as the daemon does not read.
+    const isBusy = () => this.#isSending || this.#lines.length > 0;
+    while (isBusy() && performance.now() < end) await pause(10);
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
     await new Promise((resolve) => this.#socket.close(resolve));
-    this.dropped += this.#lines.length;
+    this.dropped += this.#lines.splice(0).length;
   }
 }
 
@@ -143,4 +165,6 @@ async function main() {
   console.log(`logged at ${address}`);
 }
 
-main();
+module.exports = { Syslog };
+
+if (require.main === module) main();

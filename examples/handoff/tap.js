@@ -5,6 +5,9 @@
 
 const { Duplex } = require('node:stream');
 
+/** Before a body, if there is one. */
+const END_OF_HEADERS = Buffer.from('\r\n\r\n');
+
 class Tap extends Duplex {
   #socket;
   #isOpen = true;
@@ -15,6 +18,17 @@ class Tap extends Duplex {
     socket.on('data', this.#pass).on('end', this.#finish).on('error', this.#fail);
     socket.on('close', this.#close);
     socket.pause();
+  }
+
+  /** Whether no byte was passed on since the tap was made: nobody has begun to read a message. */
+  isIdle = true;
+  /** Whether the last bytes that were passed on may be the end of an HTTP request without a body. */
+  endsRequest = false;
+
+  /** Reads from the socket again. */
+  open() {
+    this.#isOpen = true;
+    this.#socket?.resume();
   }
 
   /** From here on nothing more is read from the socket. */
@@ -35,6 +49,8 @@ class Tap extends Duplex {
   }
 
   #pass = (chunk) => {
+    this.isIdle = false;
+    this.endsRequest = chunk.subarray(-4).equals(END_OF_HEADERS);
     if (!this.push(chunk)) this.#socket.pause();
   };
 

@@ -1,61 +1,150 @@
 'use strict';
 
-// One version of the TCP server of restart.js: gets the listening socket from whoever runs the
-// version before, tells that it is ready, and gives the socket to the version after it.
-// Arguments: its own name, and the path at which versions meet.
+// One version of the web server of restart.js, on a TCP port and on a Unix path. It gets both listening sockets, and
+// idle keep-alive connections, from whoever runs the version before, and gives them to the version after it.
+// Arguments: its own name, the path to serve at, and the path at which versions meet.
 
 const { once } = require('node:events');
+const fs = require('node:fs');
+const http = require('node:http');
 const net = require('node:net');
-const { UServer, USocket, fromFd } = require('afunix');
+const { UServer, USocket, closeFd, fromFd } = require('afunix');
+const { onMessage, send } = require('../framed-length.js');
+const { Tap } = require('../handoff/tap.js');
 
-const [name, meetingPoint] = process.argv.slice(2);
+const [name, servePath, meetingPoint] = process.argv.slice(2);
 
-/** The listening socket of the version before, and a function that tells it to stop; or a new one. */
-async function inherit() {
-  const before = new USocket();
-  before.connect(meetingPoint);
-  try {
-    await once(before, 'connect');
-  } catch {
-    // Nobody is there: this is the first.
-    const server = net.createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    return { server, release: () => {} };
+/** Of both kinds: nothing is read before the tap reads. */
+const OPTIONS = { pauseOnConnect: true };
+const BODYLESS = new Set(['GET', 'HEAD']);
+
+const taps = new Set();
+/** Who succeeds this version, once it is ready. */
+let successor = null;
+
+const web = http.createServer((request, response) => {
+  const { socket: tap } = request;
+  const isBodyless = BODYLESS.has(request.method);
+  // A request behind this one stays in the kernel, for whoever has the connection then.
+  if (isBodyless) tap.shut();
+  response.on('finish', () => {
+    tap.isIdle = isBodyless && tap.endsRequest && tap.readableLength === 0;
+    if (successor === null || !move(tap)) tap.open();
+  });
+  response.end(`${name}\n`);
+});
+
+/** Serves a connection: a new one, or one that was served by the version before. */
+function serve(connection) {
+  const tap = new Tap(connection);
+  taps.add(tap);
+  tap.on('close', () => {
+    taps.delete(tap);
+    endIfDone();
+  });
+  web.emit('connection', tap);
+}
+
+/** Gives an idle connection away; false while it is not idle. Its client notices nothing. */
+function move(tap) {
+  if (!tap.isIdle) return false;
+  const connection = tap.takeOff();
+  if (connection.destroyed || connection.readableEnded) {
+    connection.destroy();
+    return true;
   }
-  const [[fd]] = await once(before, 'fds');
-  return { server: fromFd(fd), release: () => before.end('ready') };
+  if (connection instanceof USocket) {
+    const { fd, data } = connection.detach();
+    send(successor, data ?? '', [fd]);
+    closeFd(fd);
+  } else {
+    // net has no detach(): another descriptor of the connection travels, and this one is closed.
+    send(successor, connection.read() ?? '', [connection]);
+    connection.destroy();
+  }
+  return true;
+}
+
+/** Nothing is left to do here. */
+function endIfDone() {
+  if (successor === null || taps.size > 0) return;
+  successor.end();
+  if (process.connected) process.disconnect();
+}
+
+/** Listening sockets, new ones. */
+async function listen() {
+  const tcp = net.createServer(OPTIONS).listen(0, '127.0.0.1');
+  // The file is for all versions: the last one removes it.
+  const unix = new UServer(OPTIONS).listen({ path: servePath, unlinkOnClose: false });
+  await Promise.all([once(tcp, 'listening'), once(unix, 'listening')]);
+  return { tcp, unix };
+}
+
+/** Those of the version before; then its connections, as they become idle. */
+async function inherit(before) {
+  const listeners = await new Promise((resolve) => {
+    let isFirst = true;
+    onMessage(before, (rest, fds) => {
+      if (isFirst) {
+        isFirst = false;
+        // Adopted sockets do not own the file.
+        resolve(fds.map((fd) => fromFd(fd, OPTIONS)));
+        return;
+      }
+      const connection = fromFd(fds[0], { pauseOnCreate: true, ...OPTIONS });
+      if (rest.length > 0) connection.unshift(rest);
+      serve(connection);
+    });
+  });
+  return { tcp: listeners[0], unix: listeners[1] };
 }
 
 async function main() {
-  const { server, release } = await inherit();
-  server.on('connection', (socket) => socket.end(`${name}\n`));
+  const before = new USocket();
+  before.connect(meetingPoint);
+  const hasPredecessor = await once(before, 'connect').then(
+    () => true,
+    () => false,
+  );
+  const { tcp, unix } = hasPredecessor ? await inherit(before) : await listen();
+  for (const server of [tcp, unix]) server.on('connection', serve);
+  // Until the other one hears of this both accept: no connection is refused or waits.
+  const isReleased = hasPredecessor ? once(before, 'end') : Promise.resolve();
+  if (hasPredecessor) before.write('ready');
 
-  // The path's file is replaced once the version before has closed its own.
-  release();
-  const handover = new UServer({ allow: ({ uid }) => uid === process.getuid() });
-  handover.on('connection', (after) => {
-    after.write({ data: 'here', fds: [server] });
-    // Only when the other one is ready: until then both accept.
-    after.on('data', () => {
-      handover.close();
-      server.close();
+  // Whoever has the path next replaces the file once this one has let it go.
+  const meeting = new UServer({
+    allow: ({ uid }) => uid === process.getuid(),
+    allowHalfOpen: true,
+  });
+  meeting.on('connection', (after) => {
+    send(after, '', [tcp, unix]);
+    after.once('data', () => {
+      meeting.close();
+      tcp.close();
+      closeFd(unix.detach().fd);
+      successor = after;
+      for (const tap of [...taps]) move(tap);
+      endIfDone();
     });
-    after.on('end', () => after.end());
   });
-  const listen = () => handover.listen(meetingPoint);
-  handover.on('error', (error) => {
+  const meet = () => meeting.listen({ path: meetingPoint, mode: 0o600 });
+  meeting.on('error', (error) => {
     if (error.code !== 'EADDRINUSE') throw error;
-    setTimeout(listen, 5);
+    setTimeout(meet, 2);
   });
-  handover.on('listening', () => process.send({ port: server.address().port }));
-  listen();
+  meeting.on('listening', () => process.send({ name, port: tcp.address().port }));
+  meet();
+  await isReleased;
 
-  // The last version ends when there is nobody to take over from it.
   process.on('message', () => {
-    handover.close();
-    server.close();
+    // The last version ends with its clients.
+    for (const server of [meeting, tcp, unix]) server.close();
+    for (const tap of taps) tap.destroy();
+    fs.rmSync(servePath, { force: true });
+    process.disconnect();
   });
-  server.on('close', () => process.connected && process.disconnect());
 }
 
 main();

@@ -1,8 +1,8 @@
 // Owns: loops over the messages of a DgramSocket.
 'use strict';
 
-const { closeFd } = require('../native/fds');
 const { kId } = require('../native/sockets');
+const { closeReceived } = require('./received-fds');
 
 /** Messages a loop holds before it stops the socket from reading more. */
 const HIGH_WATER_MARK = 64;
@@ -23,12 +23,6 @@ function messagesOf(socket) {
     return end.call(messages, value);
   };
   return messages;
-}
-
-/** Closes what came with a message. */
-function closeReceived({ fds, pidfd }) {
-  for (const fd of fds) closeFd(fd);
-  if (pidfd !== undefined) closeFd(pidfd);
 }
 
 /** An iterator that was dropped in the middle is one that was broken off. */
@@ -73,4 +67,4 @@ async function* iterate(socket, reader) {
   }
 }
 
-module.exports = { closeReceived, kSetReading, messagesOf };
+module.exports = { kSetReading, messagesOf };

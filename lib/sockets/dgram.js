@@ -13,12 +13,13 @@ const { codedError, systemError } = require('../util/errors');
 const { nextTick } = require('../util/host');
 const check = require('../util/validate');
 const { PEER } = require('./destinations');
-const { closeReceived, kSetReading, messagesOf } = require('./dgram-iterator');
+const { kSetReading, messagesOf } = require('./dgram-iterator');
 const { notePeer, submit } = require('./dgram-send');
 const { DgramPlan, DgramState } = require('./dgram-state');
 const members = require('./members');
 const { MessageWriter, kSendError } = require('./message-writer');
 const { makePair } = require('./pair');
+const { closeReceived, receivedWith } = require('./received-fds');
 
 const { closeId, demand, detachId, flag, kError, kEnd, kId, kMessage, kSenderName, kSettled } =
   sockets;
@@ -28,9 +29,6 @@ const { SOCK_DGRAM } = binding;
 const { EBUSY, ENOBUFS, ENOTCONN } = constants.errno;
 /** What makes a message an `'error'` event. */
 const BAD_MESSAGE = flag.TRUNCATED | sockets.FDS_MISSING;
-
-/** What lets descriptors wait under a token. */
-const HAS_TOKEN = flag.FDS | flag.PIDFD;
 
 const NO_MESSAGE_INFO = Object.freeze({ fds: NO_FDS, credentials: undefined });
 
@@ -233,15 +231,10 @@ class DgramSocket extends EventEmitter {
       deliver(this, data, path, NO_MESSAGE_INFO);
       return;
     }
-    const credentials = flags & flag.CREDENTIALS ? sockets.credentialsAt(words, at) : undefined;
     // What nobody will take stays with native code, which closes it in any case.
     const hears = this.listenerCount('data') > 0 || this.listenerCount('message') > 0;
     const wanted = (flags & flag.TRUNCATED) === 0 && hears;
-    const token = sockets.fdsToken(words, at);
-    const info = { fds: NO_FDS, credentials };
-    if (state.plan.pidfd) info.pidfd = undefined;
-    if (flags & HAS_TOKEN && !wanted) binding.dropFds(this[kId], token);
-    else if (flags & HAS_TOKEN) takeInto(info, this[kId], flags, token);
+    const info = receivedWith(this, state.plan, wanted, flags, words, at);
     let delivered = false;
     try {
       if (flags & BAD_MESSAGE) this.emit('error', receiveError(flags, path));
@@ -451,12 +444,6 @@ function sendToShort(socket, message, destPath, options, callback) {
 
 function decodePath(bytes, socket) {
   return socket[kState].plan.pathsAsBuffers ? bytes : bytes.toString();
-}
-
-/** Takes what came with a message from native code, which would close it. */
-function takeInto(info, id, flags, token) {
-  if (flags & flag.FDS) info.fds = binding.takeFds(id, token);
-  if (flags & flag.PIDFD) info.pidfd = binding.takePidfd(id, token);
 }
 
 function receiveError(flags, path) {

@@ -6,9 +6,9 @@ const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
 const { NO_FDS } = require('../native/fds');
 const { kId } = require('../native/sockets');
-const { invalidType, invalidValue } = require('../util/errors');
+const { codedError, invalidType, invalidValue } = require('../util/errors');
 const check = require('../util/validate');
-const { defineTaken } = require('./lazy-fds');
+const { defineTaken } = require('./received-fds');
 const { kState } = require('./members');
 
 /** Descriptors that came with one chunk, which ends with the byte at `last` of all that was received. */
@@ -186,4 +186,9 @@ function checkFdsWithData(wanted, onread) {
   return fdsWithData;
 }
 
-module.exports = { StreamReader, checkFdsWithData, checkOnread };
+/** Why a call is not to be used. */
+function withData(call) {
+  return codedError(Error, 'ERR_INVALID_STATE', `${call} is not for sockets with fdsWithData`);
+}
+
+module.exports = { StreamReader, checkFdsWithData, checkOnread, withData };

@@ -7,7 +7,7 @@ const binding = require('../native/binding');
 const { descriptorsOf } = require('../native/fds');
 const { fdsToken, flag, kId, kSettled, lengthAt } = require('../native/sockets');
 const { runAlone } = require('../util/callback');
-const { codedError, noPath, streamError } = require('../util/errors');
+const { noPath, streamError } = require('../util/errors');
 const { nextTick, setImmediate } = require('../util/host');
 const check = require('../util/validate');
 const { ConnectedSocket, deliver } = require('./connected');
@@ -17,7 +17,7 @@ const life = require('./life');
 const { kState } = require('./members');
 const { ConnectedPlan, refuseObjectMode } = require('./options');
 const { makePair } = require('./pair');
-const { StreamReader, checkFdsWithData, checkOnread } = require('./stream-reader');
+const { StreamReader, checkFdsWithData, checkOnread, withData } = require('./stream-reader');
 const { StreamWriter, bytesIn, checkEncoding, partsOf } = require('./stream-writer');
 
 const { kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = life;
@@ -446,10 +446,6 @@ function optionsOf(options) {
 /** The same for connect(), where a number would be a port. */
 function connectOptions(options) {
   return typeof options === 'number' ? { port: options } : optionsOf(options);
-}
-
-function withData(call) {
-  return codedError(Error, 'ERR_INVALID_STATE', `${call} is not for sockets with fdsWithData`);
 }
 
 function emitConnectOf(socket) {

@@ -12,11 +12,11 @@ const path = require('node:path');
 const { test } = require('node:test');
 const { UServer, USocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
-const { runScript } = require('../helpers/node.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 
 const EXAMPLES = path.join(__dirname, '..', '..', 'examples');
 const { Tap } = require(path.join(EXAMPLES, 'handoff', 'tap.js'));
+const { CLIENTS, run: restart } = require(path.join(EXAMPLES, 'restart.js'));
 
 async function get(port, url, agent, headers) {
   const [response] = await once(http.get({ port, path: url, agent, headers }), 'response');
@@ -104,51 +104,12 @@ test('bytes that were read before the connection moved are not lost', async (t) 
   there.destroy();
 });
 
-test('a listening server moves three times while 4 clients connect: none is refused', async (t) => {
-  const meetingPoint = temporaryPath(t);
-  const program = path.join(EXAMPLES, 'restart', 'version.js');
-  const start = async (name) => {
-    const child = fork(program, [name, meetingPoint]);
-    t.after(() => child.kill());
-    const ended = once(child, 'exit');
-    const [{ port }] = await once(child, 'message');
-    return { child, ended, port };
-  };
-  let current = await start('1');
-  const clients = runScript(
-    t,
-    async (_afunix, port) => {
-      const net = require('node:net');
-      const answers = {};
-      const failures = [];
-      const ask = () =>
-        new Promise((resolve) => {
-          let text = '';
-          const socket = net.connect(port, '127.0.0.1');
-          socket.on('data', (data) => (text += data));
-          socket.on('error', (error) => failures.push(error.code));
-          socket.on('close', () => resolve(text.trim()));
-        });
-      const keepAsking = async () => {
-        while (!(answers[4] > 50) && failures.length === 0) {
-          const name = await ask();
-          answers[name] = (answers[name] ?? 0) + 1;
-        }
-      };
-      await Promise.all(Array.from({ length: 4 }, keepAsking));
-      console.log(JSON.stringify({ answers, failures }));
-    },
-    [current.port],
-  );
-  for (const name of ['2', '3', '4']) {
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    const next = await start(name);
-    await current.ended;
-    current = next;
-  }
-  const { answers, failures } = await clients;
+test('a web server restarts 10 times under load: no request fails, no kept connection ends', async () => {
+  const { answers, failures, kept } = await restart(10);
   assert.deepEqual(failures, []);
-  assert.deepEqual(Object.keys(answers).sort(), ['1', '2', '3', '4']);
-  current.child.send('stop');
-  await current.ended;
+  assert.deepEqual(
+    [...answers.keys()].sort(),
+    Array.from({ length: 11 }, (_, index) => `version ${index + 1}`).sort(),
+  );
+  assert.equal(kept, CLIENTS);
 });

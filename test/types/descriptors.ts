@@ -12,10 +12,12 @@ import {
   fdType,
   fileHandle,
   fromFd,
+  isAlive,
   listenFds,
   memfd,
   sdNotify,
   socketpair,
+  waitForExit,
   DgramSocket,
   SeqpacketServer,
 } from 'afunix';
@@ -103,3 +105,14 @@ sdNotify({ READY: 1 });
 
 exactly<typeof socketpair>()(descriptors.socketpair);
 exactly<number>()(descriptors.memfd('x'));
+
+exactly<boolean>()(isAlive(3));
+exactly<Promise<void>>()(waitForExit(3, { signal: AbortSignal.timeout(1) }));
+// @ts-expect-error not a name
+isAlive('3');
+new USocket({ fdsWithData: true }).on('data', (chunk) => {
+  exactly<readonly number[] | undefined>()(chunk.fds);
+});
+new SeqpacketSocket({ pidfd: true }).on('data', (message) => {
+  exactly<number | undefined>()(message.pidfd);
+});

@@ -260,6 +260,12 @@ exactly<number>()(socket.writableHighWaterMark);
 exactly<boolean>()(socket.writableNeedDrain);
 exactly<number>()(socket.fd);
 exactly<number>()(socket.dropped);
+exactly<number | undefined>()(socket.peerPidfd);
+exactly<readonly number[] | undefined>()(socket.peerGroups);
+exactly<string | undefined>()(socket.peerLabel);
+new DgramSocket({ pidfd: true }).on('message', (_message, { pidfd }) => {
+  exactly<number | undefined>()(pidfd);
+});
 exactly<number | undefined>()(socket.sendBufferSize);
 exactly<number | undefined>()(socket.receiveBufferSize);
 exactly<number | undefined>()(socket.maxMessageSize);
