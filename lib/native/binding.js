@@ -17,15 +17,13 @@ const candidates = [
 function hostError(reason) {
   const error = new Error(
     `afunix needs a Node.js process whose own libuv it can call; ${reason}. ` +
-      'It does not run on Bun or Deno.',
+      'On Bun and Deno, only afunix/posix, afunix/descriptors and afunix/socketpair work.',
   );
   error.code = 'ERR_AFUNIX_HOST';
   return error;
 }
 
 function load() {
-  // Bun exports libuv's names, but as stubs that end the process when called.
-  if (process.versions.bun) throw hostError('this is Bun');
   const tried = [];
   let cause;
   for (const candidate of candidates) {
@@ -35,7 +33,7 @@ function load() {
       continue;
     }
     try {
-      return checked(require(path));
+      return require(path);
     } catch (error) {
       // Made for another processor or C library, or a folder of which nothing may be run.
       if (error.code !== 'ERR_DLOPEN_FAILED') throw error;
@@ -54,11 +52,19 @@ function load() {
   throw error;
 }
 
-function checked(binding) {
-  if (binding.missingHostFunction) {
-    throw hostError(`this one does not export ${binding.missingHostFunction}`);
-  }
-  return binding;
-}
+const binding = load();
 
-module.exports = load();
+/**
+ * Adds the functions that run on the event loop, once: lib/native/sockets.js calls it when it is loaded.
+ *
+ * @throws {Error} ERR_AFUNIX_HOST
+ */
+binding.startSockets = () => {
+  if (binding.layout !== undefined) return;
+  // Bun exports libuv's names, but as stubs that end the process when called.
+  if (process.versions.bun) throw hostError('this is Bun');
+  const missing = binding.addSockets(binding);
+  if (missing !== undefined) throw hostError(`this one does not export ${missing}`);
+};
+
+module.exports = binding;
