@@ -71,7 +71,7 @@ function loadFile(file) {
 function hostError(reason) {
   const error = new Error(
     `afunix needs a Node.js process whose own libuv it can call; ${reason}. ` +
-      'It does not run on Bun or Deno.',
+      'On Bun and Deno, only afunix/posix, afunix/descriptors and afunix/socketpair work.',
   );
   error.code = 'ERR_AFUNIX_HOST';
   return error;
@@ -96,13 +96,6 @@ function isMissing(code) {
   return /^((ERR_)?MODULE_NOT_FOUND|ERR_UNKNOWN_BUILTIN_MODULE)$/.test(code);
 }
 
-function checked(binding) {
-  if (binding.missingHostFunction) {
-    throw hostError(`this one does not export ${binding.missingHostFunction}`);
-  }
-  return binding;
-}
-
 /** What to do where no addon is found. */
 function advice() {
   if (isBundled) {
@@ -118,12 +111,10 @@ function advice() {
 }
 
 function load() {
-  // Bun exports libuv's names, but as stubs that end the process when called.
-  if (process.versions.bun) throw hostError('this is Bun');
   const named = takeNamedAddon();
   if (named !== undefined) {
     const { binding, error } = loadFile(named);
-    if (binding) return checked(binding);
+    if (binding) return binding;
     if (error.code !== 'ERR_DLOPEN_FAILED') throw error;
     throw bindingError(
       `afunix cannot load the addon that is named, ${named}: ${error.message}`,
@@ -138,7 +129,7 @@ function load() {
   if (!isBundled) places.unshift([['build', 'Release'], loadBuilt]);
   for (const [folders, look] of places) {
     const { binding, error } = look() ?? {};
-    if (binding) return checked(binding);
+    if (binding) return binding;
     if (!error || isMissing(error.code)) {
       tried.push(`${fileIn(...folders)} (not there)`);
     } else {
@@ -154,4 +145,19 @@ function load() {
   );
 }
 
-module.exports = load();
+const binding = load();
+
+/**
+ * Adds the functions that run on the event loop, once: lib/native/sockets.js calls it when it is loaded.
+ *
+ * @throws {Error} ERR_AFUNIX_HOST
+ */
+binding.startSockets = () => {
+  if (binding.layout !== undefined) return;
+  // Bun exports libuv's names, but as stubs that end the process when called.
+  if (process.versions.bun) throw hostError('this is Bun');
+  const missing = binding.addSockets(binding);
+  if (missing !== undefined) throw hostError(`this one does not export ${missing}`);
+};
+
+module.exports = binding;

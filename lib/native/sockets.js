@@ -18,6 +18,8 @@ const { markAsUntransferable } = require('worker_threads');
 const binding = require('./binding');
 const { codedError, systemError } = require('../util/errors');
 
+binding.startSockets();
+
 const { layout } = binding;
 const { CURSOR, COUNT, NEW_SLABS, ID, PAIRS, ENTRY, NAMES, NAME_BYTES, INDEX_MASK } = layout;
 const { OFFSET, LENGTH, FLAGS, BUFFER, PID, UID, GID, NAME_LENGTH } = layout;

@@ -14,21 +14,38 @@ use crate::engine::env::Environment;
 use crate::node::function::{Call, bare_function, function};
 use crate::node::js::{self, Value};
 use crate::node::uv;
+use crate::sys::socket;
 
-/// Adds everything to what lib/native/binding.js exports, or `missingHostFunction`.
+/// Adds what needs no event loop to what lib/native/binding.js exports, and `addSockets()`, which adds the
+/// rest: so hosts whose libuv cannot be called load the addon, too.
 pub fn register(exports: &Object, env: &Env) {
     let js = js::current(env);
     let target = exports.raw();
+    descriptors::register(js, target);
+    js.set_named(target, c"closeFd", bare_function(js, c"closeFd", close_fd));
+    js.set_named(target, c"posix", bare_function(js, c"posix", posix::exports));
+    js.set_named(target, c"addSockets", bare_function(js, c"addSockets", add_sockets));
+}
+
+/// `closeFd(fd)` where no sockets are: 0, or an errno. [`add_sockets`] puts another in its place, which
+/// knows what they own.
+fn close_fd(call: &Call) -> Value {
+    call.status(call.int(0).and_then(socket::close).map(|()| 0))
+}
+
+/// `addSockets(target)`: adds what runs on the event loop. The name of the function that the host lacks,
+/// where one is missing: then nothing is added.
+fn add_sockets(call: &Call) -> Value {
+    let (js, target) = (call.js, call.arg(0));
     if let Err(missing) = uv::load() {
-        return js.set_named(target, c"missingHostFunction", js.string(missing));
+        return js.string(missing);
     }
     let Some(environment) = Environment::new(js) else {
-        return js.set_named(target, c"missingHostFunction", js.string("napi_get_uv_event_loop"));
+        return js.string("napi_get_uv_event_loop");
     };
     sockets::register(js, target, &environment);
-    descriptors::register(js, target);
     js.set_named(target, c"uvVersion", function(js, c"uvVersion", &environment, uv_version));
-    js.set_named(target, c"posix", bare_function(js, c"posix", posix::exports));
+    js.undefined()
 }
 
 /// `uvVersion()`: the version of the libuv that this addon runs on.

@@ -116,7 +116,7 @@ describe('the addon', () => {
       (_afunix, lib) => {
         for (const name of Object.keys(require.cache)) delete require.cache[name];
         require.extensions['.node'] = (module) => {
-          module.exports = { missingHostFunction: 'uv_poll_init' };
+          module.exports = { posix: () => ({ constants: {} }), addSockets: () => 'uv_poll_init' };
         };
         try {
           require(lib);
