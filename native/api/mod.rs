@@ -14,7 +14,8 @@ use crate::engine::env::Environment;
 use crate::node::function::{Call, bare_function, function};
 use crate::node::js::{self, Value};
 use crate::node::uv;
-use crate::sys::socket;
+use crate::sys::errno::Errno;
+use crate::sys::{owned, socket};
 
 /// Adds what needs no event loop to what lib/native/binding.js exports, and `addSockets()`, which adds the
 /// rest: so hosts whose libuv cannot be called load the addon, too.
@@ -27,10 +28,10 @@ pub fn register(exports: &Object, env: &Env) {
     js.set_named(target, c"addSockets", bare_function(js, c"addSockets", add_sockets));
 }
 
-/// `closeFd(fd)` where no sockets are: 0, or an errno. [`add_sockets`] puts another in its place, which
-/// knows what they own.
+/// `closeFd(fd)`: 0, or an errno: EBUSY for the descriptor of an open socket.
 fn close_fd(call: &Call) -> Value {
-    call.status(call.int(0).and_then(socket::close).map(|()| 0))
+    let close = |fd| if owned::is_owned(fd) { Err(Errno::BUSY) } else { socket::close(fd) };
+    call.status(call.int(0).and_then(close).map(|()| 0))
 }
 
 /// `addSockets(target)`: adds what runs on the event loop. The name of the function that the host lacks,

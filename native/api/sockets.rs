@@ -23,7 +23,6 @@ use crate::node::js::{Js, Reference, Value};
 use crate::sys::ancillary::MAX_FDS;
 use crate::sys::descriptor::{self, close_passed};
 use crate::sys::errno::{Errno, Result};
-use crate::sys::owned;
 use crate::sys::socket;
 use crate::sys::socket_file::{self, Access};
 use crate::sys::unix_addr::UnixAddr;
@@ -227,7 +226,6 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
             }),
         )
     }),
-    (c"closeFd", |call, _env| done(call, close_fd(call))),
     (c"removeFile", |call, env| {
         done(call, with_socket(call, env, |socket| socket.source().handle().remove_file()))
     }),
@@ -446,10 +444,4 @@ fn known<T>(found: Option<T>) -> Result<T> {
 fn watch_process(call: &Call, env: &Rc<Environment>) -> Result<i32> {
     let pidfd = descriptor::borrow(call.int(1)?).and_then(descriptor::duplicate)?;
     Watch::create(env, call.size(0)?, pidfd)
-}
-
-/// `closeFd(fd)`: 0, or an errno: EBUSY for the descriptor of an open socket.
-fn close_fd(call: &Call) -> Result<()> {
-    let fd = call.int(0)?;
-    if owned::is_owned(fd) { Err(Errno::BUSY) } else { socket::close(fd) }
 }
