@@ -141,7 +141,10 @@ describe('a socket that others shut down', onLinux({}), () => {
 
 describe('a stranger who sends descriptors that nobody asked for', onLinux({}), () => {
   test('to a server of afunix/net: none is held', async (t) => {
-    const server = await listening(t, net.Server, (socket) => socket.on('error', () => {}).pause());
+    const sockets = [];
+    const server = await listening(t, net.Server, (socket) => {
+      sockets.push(socket.on('error', () => {}).pause());
+    });
     const clients = Array.from({ length: 5 }, () => rawClient(server.address(), SOCK_STREAM));
     await untilConnections(server, 5);
     const before = countFds();
@@ -153,6 +156,7 @@ describe('a stranger who sends descriptors that nobody asked for', onLinux({}), 
     for (const fd of clients) posix.close(fd);
     await assertIdle('a server with strangers');
     assert.ok(countFds() <= before, `${countFds()} of ${before}`);
+    for (const socket of sockets) socket.destroy();
     await closed(server);
   });
 });
