@@ -62,6 +62,35 @@ describe('a closed descriptor in a message that has to wait', onLinux({}), () =>
   }
 });
 
+describe('a send that fails at once', onLinux({}), () => {
+  for (const [name, Class] of Object.entries({ DgramSocket, SeqpacketSocket })) {
+    test(`is reported behind those that wait: ${name}`, async (t) => {
+      const [one, two] = Class.pair();
+      for (const end of [one, two]) {
+        if (Class === DgramSocket) t.after(() => end.close());
+        else cleanUp(t, end);
+      }
+      const send = (Class === DgramSocket ? one.send : one.write).bind(one);
+      const outcomes = [];
+      let count = 0;
+      const callback = () => {
+        const number = count++;
+        return (error) => outcomes.push(error ? [number, error.code] : [number]);
+      };
+      while (one.writableLength < 20_000) send(Buffer.alloc(10_000), callback());
+      const failing = count;
+      send({ data: 'x', fds: [999_999] }, callback());
+      send('behind it', callback());
+      two.on('data', () => {});
+      await until(() => outcomes.length === count, 'the callbacks');
+      const expected = Array.from({ length: count }, (_, number) =>
+        number === failing ? [number, 'EBADF'] : [number],
+      );
+      assert.deepEqual(outcomes, expected);
+    });
+  }
+});
+
 describe('close() in the callback of a send', onLinux({}), () => {
   test('reports as sent what the kernel took', async () => {
     for (let round = 0; round < 5; round++) {

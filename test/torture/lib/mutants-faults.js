@@ -97,7 +97,7 @@ module.exports = [
   fault(
     'failure-overtakes',
     'a send that fails at once is reported before those that wait for the same destination',
-    ['test/dgram/send.test.js', 'test/dgram/events.test.js', 'test/seqpacket/connect.test.js'],
+    ['test/sockets/sends.test.js'],
     edit(
       MESSAGE_WRITER,
       '    if (last === undefined) {\n',
