@@ -9,11 +9,14 @@ const fs = require('node:fs');
 const { constants } = require('node:os');
 const { describe, test } = require('node:test');
 const { createSocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startReceiver, startScript, startStalled } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { Outcomes, nextEvent, openSocket, turn } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const { EAGAIN, ECANCELED, ECONNREFUSED, ENOENT, ENOTCONN } = constants.errno;
 

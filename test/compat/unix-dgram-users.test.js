@@ -7,10 +7,13 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const { describe, test } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB, startReceiver, startScript, startStalled } = require('../helpers/node.js');
 const { onLinux, startProgram } = require('../helpers/programs.js');
 const { installPackages } = require('../helpers/packages.js');
 const { temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const users = installPackages(
   { 'hot-shots': '17.1.1', janode: '1.8.0', winston: '3.19.0', 'winston-syslog': '2.7.1' },

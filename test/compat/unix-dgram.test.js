@@ -10,11 +10,14 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const afunix = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB, runScript, startWorker } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { inbox, leaveDeadFile, nextEvent, openSocket, turn } = require('../helpers/sockets.js');
 const { abstractName, temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
 const { Queue } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const { createSocket } = afunix;
 

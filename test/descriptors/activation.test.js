@@ -8,11 +8,14 @@ const fs = require('node:fs');
 const net = require('node:net');
 const { describe, test } = require('node:test');
 const { DgramSocket, SeqpacketSocket, listenFds } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB, runScript, startWorker } = require('../helpers/node.js');
 const { onLinux, skipUnless, startProgram } = require('../helpers/programs.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
 const { LIMIT, until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const TYPE = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
 

@@ -16,7 +16,10 @@ const {
   dup,
 } = require('../../lib');
 const posix = require('../../lib/posix/index.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
+
+assertNoLeaks();
 
 const CLOSE = { closeFd, 'posix.close': posix.close };
 

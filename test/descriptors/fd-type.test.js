@@ -10,10 +10,13 @@ const net = require('node:net');
 const { describe, test } = require('node:test');
 const { DgramSocket, SeqpacketServer, closeFd, fdType, memfd, socketpair } = require('../../lib');
 const { describeFd } = require('../../lib/descriptors/describe.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux, skipUnless, startProgram } = require('../helpers/programs.js');
 const { findPython, skipUnlessPython } = require('../helpers/python.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 /** A descriptor that is closed when the test ends. */
 function opened(t, fd) {

@@ -9,9 +9,12 @@ const { describe, test } = require('node:test');
 const { USocket, closeFd, dup, fdType, fileHandle, memfd, socketpair } = require('../../lib');
 const posix = require('../../lib/posix/index.js');
 const { O_CLOEXEC, assertNoLeak, countFds, flagsOf } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { WITHOUT_IO_URING, runScript, startWorker } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 /** A descriptor as another process would pass it: it has come through a socket. */
 async function received(fd) {

@@ -7,8 +7,11 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { closeFd, createReuseportFd, fdType, memfd } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
+
+assertNoLeaks();
 
 /** While `Object.prototype` has these members. */
 function polluted(members, body) {

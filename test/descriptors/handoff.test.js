@@ -12,7 +12,10 @@ const path = require('node:path');
 const { test } = require('node:test');
 const { UServer, USocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const EXAMPLES = path.join(__dirname, '..', '..', 'examples');
 const { Tap } = require(path.join(EXAMPLES, 'handoff', 'tap.js'));

@@ -7,11 +7,14 @@ const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { DgramSocket, closeFd, fdType, memfd } = require('../../lib');
 const { O_CLOEXEC, assertNoLeak, countFds, flagsOf } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript, startWorker } = require('../helpers/node.js');
 const { onLinux, skipUnless } = require('../helpers/programs.js');
 const { findPython, skipUnlessPython, startPython } = require('../helpers/python.js');
 const { inbox, openPair } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 /** A file in memory that is closed when the test ends. */
 function openMemfd(t, ...args) {

@@ -7,8 +7,11 @@ const path = require('node:path');
 const { test } = require('node:test');
 const afunix = require('../../lib');
 const descriptors = require('../../lib/descriptors');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB, runScript } = require('../helpers/node.js');
 const { typesOf } = require('../helpers/types.js');
+
+assertNoLeaks();
 
 test('are those of the main module, in CommonJS and ESM', async () => {
   assert.equal(require('afunix/descriptors'), descriptors);

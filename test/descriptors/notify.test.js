@@ -8,10 +8,13 @@ const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { closeFd, sdNotify } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startScript, startStalled } = require('../helpers/node.js');
 const { onLinux, skipUnless, startProgram } = require('../helpers/programs.js');
 const { inbox, openSocket } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 /** A manager that listens at a name: a Queue of messages. */
 const startManager = (t, name) =>

@@ -11,11 +11,14 @@ const net = require('node:net');
 const { describe, test } = require('node:test');
 const { createReuseportFd, drainServer } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB, startScript } = require('../helpers/node.js');
 const { onLinux, skipUnless, startProgram } = require('../helpers/programs.js');
 const { inbox, nextEvent, openPair } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** Keeps 16 connections in the making, each answered by a byte or not; prints how they ended. */
 function connectOnAndOn(_afunix, port) {

@@ -12,10 +12,13 @@ const { describe, test } = require('node:test');
 const { closeFd, createReuseportFd, fdType } = require('../../lib');
 const { describeFd } = require('../../lib/descriptors/describe.js');
 const { O_CLOEXEC, assertNoLeak, countFds, flagsOf } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB, runScript, startScript, startWorker } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** A server on a shared port; its number is what it answers. */
 async function listen(t, port, host, options, id) {

@@ -19,11 +19,14 @@ const {
   socketpair: exported,
 } = require('../../lib');
 const { O_CLOEXEC, assertNoLeak, countFds, flagsOf } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript, startWorker } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { findPython, skipUnlessPython } = require('../helpers/python.js');
 const { inbox, nextEvent } = require('../helpers/sockets.js');
 const { within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const { SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET } = socketpair;
 

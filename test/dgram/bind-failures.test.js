@@ -7,10 +7,13 @@ const fs = require('node:fs');
 const { once } = require('node:events');
 const { describe, test } = require('node:test');
 const { DgramSocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closed, inbox, leaveDeadFile, openSocket, sendTo } = require('../helpers/sockets.js');
 const { abstractName, temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const modeOf = (path) => fs.statSync(path).mode & 0o7777;
 

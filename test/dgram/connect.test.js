@@ -10,6 +10,7 @@ const { once } = require('node:events');
 const { describe, test } = require('node:test');
 const { pathToFileURL } = require('node:url');
 const { DgramSocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { skipUnlessPython, startPeer } = require('../helpers/python.js');
 const {
@@ -25,6 +26,8 @@ const {
   turn,
 } = require('../helpers/sockets.js');
 const { abstractName, temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const text = async (messages) => String((await messages.next()).data);
 

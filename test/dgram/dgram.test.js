@@ -9,6 +9,7 @@ const net = require('node:net');
 const { once } = require('node:events');
 const { describe, test } = require('node:test');
 const { pathToFileURL } = require('node:url');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const {
   Outcomes,
@@ -20,6 +21,8 @@ const {
 } = require('../helpers/sockets.js');
 const { abstractName, temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** A bound socket: `{ path, socket, messages }`. */
 function openBound(t, options, path = temporaryPath(t)) {

@@ -9,10 +9,13 @@ const { randomBytes } = require('node:crypto');
 const { once } = require('node:events');
 const { describe, test } = require('node:test');
 const { MessageChannel } = require('node:worker_threads');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript, startScript } = require('../helpers/node.js');
 const { inbox, nextEvent, openPair, openSocket, send, turn } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 describe('order of events', () => {
   test("'listening' comes once, in a later tick", async (t) => {

@@ -9,6 +9,7 @@ const fs = require('node:fs');
 const net = require('node:net');
 const { once } = require('node:events');
 const { describe, test } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript, startReceiver, startScript, startStalled } = require('../helpers/node.js');
 const { assertNoLeak, countFds, makeFiles, readAndClose } = require('../helpers/descriptors.js');
 const { onLinux } = require('../helpers/programs.js');
@@ -25,6 +26,8 @@ const {
 } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const MOST = 253;
 

@@ -7,11 +7,14 @@ const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { DgramSocket, closeFd } = require('../../lib');
 const { assertNoLeak, countFds, nulls } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closed, inbox, nextEvent, openPair, openSocket, turn } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { identity } = require('../helpers/usocket.js');
 const { within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 describe("'message'", onLinux(), () => {
   test("has the sender and the size, and comes after 'data'", async (t) => {

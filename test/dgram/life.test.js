@@ -9,6 +9,7 @@ const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { DgramSocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startScript, startStalled } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const {
@@ -24,6 +25,8 @@ const {
 } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** The next result of an iterator, in time. */
 const next = (iterator) => within(iterator.next(), 'the next message');

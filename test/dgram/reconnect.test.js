@@ -4,11 +4,14 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startStalled } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { Outcomes, closed, inbox, nextEvent, openSocket } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** The code of a send's outcome, undefined for success. */
 const outcome = (socket, message) =>

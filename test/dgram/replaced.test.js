@@ -5,10 +5,13 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { describe, test } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startReceiver, startStalled } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { Outcomes, openSocket, sendTo } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 /** Longer than a stalled receiver is believed in, in milliseconds. */
 const PATIENCE = 150;

@@ -6,6 +6,7 @@
 const assert = require('node:assert/strict');
 const { randomBytes } = require('node:crypto');
 const { describe, test } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const {
   WITHOUT_IO_URING,
   startReceiver,
@@ -16,6 +17,8 @@ const { onLinux } = require('../helpers/programs.js');
 const { Outcomes, inbox, nextEvent, openPair, openSocket, turn } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** Milliseconds of processor time that a second with a stalled receiver may cost. */
 const CPU_LIMIT = 20;

@@ -5,9 +5,12 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startScript, startStalled } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 /** Milliseconds of processor time that a second with a stalled receiver may cost. */
 const CPU_LIMIT = 20;

@@ -7,11 +7,14 @@ const fs = require('node:fs');
 const { once } = require('node:events');
 const { describe, test } = require('node:test');
 const { DgramSocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startStalled } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { Outcomes, closed, inbox, nextEvent, openSocket, turn } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** Sends until one fails for want of room; returns how many went. */
 async function fill(socket, send) {

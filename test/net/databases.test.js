@@ -12,9 +12,12 @@ const { describe, test } = require('node:test');
 const { USocket } = require('../../lib');
 const unix = require('../../lib/net');
 const { have, startMariadb, startPostgres, startRedis } = require('../helpers/databases.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { usePackages } = require('../helpers/npm.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const SOCKETS = { 'afunix/net': unix.Socket, USocket };
 const NUMBERS = Array.from({ length: 50 }, (_value, at) => at);

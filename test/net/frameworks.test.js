@@ -9,9 +9,12 @@ const http = require('node:http');
 const { text } = require('node:stream/consumers');
 const { test } = require('node:test');
 const { serve } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { usePackages } = require('../helpers/npm.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const frameworks = usePackages('express@5.1.0', 'fastify@5.6.2', 'koa@3.1.1');
 

@@ -14,11 +14,14 @@ const { describe, test } = require('node:test');
 const { serve, USocket } = require('../../lib');
 const unix = require('../../lib/net');
 const { makeCertificate } = require('../helpers/certificate.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp } = require('../helpers/seqpacket.js');
 const { turn } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** How a web server comes to a path. */
 const WAYS = {

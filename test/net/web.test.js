@@ -16,12 +16,15 @@ const tls = require('node:tls');
 const { serve, USocket } = require('../../lib');
 const unix = require('../../lib/net');
 const { makeCertificate } = require('../helpers/certificate.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp } = require('../helpers/seqpacket.js');
 const { turn } = require('../helpers/sockets.js');
 const { MB, traffic } = require('../helpers/streams.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const CLIENTS = {
   net: (options) => net.connect(options),

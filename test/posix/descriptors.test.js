@@ -8,10 +8,13 @@ const { describe, test } = require('node:test');
 const { memfd } = require('../../lib');
 const posix = require('../../lib/posix/index.js');
 const { assertNoLeak, closeQuietly, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { isCloseOnExec, pair } = require('../helpers/posix.js');
 const { onLinux } = require('../helpers/programs.js');
 const { temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const { F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_NONBLOCK } = posix;
 

@@ -8,9 +8,12 @@ const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { fileURLToPath, pathToFileURL } = require('node:url');
 const posix = require('../../lib/posix/index.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { open, own, receive } = require('../helpers/posix.js');
 const { onLinux } = require('../helpers/programs.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const { AF_INET, AF_NETLINK, AF_UNIX, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } = posix;
 

@@ -7,9 +7,12 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const posix = require('../../lib/posix/index.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { open, pair, receive } = require('../helpers/posix.js');
 const { onLinux } = require('../helpers/programs.js');
 const { abstractName } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const { AF_INET, AF_UNIX, MSG_DONTWAIT, SOCK_DGRAM } = posix;
 

@@ -9,11 +9,14 @@ const { once } = require('node:events');
 const { describe, test } = require('node:test');
 const posix = require('../../lib/posix/index.js');
 const { assertNoLeak, countFds, makeFiles, readAndClose } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startScript } = require('../helpers/node.js');
 const { isCloseOnExec, open, pair, receive } = require('../helpers/posix.js');
 const { onLinux } = require('../helpers/programs.js');
 const { abstractName } = require('../helpers/tmp.js');
 const { LIB } = require('../helpers/node.js');
+
+assertNoLeaks();
 
 const { AF_UNIX, MSG_CTRUNC, MSG_EOR, MSG_TRUNC, SOCK_DGRAM, SOCK_SEQPACKET, SOL_SOCKET } = posix;
 

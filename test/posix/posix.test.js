@@ -9,10 +9,13 @@ const os = require('node:os');
 const { describe, test } = require('node:test');
 const posix = require('../../lib/posix/index.js');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB } = require('../helpers/node.js');
 const { isCloseOnExec, open, own, pair, receive, timeval } = require('../helpers/posix.js');
 const { onLinux } = require('../helpers/programs.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const { AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET } = posix;
 

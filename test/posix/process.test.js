@@ -6,12 +6,15 @@ const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
 const { describe, test } = require('node:test');
 const posix = require('../../lib/posix/index.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB, runScript, startScript, startWorker } = require('../helpers/node.js');
 const { open, own, pair, receive, timeval } = require('../helpers/posix.js');
 const { onLinux } = require('../helpers/programs.js');
 const { temporaryFolder } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
 const fs = require('node:fs');
+
+assertNoLeaks();
 
 const { AF_INET, AF_UNIX, SOCK_DGRAM, SOCK_STREAM } = posix;
 

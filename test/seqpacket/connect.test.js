@@ -13,6 +13,7 @@ const { setTimeout: delay } = require('node:timers/promises');
 const { pathToFileURL } = require('node:url');
 const { SeqpacketSocket } = require('../../lib');
 const { assertNoLeak, countFds, makeFiles, readAndClose } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const {
@@ -38,6 +39,8 @@ const {
 } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** Opens files; `close()` closes them again. */
 function openFiles(paths) {

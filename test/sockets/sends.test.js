@@ -1,0 +1,155 @@
+'use strict';
+
+// Owns what becomes of sends in odd moments: descriptors that are closed already, sockets that are closed in a send's
+// callback, a process whose socket is unreferenced.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const { describe, test } = require('node:test');
+const { DgramSocket, SeqpacketSocket, UServer, USocket } = require('../../lib');
+const { closeQuietly } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
+const { runScript } = require('../helpers/node.js');
+const { onLinux } = require('../helpers/programs.js');
+const { cleanUp, quiet } = require('../helpers/seqpacket.js');
+const { closed, nextEvent, openSocket } = require('../helpers/sockets.js');
+const { abstractName } = require('../helpers/tmp.js');
+const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
+
+const KINDS = { DgramSocket, SeqpacketSocket, USocket };
+
+describe('a closed descriptor in a message that has to wait', onLinux({}), () => {
+  for (const [name, Class] of Object.entries(KINDS)) {
+    test(`is EBADF, and no duplicate takes its number: ${name}`, async (t) => {
+      const [one, two] = Class.pair({ receiveFds: true });
+      for (const end of [one, two]) {
+        if (Class === DgramSocket) t.after(() => end.close());
+        else cleanUp(t, end);
+      }
+      const received = [];
+      const isDatagram = Class === DgramSocket;
+      const send = (message, callback) =>
+        isDatagram ? one.send(message, callback) : one.write(message, callback);
+      // Until something waits.
+      let waits = false;
+      for (let count = 0; count < 2000 && !waits; count++) {
+        send(Buffer.alloc(10_000), () => {});
+        waits = one.writableLength > 0;
+      }
+      assert.ok(waits);
+      const [good, bad, other] = ['/etc/hostname', '/etc/passwd', '/dev/null'].map((file) =>
+        fs.openSync(file),
+      );
+      t.after(() => [good, other].forEach(closeQuietly));
+      fs.closeSync(bad);
+      let code;
+      const note = (error) => (code = error?.code ?? 'sent');
+      one.on('error', note);
+      try {
+        send({ data: 'with', fds: [good, bad, other] }, note);
+      } catch (error) {
+        note(error);
+      }
+      two.on('fds', (fds) => received.push(...fds));
+      two.on('data', (data, _path, extra) => received.push(...((extra ?? data).fds ?? [])));
+      await until(() => code !== undefined, 'the outcome');
+      assert.equal(code, 'EBADF');
+      await quiet();
+      assert.deepEqual(received, []);
+    });
+  }
+});
+
+describe('a send that fails at once', onLinux({}), () => {
+  for (const [name, Class] of Object.entries({ DgramSocket, SeqpacketSocket })) {
+    test(`is reported behind those that wait: ${name}`, async (t) => {
+      const [one, two] = Class.pair();
+      for (const end of [one, two]) {
+        if (Class === DgramSocket) t.after(() => end.close());
+        else cleanUp(t, end);
+      }
+      const send = (Class === DgramSocket ? one.send : one.write).bind(one);
+      const outcomes = [];
+      let count = 0;
+      const callback = () => {
+        const number = count++;
+        return (error) => outcomes.push(error ? [number, error.code] : [number]);
+      };
+      while (one.writableLength < 20_000) send(Buffer.alloc(10_000), callback());
+      const failing = count;
+      send({ data: 'x', fds: [999_999] }, callback());
+      send('behind it', callback());
+      two.on('data', () => {});
+      await until(() => outcomes.length === count, 'the callbacks');
+      const expected = Array.from({ length: count }, (_, number) =>
+        number === failing ? [number, 'EBADF'] : [number],
+      );
+      assert.deepEqual(outcomes, expected);
+    });
+  }
+});
+
+describe('close() in the callback of a send', onLinux({}), () => {
+  test('reports as sent what the kernel took', async () => {
+    for (let round = 0; round < 5; round++) {
+      const name = abstractName();
+      const receiver = new DgramSocket().bind(name);
+      const sender = new DgramSocket();
+      const got = [];
+      const outcomes = [];
+      for (let number = 0; number < 60; number++) {
+        sender.sendTo(`${number}`, name, (error) => {
+          outcomes[number] = error?.code ?? 'sent';
+          // In the midst of a batch.
+          if (number === 14 + round) sender.close();
+        });
+      }
+      receiver.on('data', (data) => got.push(Number(data)));
+      await until(() => outcomes.filter(Boolean).length === 60, 'the callbacks');
+      await quiet(20);
+      const sent = outcomes.flatMap((code, number) => (code === 'sent' ? [number] : []));
+      assert.deepEqual(got, sent);
+      await closed(receiver);
+    }
+  });
+});
+
+describe('a send without a peer', onLinux({}), () => {
+  test('is ENOTCONN at once, though the send buffer is full', async (t) => {
+    const stalled = abstractName();
+    const receiver = openSocket(t).bind(stalled);
+    const sender = openSocket(t);
+    for (let count = 0; count < 40; count++) sender.sendTo(Buffer.alloc(30_000), stalled, () => {});
+    const code = await new Promise((done) => sender.send('x', (error) => done(error?.code)));
+    assert.equal(code, 'ENOTCONN');
+    await Promise.all([closed(sender), closed(receiver)]);
+  });
+});
+
+test(
+  'bytes that wait in an unreferenced USocket keep the process until they are sent',
+  onLinux({}),
+  async (t) => {
+    const script = async ({ USocket }, name) => {
+      const client = new USocket(name);
+      await require('node:events').once(client, 'connect');
+      client.unref();
+      client.write(Buffer.alloc(1_000_000), () => console.log(JSON.stringify('called back')));
+    };
+    let length = 0;
+    const server = new UServer((socket) => {
+      // A slow reader.
+      cleanUp(t, socket).on('data', (data) => {
+        length += data.length;
+        socket.pause();
+        setTimeout(() => socket.resume(), 5);
+      });
+    }).listen(abstractName());
+    await nextEvent(server, 'listening');
+    assert.equal(await runScript(t, script, [server.address()]), 'called back');
+    await until(() => length === 1_000_000, 'all bytes');
+    await closed(server);
+  },
+);
