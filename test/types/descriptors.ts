@@ -20,8 +20,10 @@ import {
   waitForExit,
   DgramSocket,
   SeqpacketServer,
+  SeqpacketSocket,
+  USocket,
 } from 'afunix';
-import type { FdType, FromFd, ListenFd, SeqpacketSocket, UServer, USocket } from 'afunix';
+import type { FdType, FromFd, ListenFd, UServer } from 'afunix';
 import descriptors = require('afunix/descriptors');
 import pair = require('afunix/socketpair');
 import { exactly } from './expect.js';

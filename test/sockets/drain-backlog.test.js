@@ -1,0 +1,56 @@
+'use strict';
+
+// Owns close({ drain: true }) of servers: the file goes first, and whoever waits in the backlog is served.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const { describe, test } = require('node:test');
+const { SeqpacketServer, SeqpacketSocket, UServer, USocket } = require('../../lib');
+const { onLinux } = require('../helpers/programs.js');
+const { cleanUp } = require('../helpers/seqpacket.js');
+const { nextEvent } = require('../helpers/sockets.js');
+const { temporaryPath } = require('../helpers/tmp.js');
+
+for (const [Server, Socket] of [
+  [UServer, USocket],
+  [SeqpacketServer, SeqpacketSocket],
+]) {
+  describe(`close({ drain: true }) of a ${Server.name}`, onLinux(), () => {
+    test('serves who waits in the backlog, and its name is free at once', async (t) => {
+      const path = temporaryPath(t);
+      const server = new Server().listen(path);
+      server.pause();
+      let served = 0;
+      server.on('connection', (socket) => {
+        served++;
+        cleanUp(t, socket).end('served');
+      });
+      const clients = Array.from({ length: 20 }, () => cleanUp(t, new Socket()).connect(path));
+      const answers = clients.map((client) => nextEvent(client, 'data'));
+      await Promise.all(clients.map((client) => nextEvent(client, 'connect')));
+      assert.equal(served, 0);
+      const ended = nextEvent(server, 'close');
+      server.close({ drain: true });
+      assert.equal(fs.existsSync(path), false);
+      const next = new Server().listen(path);
+      t.after(() => next.close());
+      for (const [data] of await Promise.all(answers)) assert.equal(String(data), 'served');
+      for (const client of clients) client.destroy();
+      await ended;
+      // Not the successor's file.
+      assert.equal(fs.existsSync(path), true);
+    });
+
+    test('twice is once, and a file that another has put there stays', async (t) => {
+      const path = temporaryPath(t);
+      const server = new Server().listen(path);
+      await nextEvent(server, 'listening');
+      fs.renameSync(path, `${path}.old`);
+      fs.writeFileSync(path, 'not ours');
+      const ended = nextEvent(server, 'close');
+      server.close({ drain: true }).close({ drain: true });
+      await ended;
+      assert.equal(fs.readFileSync(path, 'utf8'), 'not ours');
+    });
+  });
+}
