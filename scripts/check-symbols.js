@@ -49,7 +49,9 @@ function checkSymbols(file) {
 
 /** Throws unless the addon talks to this process's own libuv. */
 function checkVersion() {
-  const [reported, own] = [require('../lib/native/binding.js').uvVersion(), process.versions.uv];
+  const binding = require('../lib/native/binding.js');
+  binding.startSockets();
+  const [reported, own] = [binding.uvVersion(), process.versions.uv];
   if (reported !== own) throw new Stop(`the addon runs libuv ${reported}, this process ${own}.`);
   console.log(`no uv_ symbol; libuv ${reported} is the host's own`);
 }

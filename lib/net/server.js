@@ -2,10 +2,9 @@
 'use strict';
 
 const check = require('../util/validate');
+const { kConnectionKind } = require('../sockets/server');
 const { UServer } = require('../sockets/userver');
 const { NetPlan, Socket } = require('./socket');
-
-const kind = { Socket, Plan: NetPlan };
 
 /** A server of Unix stream sockets with net.Server's shape. See net.d.ts. */
 class Server extends UServer {
@@ -16,11 +15,13 @@ class Server extends UServer {
   constructor(options, connectionListener) {
     if (typeof options === 'function') [options, connectionListener] = [undefined, options];
     const given = check.optionsObject(options ?? undefined);
-    super(given, connectionListener ?? undefined, kind);
+    super(given, connectionListener ?? undefined);
     /** As net has them. */
     this.allowHalfOpen = given.allowHalfOpen ?? false;
     this.pauseOnConnect = given.pauseOnConnect ?? false;
   }
+
+  static [kConnectionKind] = { Socket, Plan: NetPlan };
 }
 
 module.exports = { Server };

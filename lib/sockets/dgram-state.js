@@ -25,6 +25,8 @@ class DgramState {
   constructor(plan) {
     this.plan = plan;
     this.isBound = false;
+    /** bind() gave it a name, and then could not watch it. */
+    this.isDeaf = false;
     this.isConnected = false;
     /** The peer's name, to find its successor; null where there is none to find. */
     this.peer = null;

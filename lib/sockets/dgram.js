@@ -90,12 +90,16 @@ class DgramSocket extends EventEmitter {
       check.optionalNumber(gid, 'options.gid', check.MAX_INT),
     ];
     const id = running(this);
-    if (this[kState].isBound) {
+    const state = this[kState];
+    if (state.isBound && !state.isDeaf) {
       throw codedError(Error, 'ERR_SOCKET_ALREADY_BOUND', 'Socket is already bound');
     }
-    demand(binding.bind(id, name, ...numbers, +unlink), 'bind', path);
-    this[kState].isBound = true;
+    if (!state.isBound) demand(binding.bind(id, name, ...numbers, +unlink), 'bind', path);
+    state.isBound = true;
+    // A name cannot be given back: the next bind() goes on here.
+    state.isDeaf = true;
     demand(binding.setReading(id, 1), 'epoll_ctl');
+    state.isDeaf = false;
     publishBind(this, path);
     if (callback) this.once('listening', callback);
     nextTick(emitIfOpen, this, 'listening');

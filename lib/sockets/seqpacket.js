@@ -19,7 +19,7 @@ const { kState, kWriter, setBufferSize, shareMessageMembers } = require('./membe
 const { MessageWriter, kSendError } = require('./message-writer');
 const { ConnectedPlan } = require('./options');
 const { makePair } = require('./pair');
-const { SocketServer } = require('./server');
+const { SocketServer, kConnectionKind } = require('./server');
 
 const { kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = life;
 const { kPrepare, kReceived, kReset } = life;
@@ -291,8 +291,10 @@ class SeqpacketServer extends SocketServer {
    * @param {(socket: SeqpacketSocket) => void} [connectionListener]
    */
   constructor(options, connectionListener) {
-    super(SeqpacketSocket, SeqpacketPlan, options, connectionListener);
+    super(options, connectionListener);
   }
+
+  static [kConnectionKind] = { Socket: SeqpacketSocket, Plan: SeqpacketPlan };
 
   /**
    * Starts to listen. Synchronous: throws where it cannot; `'listening'` follows in the next tick. In a worker of a

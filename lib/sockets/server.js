@@ -17,6 +17,9 @@ const { closeId, demand, detachId, kAccepts, kConnection, kError, kId, kShortage
 
 const kCaptureRejection = Symbol.for('nodejs.rejection');
 
+/** Of a class of servers: `{ Socket, Plan }`, the class of its connections, and that of their options. */
+const kConnectionKind = Symbol('kConnectionKind');
+
 /** What a server knows. */
 class ServerState {
   constructor(Socket, plan, allow, signal) {
@@ -51,15 +54,14 @@ class ServerState {
  */
 class SocketServer extends EventEmitter {
   /**
-   * @param {Function} Socket - the class of its connections
-   * @param {Function} Plan - the class of their options
    * @param {object} [options] - given to each connection's socket, but for these:
    * @param {AbortSignal} [options.signal] - closes the server
    * @param {(peer: { pid, uid, gid }) => boolean} [options.allow] - asked before `'connection'`:
    *   anything but true closes the connection at once
    * @param {(socket: object) => void} [connectionListener]
    */
-  constructor(Socket, Plan, options, connectionListener) {
+  constructor(options, connectionListener) {
+    const { Socket, Plan } = new.target[kConnectionKind];
     if (typeof options === 'function') [options, connectionListener] = [undefined, options];
     check.optionalCallback(connectionListener, 'connectionListener');
     const { signal, allow, captureRejections, ...forSockets } = check.optionsObject(options);
@@ -346,4 +348,4 @@ function emitClose(server) {
   server.emit('close');
 }
 
-module.exports = { SocketServer, emitCloseIfEmpty };
+module.exports = { SocketServer, emitCloseIfEmpty, kConnectionKind };

@@ -6,10 +6,8 @@ const { nextTick } = require('../util/host');
 const { kMakeError } = require('./life');
 const { listen } = require('./listen');
 const { kState } = require('./members');
-const { SocketServer } = require('./server');
+const { SocketServer, kConnectionKind } = require('./server');
 const { USocket, USocketPlan } = require('./usocket');
-
-const USOCKETS = { Socket: USocket, Plan: USocketPlan };
 
 /**
  * A server of stream sockets, as net.Server is.
@@ -24,11 +22,12 @@ class UServer extends SocketServer {
    * @param {(peer: { pid, uid, gid }) => boolean} [options.allow] - asked before `'connection'`:
    *   anything but true closes the connection at once
    * @param {(socket: USocket) => void} [connectionListener]
-   * @param {object} [kind] - of a subclass: the class of its connections, and that of their options
    */
-  constructor(options, connectionListener, { Socket, Plan } = USOCKETS) {
-    super(Socket, Plan, options, connectionListener);
+  constructor(options, connectionListener) {
+    super(options, connectionListener);
   }
+
+  static [kConnectionKind] = { Socket: USocket, Plan: USocketPlan };
 
   /**
    * Starts to listen; `'listening'` follows in the next tick. What the system refuses is an

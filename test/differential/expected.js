@@ -6,6 +6,7 @@
 module.exports = new Set([
   'sink data / nothing',
   'sink nothing more / sink finish',
+  'socket close(false) / end',
   'socket connect called / thrown(connect, EISCONN)',
   'socket connect called: errored null / ERR_SOCKET_CLOSED',
   'socket connect called: writable true / false',

@@ -188,7 +188,7 @@ function hiddenRow(quick, say) {
   if (process.platform !== 'linux') return skippedRow(what, 'needs LD_PRELOAD: Linux only');
   const compiler = findProgram('cc');
   if (compiler === null) return skippedRow(what, 'not installed: cc');
-  const source = fs.readFileSync(path.join(ROOT, 'native', 'uv.rs'), 'utf8');
+  const source = fs.readFileSync(path.join(ROOT, 'native', 'node', 'uv.rs'), 'utf8');
   const [, block] = /^host_functions! \{(.*?)^\}/ms.exec(source);
   const names = [...block.matchAll(/^ +(uv_\w+): fn/gm)].map(([, name]) => name);
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'afunix-hosts-'));
