@@ -55,6 +55,8 @@ class ConnectionState {
     /** What is due once the end is sent. */
     this.finishing = null;
     this.finishTurn = 0;
+    /** What libraries look at, once one does. */
+    this.handleView = null;
     this.referenced = true;
     this.server = plan.server;
     /** Those that wait for the same server, while this one does. */

@@ -12,6 +12,7 @@ const { FastBuffer, kId } = require('../native/sockets');
 const { inContext, runAlone } = require('../util/callback');
 const { codedError, invalidType, show, streamError } = require('../util/errors');
 const { nextTick } = require('../util/host');
+const { memberOf } = require('../util/options');
 const check = require('../util/validate');
 const life = require('./life');
 const { kState } = require('./members');
@@ -148,9 +149,15 @@ class StreamWriter {
     const buffers = [];
     const counts = [];
     let total = 0;
-    if (entries.length === 1 && this.marks.length === 0) {
-      const [{ chunk, encoding }] = entries;
-      return typeof chunk === 'string' ? this.attemptString(chunk, encoding) : this.attempt(chunk);
+    if (this.marks.length === 0) {
+      // http writes an answer and an empty chunk behind it.
+      const full = entries.length === 1 ? entries : entries.filter(({ chunk }) => chunk.length > 0);
+      if (full.length === 1) {
+        const [{ chunk, encoding }] = full;
+        return typeof chunk === 'string'
+          ? this.attemptString(chunk, encoding)
+          : this.attempt(chunk);
+      }
     }
     for (const { chunk, encoding } of entries) {
       let count = 0;
@@ -189,7 +196,6 @@ class StreamWriter {
   writeWithFds(data, encoding, fds, callback) {
     const { socket } = this;
     const bytes = typeof data === 'string' ? Buffer.from(data, encoding) : data;
-    const wrapped = this.wrap(callback);
     if (bytes.length > 0 && fds?.length <= MAX_FDS && this.groups.length === 0 && this.isIdle()) {
       const result = this.attempt(bytes, fds);
       socket[kState].bytesWritten += bytes.length;
@@ -197,9 +203,11 @@ class StreamWriter {
         if (callback) nextTick(callback, null);
         return true;
       }
+      const wrapped = this.wrap(callback);
       const settled = result > 0 ? this.count(fds.length, wrapped) : wrapped;
       return this.passOn(result, () => write.call(socket, bytes, settled)) && this.hasRoom();
     }
+    const wrapped = this.wrap(callback);
     if (fds !== undefined && !this.queueFds(fds, wrapped)) return true;
     if (bytes.length === 0) return true;
     socket[kState].bytesWritten += bytes.length;
@@ -328,20 +336,25 @@ function partsOf(message, encoding, callback) {
   if (ArrayBuffer.isView(message)) {
     return { data: bytesOf(check.messageBytes(message)), callback };
   }
-  const parts = check.isOptions(message) ? check.optionsObject(message) : {};
-  if ((parts.data ?? parts.fds) === undefined) {
+  const isObject = check.isOptions(message);
+  const given = isObject ? memberOf(message, 'data') : undefined;
+  const fds = isObject ? memberOf(message, 'fds') : undefined;
+  if ((given ?? fds) === undefined) {
     const expected = 'a string, a view, an array of descriptors or an object with data or fds';
     throw invalidType('message', expected, message);
   }
-  const data = parts.data ?? EMPTY;
-  const first = check.optionalCallback(parts.callback ?? undefined, 'message.callback');
+  const data = given ?? EMPTY;
+  const first = check.optionalCallback(
+    memberOf(message, 'callback') ?? undefined,
+    'message.callback',
+  );
   const both = (error) => {
     runAlone(first, error);
     callback(error);
   };
   return {
     data: bytesOf(check.messageBytes(data, 'message.data', encoding)),
-    fds: someOf(parts.fds, 'message.fds'),
+    fds: someOf(fds, 'message.fds'),
     callback: first && callback ? both : (first ?? callback),
   };
 }

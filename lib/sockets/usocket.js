@@ -399,7 +399,9 @@ class USocket extends ConnectedSocket {
 
   /** As net.Socket has it, for libraries that look: null on a closed socket. */
   get _handle() {
-    return this[kId] > 0 ? new HandleView(this) : null;
+    if (!(this[kId] > 0)) return null;
+    const state = this[kState];
+    return (state.handleView ??= new HandleView(this));
   }
 
   /** The name of the peer; undefined if it has none, as in net, and while there is no peer. */

@@ -4,7 +4,7 @@
 //! A socket kind is a [`Kind`] here and nothing more. The rule of the engine: no `RefCell` borrow is
 //! alive while JavaScript runs, and whatever was read before is read again afterwards.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
@@ -52,13 +52,15 @@ pub struct Endpoint {
     sender: Sender,
     /// Where connect() goes again: while the server's backlog is full, or to a peer's successor.
     peer_name: RefCell<Option<Rc<Name>>>,
+    /// Messages are marked by credentials that a listener's connections inherit, see [`prepare`].
+    is_marked_by_credentials: Cell<bool>,
 }
 
 impl Endpoint {
     /// A socket of a new descriptor: its number.
     fn open(env: &Rc<Environment>, loading: usize, kind: Kind, fd: OwnedFd) -> Result<i32> {
         prepare(fd.as_fd(), kind)?;
-        Endpoint::enter_prepared(env, loading, kind, fd, None)
+        Endpoint::enter_prepared(env, loading, kind, fd, None, false)
     }
 
     /// A socket of a connection whose messages are marked already, see [`prepare`]: its number.
@@ -68,9 +70,11 @@ impl Endpoint {
         kind: Kind,
         fd: OwnedFd,
         options: Option<Options>,
+        by_credentials: bool,
     ) -> Result<i32> {
         Endpoint::enter(env, loading, kind, |endpoint| {
             endpoint.handle.install(fd);
+            endpoint.is_marked_by_credentials.set(by_credentials);
             options.map_or(Ok(()), |options| endpoint.configure(options))
         })
     }
@@ -119,6 +123,7 @@ impl Endpoint {
                 receiver: Receiver::new(kind),
                 sender: Sender::new(kind),
                 peer_name: RefCell::new(None),
+                is_marked_by_credentials: Cell::new(false),
             });
             Socket::Endpoint(made.insert(endpoint).clone())
         })?;
@@ -399,6 +404,15 @@ impl Endpoint {
         if self.defer() { Ok(()) } else { self.arm() }
     }
 
+    /// A connection that lives longer than a turn: credentials cost each of its messages more than a
+    /// timestamp does, which costs one call.
+    fn mark_by_time(&self) -> Result<()> {
+        self.handle.with_fd(|fd| {
+            prepare(fd, self.kind)?;
+            if self.receiver.wants_credentials() { Ok(()) } else { socket::stop_credentials(fd) }
+        })
+    }
+
     /// For what was accepted to be sent later: where it cannot be watched for room, time has to do.
     fn rearm_or_retry(&self) {
         if self.rearm().is_err() {
@@ -412,6 +426,9 @@ impl Endpoint {
             self.handle.stop_retrying();
         }
         let mask = self.receiver.wants() | self.sender.wants();
+        if mask != 0 && self.is_marked_by_credentials.take() {
+            self.mark_by_time()?;
+        }
         self.handle.arm(mask, is_waiting && self.kind.has_end())
     }
 }

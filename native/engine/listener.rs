@@ -128,11 +128,12 @@ impl Listener {
     pub fn accept(&self) -> Result<i32> {
         let fd = self.accepted.borrow_mut().pop_front().ok_or(Errno::AGAIN)?;
         let Handle { env, loading, .. } = &self.handle;
-        if !self.marks_messages.get() {
+        let by_credentials = self.marks_messages.get();
+        if !by_credentials {
             prepare(fd.as_fd(), self.kind)?;
         }
         let options = self.options.get();
-        let id = Endpoint::enter_prepared(env, *loading, self.kind, fd, options)?;
+        let id = Endpoint::enter_prepared(env, *loading, self.kind, fd, options, by_credentials)?;
         self.fresh.borrow_mut().push(id);
         Ok(id)
     }

@@ -145,6 +145,15 @@ pub fn pass_credentials(fd: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
+/// Undoes [`pass_credentials`].
+pub fn stop_credentials(fd: BorrowedFd<'_>) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    SockRef::from(&fd).set_passcred(false)?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = fd;
+    Ok(())
+}
+
 /// Gives every message a timestamp, SO_TIMESTAMP: what distinguishes an empty message from the end.
 pub fn stamp_messages(fd: BorrowedFd<'_>) -> Result<()> {
     let (on, len) = (1 as libc::c_int, size_of::<libc::c_int>() as libc::socklen_t);
