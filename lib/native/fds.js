@@ -51,6 +51,9 @@ function descriptorsOf(fds, name = 'fds', max = MAX_FDS) {
   if (fds === undefined || fds === null) return NO_FDS;
   if (!Array.isArray(fds)) throw invalidType(name, 'an instance of Array', fds);
   if (fds.length > max) throw outOfRange(`${name}.length`, `<= ${max}`, fds.length);
+  // Most messages have one, and that a number.
+  const [only] = fds;
+  if (fds.length === 1 && Number.isInteger(only) && only >= 0 && only <= MAX_INT) return [only];
   // No map(): that would skip holes, and make the array that a subclass asks for. No push(): that runs
   // setters that may have been put on Array.prototype, and keeps nothing.
   const length = { __proto__: null, length: fds.length };

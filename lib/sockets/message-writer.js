@@ -10,6 +10,7 @@ const { nextTick } = require('../util/host');
 const { MESSAGE_COST } = require('./members');
 
 const { send, trySend } = binding;
+const NO_FDS = [];
 const ECANCELED = -constants.errno.ECANCELED;
 const EMSGSIZE = -constants.errno.EMSGSIZE;
 /** So many messages that wait, or outcomes that are due, are enough, however few bytes they have: a loop that
@@ -66,23 +67,29 @@ class MessageWriter {
    * @returns {number} 0: sent; above: waits; below: a negative errno
    */
   send(destination, view, offset, length, fds, path, callback) {
-    return this.submit(send, destination, view, offset, length, fds, path, callback);
+    let result = destination;
+    // A function that is named, and not passed, is called directly. The fewer arguments cross, the cheaper: most
+    // messages are a whole Buffer.
+    if (destination >= 0) {
+      const id = this.owner[kId];
+      if (fds !== undefined) result = send(id, destination, view, offset, length, fds);
+      else if (length === view.byteLength) result = send(id, destination, view);
+      else result = send(id, destination, view, offset, length);
+    }
+    return this.take(result, destination, length, fds, path, callback);
   }
 
   /** The same for a message that must not wait: EAGAIN where there is no room. */
   sendNow(destination, view, offset, length, fds, path, callback) {
-    return this.submit(trySend, destination, view, offset, length, fds, path, callback);
+    const isFailed = destination < 0;
+    const result = isFailed
+      ? destination
+      : trySend(this.owner[kId], destination, view, offset, length, fds ?? NO_FDS);
+    return this.take(result, destination, length, fds, path, callback);
   }
 
-  submit(how, destination, view, offset, length, fds, path, callback) {
-    let result = destination;
-    if (destination >= 0) {
-      const id = this.owner[kId];
-      // The fewer arguments cross, the cheaper: most messages are a whole Buffer.
-      if (fds !== undefined) result = how(id, destination, view, offset, length, fds);
-      else if (length === view.byteLength) result = how(id, destination, view);
-      else result = how(id, destination, view, offset, length);
-    }
+  /** What became of a message. */
+  take(result, destination, length, fds, path, callback) {
     const request = callback === undefined ? undefined : new Callback(callback);
     if (result > 0) {
       const count = fds === undefined ? 0 : fds.length;

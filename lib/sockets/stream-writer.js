@@ -17,6 +17,8 @@ const check = require('../util/validate');
 const life = require('./life');
 const { kState } = require('./members');
 
+// Named, and not looked up in an object, they are called directly.
+const { write: writeBytes, writeMany, writeString } = binding;
 const { MAX_STRING } = binding.layout;
 const { write } = Duplex.prototype;
 const EMPTY = Buffer.alloc(0);
@@ -89,8 +91,8 @@ class StreamWriter {
   attempt(data, fds) {
     const id = this.socket[kId];
     life.refreshTimer(this.socket[kState]);
-    if (fds === undefined) return binding.write(id, data);
-    const result = binding.write(id, data, fds);
+    if (fds === undefined) return writeBytes(id, data);
+    const result = writeBytes(id, data, fds);
     if (result === -EBADF) throw streamError(result, 'write');
     return result;
   }
@@ -102,7 +104,7 @@ class StreamWriter {
       return this.attempt(Buffer.from(text, encoding));
     }
     life.refreshTimer(this.socket[kState]);
-    const result = binding.writeString(this.socket[kId], text, bytesEach === 1 ? 1 : 0);
+    const result = writeString(this.socket[kId], text, bytesEach === 1 ? 1 : 0);
     return result > 0 ? 0 : result || 1;
   }
 
@@ -170,8 +172,8 @@ class StreamWriter {
     if (buffers.length === 0) return this.attempt(EMPTY);
     life.refreshTimer(this.socket[kState]);
     return total === 0
-      ? binding.writeMany(this.socket[kId], buffers)
-      : binding.writeMany(this.socket[kId], buffers, counts);
+      ? writeMany(this.socket[kId], buffers)
+      : writeMany(this.socket[kId], buffers, counts);
   }
 
   /** Native code has sent what waited, or cannot. */
