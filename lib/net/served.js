@@ -3,6 +3,7 @@
 'use strict';
 
 const net = require('net');
+const { kConnectionKind } = require('../sockets/server');
 const { UServer } = require('../sockets/userver');
 const { kConnectionClosed } = require('../sockets/members');
 const { demand, detachId, peerCredentials } = require('../native/sockets');
@@ -41,9 +42,7 @@ function ServedSocket({ id, server, forSocket }) {
 
 /** A UServer of net.Sockets. */
 class ServedListener extends UServer {
-  constructor(options) {
-    super(options, undefined, { Socket: ServedSocket, Plan: ServedPlan });
-  }
+  static [kConnectionKind] = { Socket: ServedSocket, Plan: ServedPlan };
 }
 
 module.exports = { ServedListener };
