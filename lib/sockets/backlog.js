@@ -23,7 +23,7 @@ function now() {
 class Queue {
   constructor(key) {
     this.key = key;
-    /** In the order in which they came: { socket, id, name, deadline, done }. */
+    /** In the order in which they came: { socket, id, deadline, done }; native code has the name. */
     this.waiting = [];
     this.pause = 1;
     this.timer = null;
@@ -102,7 +102,7 @@ function waitForBacklog(socket, name, milliseconds, done) {
   const key = `${socket[kState].plan.type} ${name.toString('latin1')}`;
   let queue = queues.get(key);
   if (queue === undefined) queues.set(key, (queue = new Queue(key)));
-  const waiter = { socket, id: socket[kId], name, deadline: now() + milliseconds, done };
+  const waiter = { socket, id: socket[kId], deadline: now() + milliseconds, done };
   socket[kState].backlog = queue;
   queue.join(waiter);
 }

@@ -81,10 +81,10 @@ class MessageWriter {
 
   /** The same for a message that must not wait: EAGAIN where there is no room. */
   sendNow(destination, view, offset, length, fds, path, callback) {
-    const isFailed = destination < 0;
-    const result = isFailed
-      ? destination
-      : trySend(this.owner[kId], destination, view, offset, length, fds ?? NO_FDS);
+    let result = destination;
+    if (destination >= 0) {
+      result = trySend(this.owner[kId], destination, view, offset, length, fds ?? NO_FDS);
+    }
     return this.take(result, destination, length, fds, path, callback);
   }
 
