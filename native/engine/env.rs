@@ -12,7 +12,7 @@ use std::rc::Rc;
 use napi::sys;
 
 use crate::engine::batch::{Batch, Ledger, Slab};
-use crate::engine::handle::Handle;
+use crate::engine::handle::{Handle, Source};
 use crate::engine::sockets::{Socket, Table};
 use crate::node::js::{AsyncContext, Js, Reference};
 use crate::node::polls::Polls;
@@ -79,7 +79,10 @@ impl Environment {
             slab: RefCell::new(Slab::default()),
             spare: RefCell::new(None),
             loadings: RefCell::new(Vec::new()),
-            context_name: RefCell::new(Reference::new(js, js.array(&[js.string("AFUNIXSOCKET")]))),
+            context_name: RefCell::new(Reference::new(
+                js,
+                js.array([js.string("AFUNIXSOCKET")].into_iter()),
+            )),
             batch: RefCell::new(None),
             ledger: RefCell::new(None),
             sockets: RefCell::new(Table::new()),
@@ -122,9 +125,25 @@ impl Environment {
         AsyncContext::new(self.js, self.js.element(name, 0)?)
     }
 
-    /// Enters a socket, which is made with its number.
-    pub fn enter(&self, make: impl FnOnce(i32) -> Socket) -> Result<i32> {
-        self.sockets.borrow_mut().insert(make)
+    /// Enters what `make` makes of a handle, and opens it: its number. Where `open` fails nothing is left.
+    /// Hooks of async_hooks run.
+    pub fn enter<S: Source>(
+        self: &Rc<Environment>,
+        loading: usize,
+        wrap: fn(Rc<S>) -> Socket,
+        make: impl FnOnce(Handle) -> S,
+        open: impl FnOnce(&S) -> Result<()>,
+    ) -> Result<i32> {
+        let mut made = None;
+        let id = self.sockets.borrow_mut().insert(|id| {
+            wrap(made.insert(Rc::new(make(Handle::new(self, id, loading)))).clone())
+        })?;
+        let source = made.ok_or(Errno::NOMEM)?;
+        if let Err(errno) = open(&source) {
+            return self.close(id).and(Err(errno));
+        }
+        source.handle().start();
+        Ok(id)
     }
 
     /// The socket with a number.

@@ -59,7 +59,7 @@ pub struct Message<'a> {
     /// The sender.
     pub from: &'a UnixAddr,
     /// What came with the bytes; empty unless control messages were asked for.
-    pub beside: Received,
+    pub ancillary: Received,
     /// The message was larger than [`MAX_MESSAGE`]: `bytes` is its beginning.
     pub truncated: bool,
     /// Descriptors or other control data were dropped by the kernel (only where asked for).
@@ -101,6 +101,8 @@ impl Receiver {
         if control && self.control.is_empty() {
             self.control = vec![0; RECEIVE_WORDS * self.headers.len()];
         }
+        // One pointer for all: borrowing the memory for each would end those before.
+        let control_memory = self.control.as_mut_ptr();
         for (slot, header) in self.headers[..limit].iter_mut().enumerate() {
             header.msg_hdr.msg_iov = &raw mut self.vectors[slot];
             header.msg_hdr.msg_iovlen = 1;
@@ -108,9 +110,8 @@ impl Receiver {
             header.msg_hdr.msg_name = if names { name } else { ptr::null_mut() };
             header.msg_hdr.msg_namelen = if names { UnixAddr::capacity() } else { 0 };
             header.msg_hdr.msg_flags = 0;
-            let room = if control { &mut self.control[slot * RECEIVE_WORDS..] } else { &mut [] };
-            header.msg_hdr.msg_control =
-                if control { room.as_mut_ptr().cast() } else { ptr::null_mut() };
+            let room = control_memory.wrapping_add(slot * RECEIVE_WORDS).cast();
+            header.msg_hdr.msg_control = if control { room } else { ptr::null_mut() };
             header.msg_hdr.msg_controllen = if control { RECEIVE_CAPACITY as _ } else { 0 };
         }
         // What an earlier batch left in the control buffers must not be taken for this one's.
@@ -147,7 +148,7 @@ impl Receiver {
         assert!(index < self.received, "the batch has fewer messages");
         let header = &mut self.headers[index];
         let asked = !header.msg_hdr.msg_control.is_null();
-        let beside = if asked {
+        let ancillary = if asked {
             // Not a usize on every system.
             #[allow(clippy::unnecessary_cast)]
             let len = (header.msg_hdr.msg_controllen as usize).min(RECEIVE_CAPACITY);
@@ -161,12 +162,12 @@ impl Receiver {
         };
         let len = (header.msg_len as usize).min(MAX_MESSAGE);
         let flags = header.msg_hdr.msg_flags;
-        let is_marked = beside.is_marked || flags & libc::MSG_CTRUNC != 0;
+        let is_marked = ancillary.is_marked || flags & libc::MSG_CTRUNC != 0;
         Message {
             // SAFETY: the kernel wrote `len` bytes into this slot.
             bytes: unsafe { std::slice::from_raw_parts(self.region.slot(index), len) },
             from: &self.names[index],
-            beside,
+            ancillary,
             truncated: flags & libc::MSG_TRUNC != 0,
             control_truncated: asked && flags & libc::MSG_CTRUNC != 0,
             is_end: len == 0 && !is_marked,
@@ -174,8 +175,7 @@ impl Receiver {
     }
 
     /// Memory for a stream's bytes, to be used before the next batch: where, and how much.
-    pub fn room(&mut self) -> (*mut u8, usize) {
-        self.received = 0;
+    pub fn memory(&self) -> (*mut u8, usize) {
         (self.region.slot(0), KEEP)
     }
 
@@ -193,7 +193,7 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         // Descriptors of messages that nobody looked at.
         for index in 0..self.received {
-            close_passed(self.message(index).beside.fds);
+            close_passed(self.message(index).ancillary.fds);
         }
     }
 }
@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn batches_keep_boundaries_and_order() {
-        let (left, right) = socket::pair(Type::SEQPACKET).unwrap();
+        let [left, right] = socket::pair(Type::SEQPACKET).unwrap();
         let parts: [&[u8]; 4] = [b"one", b"", b"three", &[7; 100_000]];
         let batch: Vec<_> = parts.iter().map(|part| outgoing(part)).collect();
         // SAFETY: live slices.
@@ -347,7 +347,7 @@ mod tests {
 
     #[test]
     fn descriptors_arrive_cloexec_and_are_dropped_unasked() {
-        let (left, right) = socket::pair(Type::DGRAM).unwrap();
+        let [left, right] = socket::pair(Type::DGRAM).unwrap();
         let rights = Rights::new(&[left.as_raw_fd(), right.as_raw_fd()]).unwrap();
         let message = Outgoing { rights: Some(&rights), ..outgoing(b"") };
         let mut receiver = Receiver::new().unwrap();
@@ -356,9 +356,9 @@ mod tests {
             unsafe { send(left.as_fd(), &message) }.unwrap();
             receiver.receive(right.as_fd(), 8, asked, true).unwrap();
             let got = receiver.message(0);
-            assert_eq!(got.beside.fds.len(), if asked { 2 } else { 0 });
+            assert_eq!(got.ancillary.fds.len(), if asked { 2 } else { 0 });
             assert!(!got.control_truncated);
-            for fd in &got.beside.fds {
+            for fd in &got.ancillary.fds {
                 // SAFETY: F_GETFD on a live descriptor.
                 let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFD) };
                 assert_eq!(flags, libc::FD_CLOEXEC);
@@ -368,14 +368,14 @@ mod tests {
 
     #[test]
     fn descriptors_are_owned_once_whatever_comes_after() {
-        let (left, right) = socket::pair(Type::DGRAM).unwrap();
+        let [left, right] = socket::pair(Type::DGRAM).unwrap();
         let rights = Rights::new(&[left.as_raw_fd()]).unwrap();
         // SAFETY: live slices.
         unsafe { send(left.as_fd(), &Outgoing { rights: Some(&rights), ..outgoing(b"x") }) }
             .unwrap();
         let mut receiver = Receiver::new().unwrap();
         receiver.receive(right.as_fd(), 8, true, true).unwrap();
-        let taken = receiver.message(0).beside.fds;
+        let taken = receiver.message(0).ancillary.fds;
         assert_eq!(receiver.receive(right.as_fd(), 8, true, true), Err(Errno::AGAIN));
         drop(receiver);
         // SAFETY: F_GETFD on any number is harmless.
@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_full_receiver_is_eagain_and_partial_batches_are_counted() {
-        let (left, _right) = socket::pair(Type::DGRAM).unwrap();
+        let [left, _right] = socket::pair(Type::DGRAM).unwrap();
         let bytes = [0; 8];
         let batch: Vec<_> = (0..SEND_BATCH).map(|_| outgoing(&bytes)).collect();
         let mut sent = 0;
@@ -423,7 +423,7 @@ mod tests {
         let with_rights = Outgoing { rights: Some(&rights), ..outgoing(&bytes) };
         let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: 8 };
         for kind in [Type::STREAM, Type::SEQPACKET] {
-            let (left, _) = socket::pair(kind).unwrap();
+            let [left, _] = socket::pair(kind).unwrap();
             let fd = left.as_fd();
             // SAFETY: live slices.
             let sent = unsafe {

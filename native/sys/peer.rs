@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_peer_is_this_process() {
-        let (left, _right) = socket::pair(Type::SEQPACKET).unwrap();
+        let [left, _right] = socket::pair(Type::SEQPACKET).unwrap();
         // None where the kernel is older than the option.
         if let Some(pidfd) = pidfd(left.as_fd()).unwrap() {
             assert_eq!(process_of(&pidfd), std::process::id() as i32);
@@ -245,18 +245,18 @@ mod tests {
     fn messages_bring_the_senders_process_which_is_owned() {
         let mut receiver = Receiver::new().unwrap();
         for kind in [Type::DGRAM, Type::SEQPACKET] {
-            let (left, right) = socket::pair(kind).unwrap();
+            let [left, right] = socket::pair(kind).unwrap();
             if !pass_pidfd(right.as_fd(), true).unwrap() {
                 return;
             }
             send(left.as_fd(), b"x");
             receiver.receive(right.as_fd(), 1, true, true).unwrap();
-            let pidfd = receiver.message(0).beside.pidfd.unwrap();
+            let pidfd = receiver.message(0).ancillary.pidfd.unwrap();
             assert_eq!(process_of(&pidfd), std::process::id() as i32);
             pass_pidfd(right.as_fd(), false).unwrap();
             send(left.as_fd(), b"x");
             receiver.receive(right.as_fd(), 1, true, true).unwrap();
-            assert!(receiver.message(0).beside.pidfd.is_none());
+            assert!(receiver.message(0).ancillary.pidfd.is_none());
         }
     }
 }

@@ -35,23 +35,24 @@ impl Inbox {
             close_passed(fds);
             return (flag::FDS_REFUSED, 0);
         }
-        let token = if is_stream {
+        if is_stream {
             let count = fds.len() as u32;
             self.queue.extend(fds);
-            count
-        } else {
-            self.put(fds)
-        };
+            return (flag::FDS, count);
+        }
+        let token = self.next_token();
+        self.count += fds.len();
+        self.by_token.insert(token, fds);
         (flag::FDS, token)
     }
 
-    /// The same for the pidfd of a message's sender, whose other descriptors have the token `beside`,
-    /// if it has any.
-    pub fn admit_pidfd(&mut self, pidfd: OwnedFd, max: usize, beside: u32) -> (u32, u32) {
+    /// The same for the pidfd of a message's sender, whose other descriptors have `token`, if it
+    /// has any.
+    pub fn admit_pidfd(&mut self, pidfd: OwnedFd, max: usize, token: u32) -> (u32, u32) {
         if self.waiting() + 1 > max {
-            return (flag::FDS_REFUSED, beside);
+            return (flag::FDS_REFUSED, token);
         }
-        let token = if beside == 0 { self.next_token() } else { beside };
+        let token = if token == 0 { self.next_token() } else { token };
         self.pidfds.insert(token, pidfd);
         (flag::PIDFD, token)
     }
@@ -59,13 +60,6 @@ impl Inbox {
     /// How many descriptors wait.
     fn waiting(&self) -> usize {
         self.count + self.queue.len() + self.pidfds.len()
-    }
-
-    fn put(&mut self, fds: Vec<OwnedFd>) -> u32 {
-        let token = self.next_token();
-        self.count += fds.len();
-        self.by_token.insert(token, fds);
-        token
     }
 
     /// 24 bits cross to JavaScript. Skips 0, which is none, and what a patient reader still has.

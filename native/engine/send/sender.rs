@@ -5,7 +5,7 @@ use std::os::fd::{BorrowedFd, RawFd};
 
 use crate::engine::batch::call_for_items;
 use crate::engine::handle::{Callee, Event, Handle, Kind, MAX_SEND_PAUSE};
-use crate::engine::send::message_queue::{Flushed, MessageQueue, Offer, PEER, Settled};
+use crate::engine::send::message_queue::{Flushed, MessageQueue, Offer, PEER};
 use crate::engine::send::stream_queue::{Piece, Progress, StreamQueue};
 use crate::node::uv::WRITABLE;
 use crate::sys::errno::{Errno, Result};
@@ -97,7 +97,7 @@ impl Sender {
         }
     }
 
-    fn report(&self, handle: &Handle, settled: &Settled) {
+    fn report(&self, handle: &Handle, settled: &[(u32, Result<()>)]) {
         if settled.is_empty() {
             return;
         }
@@ -136,10 +136,9 @@ impl Sender {
     }
 
     /// Forgets destinations for which nothing waits.
-    pub fn sweep(&self) {
-        if let Ok(mut messages) = self.messages() {
-            messages.sweep();
-        }
+    pub fn sweep(&self) -> Result<()> {
+        self.messages()?.sweep();
+        Ok(())
     }
 
     /// While corked, whatever is sent waits. Afterwards it goes, in order.
@@ -316,7 +315,7 @@ impl Sender {
     /// Sends a stream's bytes now or, as far as there is no room, later: true, and the outcome will
     /// be reported. Up to 253 descriptors go with the first byte. Err: nothing was and will be sent.
     /// EALREADY while another write waits.
-    pub fn write(&self, handle: &Handle, piece: Piece, fds: &[RawFd]) -> Result<bool> {
+    pub fn write(&self, handle: &Handle, piece: Piece<'_>, fds: &[RawFd]) -> Result<bool> {
         let js = handle.env.js;
         self.start_write(handle, |stream, fd| stream.send(js, fd, piece, fds))
     }
@@ -328,7 +327,12 @@ impl Sender {
 
     /// The same for several pieces, and for each a number of the queued descriptors. On Err some
     /// bytes may have been sent.
-    pub fn write_many(&self, handle: &Handle, pieces: &[Piece], counts: &[usize]) -> Result<bool> {
+    pub fn write_many(
+        &self,
+        handle: &Handle,
+        pieces: &[Piece<'_>],
+        counts: &[usize],
+    ) -> Result<bool> {
         let js = handle.env.js;
         self.start_write(handle, |stream, fd| stream.send_many(js, fd, pieces, counts))
     }
@@ -394,6 +398,6 @@ impl Sender {
         };
         handle.forget_retries();
         // There is only one write at a time: it needs no ticket.
-        self.report(handle, &vec![(0, outcome)]);
+        self.report(handle, &[(0, outcome)]);
     }
 }

@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use crate::engine::send::payload::Payload;
 use crate::node::js::{Js, Value};
-use crate::node::view::Bytes;
+use crate::node::view::JsBytes;
 use crate::sys::ancillary::{MAX_FDS, Rights, duplicate};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::stream::{self, MAX_PARTS};
@@ -22,18 +22,11 @@ const MAX_BYTES: usize = 1 << 20;
 
 /// A Buffer that JavaScript offers.
 #[derive(Clone, Copy)]
-pub struct Piece {
+pub struct Piece<'a> {
     /// The Buffer.
     pub buffer: Value,
     /// Its bytes.
-    pub bytes: Bytes,
-}
-
-impl Piece {
-    fn vector(&self) -> libc::iovec {
-        let start = self.bytes.as_ptr().cast_mut().cast();
-        libc::iovec { iov_base: start, iov_len: self.bytes.len() }
-    }
+    pub bytes: JsBytes<'a>,
 }
 
 /// How an attempt to send what waits ended.
@@ -58,11 +51,14 @@ struct Chunk {
 }
 
 impl Chunk {
-    /// What is left; stale as soon as JavaScript runs again.
-    fn rest(&self, js: Js) -> Result<libc::iovec> {
-        let (start, len) = self.payload.bytes(js)?;
-        let start = start.wrapping_add(self.sent).cast_mut().cast();
-        Ok(libc::iovec { iov_base: start, iov_len: len - self.sent })
+    /// What is left.
+    ///
+    /// # Safety
+    /// As for [`Payload::bytes`].
+    unsafe fn rest(&self, js: Js) -> Result<JsBytes<'_>> {
+        // SAFETY: as this function demands.
+        let bytes = unsafe { self.payload.bytes(js) }?;
+        bytes.part(self.sent, bytes.len() - self.sent).ok_or(Errno::FAULT)
     }
 
     fn left(&self) -> usize {
@@ -107,17 +103,17 @@ impl StreamQueue {
         &mut self,
         js: Js,
         fd: BorrowedFd<'_>,
-        piece: Piece,
+        piece: Piece<'_>,
         fds: &[RawFd],
     ) -> Result<Option<Errno>> {
         let Piece { buffer, bytes } = piece;
         let sent = if fds.is_empty() {
-            // SAFETY: Bytes are readable until JavaScript runs again, which it does not here.
+            // SAFETY: as many bytes, borrowed beyond the call.
             unsafe { stream::send(fd, bytes.as_ptr(), bytes.len()) }
         } else {
             let rights = Rights::new(fds)?;
             // SAFETY: as above.
-            unsafe { stream::send_parts(fd, &[piece.vector()], Some(&rights)) }
+            unsafe { stream::send_parts(fd, &[bytes.vector()], Some(&rights)) }
         };
         let (sent, errno) = match sent {
             Ok(sent) if sent == bytes.len() => return Ok(None),
@@ -153,14 +149,14 @@ impl StreamQueue {
         &mut self,
         js: Js,
         fd: BorrowedFd<'_>,
-        pieces: &[Piece],
+        pieces: &[Piece<'_>],
         counts: &[usize],
     ) -> Result<Option<Errno>> {
         let (mut sent, mut blocked) = (0, None);
         if counts.iter().all(|count| *count == 0) {
             // Most often all of it goes at once, and nothing need be kept.
-            let parts: Vec<_> = pieces.iter().map(Piece::vector).collect();
-            // SAFETY: Bytes are readable until JavaScript runs again, which it does not here.
+            let parts: Vec<_> = pieces.iter().map(|piece| piece.bytes.vector()).collect();
+            // SAFETY: as many bytes, borrowed beyond the call.
             match unsafe { stream::send_parts(fd, &parts, None) } {
                 Ok(some) => sent = some,
                 Err(errno) if errno.means_later() => blocked = Some(errno),
@@ -220,7 +216,14 @@ impl StreamQueue {
     }
 
     /// Keeps what follows the first `sent` bytes.
-    fn wait(&mut self, js: Js, buffer: Value, bytes: Bytes, sent: usize, fds: usize) -> Result<()> {
+    fn wait(
+        &mut self,
+        js: Js,
+        buffer: Value,
+        bytes: JsBytes<'_>,
+        sent: usize,
+        fds: usize,
+    ) -> Result<()> {
         let rest = bytes.part(sent, bytes.len() - sent).ok_or(Errno::FAULT)?;
         let payload = Payload::keep(js, buffer, sent, rest);
         self.chunks.push_back(Chunk { payload, sent: 0, fds });
@@ -239,8 +242,9 @@ impl StreamQueue {
             if is_barrier || total == budget || parts.len() == MAX_PARTS {
                 break;
             }
-            let mut rest = match chunk.rest(js) {
-                Ok(rest) => rest,
+            // SAFETY: no JavaScript runs before they are sent.
+            let mut rest = match unsafe { chunk.rest(js) } {
+                Ok(rest) => rest.vector(),
                 Err(errno) if index == 0 => return Err(errno),
                 Err(_) => break,
             };
@@ -253,8 +257,7 @@ impl StreamQueue {
         }
         let raw: Vec<RawFd> = self.fds.iter().take(going).map(AsRawFd::as_raw_fd).collect();
         let rights = if raw.is_empty() { None } else { Some(Rights::new(&raw)?) };
-        // SAFETY: copies live in `self.chunks`; Buffers were asked for their memory just now, and no
-        // JavaScript ran since.
+        // SAFETY: bytes of `self.chunks`, which is borrowed beyond the call.
         let sent = unsafe { stream::send_parts(fd, &parts, rights.as_ref()) }?;
         self.fds.drain(..going);
         self.chunks[0].fds -= going;
