@@ -7,13 +7,20 @@ const { Buffer } = require('buffer');
 const binding = require('../native/binding');
 const { invalidType, systemError } = require('../util/errors');
 const { descriptorsOf } = require('../native/fds');
+const { demand } = require('../native/results');
 const { membersOf } = require('../util/options');
 const { MAX_INT, integer, isOptions, optionalBoolean } = require('../util/validate');
-const { MIN_INT, demand, demandAt, int, isInt, native } = require('./checks');
+const { MIN_INT, int, isInt, native } = require('./checks');
 const { close, dup, fcntl, pipe, poll } = require('./descriptors');
 const { checkLength, lengthOf, measured, memoryOf, vectorsOf } = require('./memory');
 const { domainOf, typeOf } = require('./names');
-const { SocketAddresses, checkFillable, checkObject, fillAddress } = require('./sockaddr');
+const {
+  SocketAddresses,
+  addressError,
+  checkFillable,
+  checkObject,
+  fillAddress,
+} = require('./sockaddr');
 
 const { ODD, SLOT, constants } = native;
 // On their own: V8 looks them up in `native` anew for each call.
@@ -66,8 +73,7 @@ function socketpair(domain = constants.AF_UNIX, type = constants.SOCK_STREAM, pr
   const isType = arguments.length === 1 && ['stream', 'dgram', 'seqpacket'].includes(domain);
   if (isType) [domain, type] = [constants.AF_UNIX, domain];
   const [family, kind] = [domainOf(domain), typeOf(type)];
-  const made = native.socketpair(family, kind, int(protocol, 'protocol'));
-  return typeof made === 'number' ? demand(made, 'socketpair') : made;
+  return demand(native.socketpair(family, kind, int(protocol, 'protocol')), 'socketpair');
 }
 
 /**
@@ -81,7 +87,7 @@ function socketpair(domain = constants.AF_UNIX, type = constants.SOCK_STREAM, pr
 function bind(sockfd, addr) {
   int(sockfd, 'sockfd');
   addresses.write(addr, 'addr');
-  demandAt(native.bind(sockfd, slot), 'bind', addr);
+  demand(native.bind(sockfd, slot), 'bind', addr, addressError);
 }
 
 /**
@@ -132,7 +138,7 @@ function accept(sockfd, addr) {
 function connect(sockfd, addr) {
   int(sockfd, 'sockfd');
   addresses.write(addr, 'addr');
-  demandAt(native.connect(sockfd, slot), 'connect', addr);
+  demand(native.connect(sockfd, slot), 'connect', addr, addressError);
 }
 
 /**
@@ -170,7 +176,7 @@ function sendto(sockfd, buf, len = lengthOf(buf), flags = 0, dest_addr = undefin
     isInt(sockfd) && isInt(len) && isInt(flags) ? sendToNow(sockfd, buf, len, flags, slot) : ODD;
   if (sent >= 0) return sent;
   // The slot still has the address: slowly() runs no code that could write another one.
-  return demandAt(slowly('sendto', sent, sockfd, buf, len, flags), 'sendto', dest_addr);
+  return demand(slowly('sendto', sent, sockfd, buf, len, flags), 'sendto', dest_addr, addressError);
 }
 
 /**
@@ -249,7 +255,7 @@ function sendmsg(sockfd, message, flags = 0) {
   }
   addresses.write(address, 'message.address');
   const sent = native.sendmsg(sockfd, memories, flags, slot, descriptors, claimed);
-  return demandAt(sent, 'sendmsg', address);
+  return demand(sent, 'sendmsg', address, addressError);
 }
 
 /**

@@ -6,6 +6,7 @@ const { Buffer } = require('buffer');
 const { Duplex } = require('stream');
 const { constants } = require('os');
 const binding = require('../native/binding');
+const { demand } = require('../native/results');
 const sockets = require('../native/sockets');
 const { publishClose } = require('../util/diagnostics');
 const { clearTimeout, nextTick, setImmediate, setTimeout } = require('../util/host');
@@ -13,7 +14,7 @@ const check = require('../util/validate');
 const life = require('./life');
 const { kConnectionClosed, kState, setReferenced, shareSocketMembers } = require('./members');
 
-const { closeId, demand, detachId, flag, kEnd, kError, kId, kMessage, lengthAt } = sockets;
+const { closeId, detachId, flag, kEnd, kError, kId, kMessage, lengthAt } = sockets;
 const { CLOSED, CONNECTING, ConnectionState, OPEN } = life;
 const { fail, failHere, finishClosing, finishFailure, receiveRest, startReading, stopReading } =
   life;

@@ -4,7 +4,8 @@
 const { constants } = require('os');
 const binding = require('../native/binding');
 const { descriptorOf } = require('../native/fds');
-const { demand, detachId, kId, loading, own } = require('../native/sockets');
+const { demand } = require('../native/results');
+const { detachId, kId, loading, own } = require('../native/sockets');
 const { publishConnect } = require('../util/diagnostics');
 const { setImmediate } = require('../util/host');
 const check = require('../util/validate');

@@ -7,6 +7,7 @@ const { constants } = require('os');
 const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
 const { NO_FDS, descriptorOf, descriptorsOf, messageParts } = require('../native/fds');
+const { demand } = require('../native/results');
 const sockets = require('../native/sockets');
 const { publishBind, publishClose } = require('../util/diagnostics');
 const { codedError, systemError } = require('../util/errors');
@@ -21,8 +22,7 @@ const { MessageWriter, kSendError } = require('./message-writer');
 const { makePair } = require('./pair');
 const { closeReceived, receivedWith } = require('./received-fds');
 
-const { closeId, demand, detachId, flag, kError, kEnd, kId, kMessage, kSenderName, kSettled } =
-  sockets;
+const { closeId, detachId, flag, kError, kEnd, kId, kMessage, kSenderName, kSettled } = sockets;
 const { kState, kWriter, setBufferSize } = members;
 const { SOCK_DGRAM } = binding;
 

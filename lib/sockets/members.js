@@ -3,7 +3,8 @@
 
 const { EBADF, ENOPROTOOPT, ENOTCONN } = require('os').constants.errno;
 const binding = require('../native/binding');
-const { demand, kId, peerCredentials } = require('../native/sockets');
+const { demand } = require('../native/results');
+const { kId, peerCredentials } = require('../native/sockets');
 const check = require('../util/validate');
 
 /** The record of a socket or server: `referenced`, and what its class adds. */
