@@ -3,6 +3,7 @@
 
 const { constants } = require('os');
 const binding = require('../native/binding');
+const { NO_FDS } = require('../native/fds');
 const { kId } = require('../native/sockets');
 const { Callback } = require('../util/callback');
 const { systemError } = require('../util/errors');
@@ -10,7 +11,6 @@ const { nextTick } = require('../util/host');
 const { MESSAGE_COST } = require('./members');
 
 const { send, trySend } = binding;
-const NO_FDS = [];
 const ECANCELED = -constants.errno.ECANCELED;
 const EMSGSIZE = -constants.errno.EMSGSIZE;
 /** So many messages that wait, or outcomes that are due, are enough, however few bytes they have: a loop that

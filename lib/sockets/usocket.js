@@ -15,44 +15,16 @@ const connecting = require('./connecting');
 const { HandleView } = require('./handle-view');
 const life = require('./life');
 const { kState } = require('./members');
-const { ConnectedPlan, refuseObjectMode } = require('./options');
 const { makePair } = require('./pair');
-const { StreamReader, checkFdsWithData, checkOnread, withData } = require('./stream-reader');
+const { StreamReader, withData } = require('./stream-reader');
 const { StreamWriter, bytesIn, checkEncoding, partsOf } = require('./stream-writer');
+const { USocketPlan, connectOptions, optionsOf } = require('./usocket-plan');
 
 const { kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = life;
 const { kPrepare, kReceived, kReset } = life;
-const { SOCK_STREAM } = binding;
-
-const DEFAULT_MARK = 64 * 1024;
 
 const kReader = Symbol('kReader');
 const kStreamWriter = Symbol('kStreamWriter');
-
-/** The options of a USocket. */
-class USocketPlan extends ConnectedPlan {
-  constructor(options) {
-    refuseObjectMode(options);
-    const mark = options.highWaterMark ?? DEFAULT_MARK;
-    super(options, {
-      type: SOCK_STREAM,
-      receiveFds: true,
-      duplex: {
-        readableHighWaterMark: options.readableHighWaterMark ?? mark,
-        writableHighWaterMark: options.writableHighWaterMark ?? mark,
-        // Short strings go to the kernel without a Buffer in between.
-        decodeStrings: false,
-      },
-    });
-    this.onread = checkOnread(options.onread);
-    this.fdsWithData = checkFdsWithData(options.fdsWithData, this.onread);
-    this.timeout = options.timeout;
-    /** Whether 'connected' is an event, as usocket has it. */
-    this.emitsConnected = true;
-    /** From this length on every write takes Writable's way, whose result is what net's is. */
-    this.indirectLength = Infinity;
-  }
-}
 
 /**
  * A Unix stream socket that passes descriptors, and stands in for net.Socket.
@@ -438,18 +410,6 @@ class USocket extends ConnectedSocket {
 /** What dbus libraries ask for; those that negotiate set it. */
 USocket.prototype.supportsUnixFd = true;
 
-/** What users give in place of options. */
-function optionsOf(options) {
-  if (options === undefined || options === null) return { __proto__: null };
-  if (check.isOptions(options)) return check.optionsObject(options);
-  return { __proto__: null, [typeof options === 'number' ? 'fd' : 'path']: options };
-}
-
-/** The same for connect(), where a number would be a port. */
-function connectOptions(options) {
-  return typeof options === 'number' ? { port: options } : optionsOf(options);
-}
-
 function emitConnectOf(socket) {
   if (!socket.destroyed) socket[kEmitConnect]();
 }
@@ -489,4 +449,4 @@ function finish(socket, callback) {
   life.finishLater(socket, callback, error);
 }
 
-module.exports = { USocket, USocketPlan };
+module.exports = { USocket };

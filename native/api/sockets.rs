@@ -324,7 +324,8 @@ fn connect(call: &Call, endpoint: &Endpoint) -> Result<Value> {
 fn write(call: &mut Call, env: &Environment) -> Result<bool> {
     // Before the bytes: an array's getters may move them.
     let fds = call.ints(2)?;
-    endpoint(call, env)?.write(Piece { buffer: call.arg(1), bytes: call.bytes(1)? }, &fds)
+    let piece = Piece { buffer: call.arg(1), bytes: call.bytes(1)? };
+    endpoint(call, env)?.write(|stream, fd| stream.send(call.js, fd, piece, &fds))
 }
 
 /// The longest string, in bytes, that [`write_string`] takes.
@@ -338,7 +339,7 @@ fn write_string(call: &Call, endpoint: &Endpoint) -> Result<usize> {
     let mut bytes = [0; MAX_STRING + 1];
     let latin1 = call.int(2)? != 0;
     let len = call.js.read_string(call.arg(1), &mut bytes, latin1).ok_or(Errno::INVAL)?;
-    let waits = endpoint.write_copy(&bytes[..len])?;
+    let waits = endpoint.write(|stream, fd| stream.send_copy(fd, &bytes[..len]))?;
     Ok(if waits { 0 } else { len })
 }
 
@@ -351,7 +352,8 @@ fn write_many(call: &mut Call, env: &Environment) -> Result<bool> {
     let endpoint = endpoint(call, env)?;
     let pieces =
         buffers.into_iter().map(|buffer| Ok(Piece { buffer, bytes: call.bytes_of(buffer)? }));
-    endpoint.write_many(&pieces.collect::<Result<Vec<_>>>()?, &counts)
+    let pieces = pieces.collect::<Result<Vec<_>>>()?;
+    endpoint.write(|stream, fd| stream.send_many(call.js, fd, &pieces, &counts))
 }
 
 /// `send(id, destination, buffer[, offset, length[, fds]])`: 0, a ticket or an errno. All of the

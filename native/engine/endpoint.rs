@@ -15,7 +15,7 @@ use crate::engine::handle::{Event, Handle, Kind, MAX_SEND_PAUSE, Source};
 use crate::engine::receive::receiver::Receiver;
 use crate::engine::send::message_queue::Offer;
 use crate::engine::send::sender::Sender;
-use crate::engine::send::stream_queue::Piece;
+use crate::engine::send::stream_queue::StreamQueue;
 use crate::engine::sockets::Socket;
 use crate::node::uv::{READABLE, WRITABLE};
 use crate::sys::errno::{Errno, Result};
@@ -279,26 +279,16 @@ impl Endpoint {
         Ok(ticket)
     }
 
-    /// Sends a stream's bytes.
-    pub fn write(&self, piece: Piece<'_>, fds: &[RawFd]) -> Result<bool> {
-        self.after_write(self.sender.write(&self.handle, piece, fds))
-    }
-
-    /// The same for bytes that are in no Buffer.
-    pub fn write_copy(&self, bytes: &[u8]) -> Result<bool> {
-        self.after_write(self.sender.write_copy(&self.handle, bytes))
-    }
-
-    /// The same for several pieces.
-    pub fn write_many(&self, pieces: &[Piece<'_>], counts: &[usize]) -> Result<bool> {
-        self.after_write(self.sender.write_many(&self.handle, pieces, counts))
-    }
-
-    fn after_write(&self, waits: Result<bool>) -> Result<bool> {
-        if waits == Ok(true) {
+    /// Sends a stream's bytes, as `attempt` does.
+    pub fn write(
+        &self,
+        attempt: impl FnOnce(&mut StreamQueue, BorrowedFd<'_>) -> Result<Option<Errno>>,
+    ) -> Result<bool> {
+        let waits = self.sender.write(&self.handle, attempt)?;
+        if waits {
             self.rearm_or_retry();
         }
-        waits
+        Ok(waits)
     }
 
     /// Reports, once, when there is room to send to the peer, or the peer is gone.

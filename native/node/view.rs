@@ -30,6 +30,12 @@ impl<'a> JsBytes<'a> {
         (end <= self.len).then_some(JsBytes { start, len: length, ..self })
     }
 
+    /// What follows the first `count` bytes.
+    pub fn skip(self, count: usize) -> JsBytes<'a> {
+        let count = count.min(self.len);
+        JsBytes { start: self.start.wrapping_add(count), len: self.len - count, ..self }
+    }
+
     /// Where the bytes start, for a system call made while `'a` lasts.
     pub fn as_ptr(self) -> *const u8 {
         self.start
@@ -105,6 +111,15 @@ mod tests {
         {
             let part = bytes.part(offset, length).map(JsBytes::to_vec);
             assert_eq!(part.as_deref(), expected, "{length} from {offset}");
+        }
+    }
+
+    #[test]
+    fn what_is_skipped_is_no_more_than_there_is() {
+        let mut memory = *b"0123456789";
+        let bytes = bytes_of(&mut memory);
+        for (count, expected) in [(0, &b"0123456789"[..]), (7, b"789"), (10, b""), (99, b"")] {
+            assert_eq!(bytes.skip(count).to_vec(), expected);
         }
     }
 

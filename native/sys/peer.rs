@@ -216,11 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_no_peer_nobody_is_told() {
+    fn a_socket_without_a_peer_has_no_credentials() {
         let alone = socket::create(Type::STREAM).unwrap();
         assert_eq!(credentials(alone.as_fd()), Err(Errno::NOTCONN));
-        let told = pidfd(alone.as_fd());
-        assert!(!matches!(told, Ok(Some(_))), "{told:?}");
+        let found = pidfd(alone.as_fd());
+        assert!(!matches!(found, Ok(Some(_))), "{found:?}");
         assert!(groups(alone.as_fd()).is_err());
     }
 

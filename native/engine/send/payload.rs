@@ -35,11 +35,6 @@ impl Payload {
         Payload::Copied(bytes.to_vec())
     }
 
-    /// Keeps bytes of no Buffer.
-    pub fn copy(bytes: &[u8]) -> Payload {
-        Payload::Copied(bytes.to_vec())
-    }
-
     /// How many bytes there are.
     pub fn len(&self) -> usize {
         match self {

@@ -57,8 +57,7 @@ impl Chunk {
     /// As for [`Payload::bytes`].
     unsafe fn rest(&self, js: Js) -> Result<JsBytes<'_>> {
         // SAFETY: as this function demands.
-        let bytes = unsafe { self.payload.bytes(js) }?;
-        bytes.part(self.sent, bytes.len() - self.sent).ok_or(Errno::FAULT)
+        unsafe { self.payload.bytes(js) }.map(|bytes| bytes.skip(self.sent))
     }
 
     fn left(&self) -> usize {
@@ -115,14 +114,9 @@ impl StreamQueue {
             // SAFETY: as above.
             unsafe { stream::send_parts(fd, &[bytes.vector()], Some(&rights)) }
         };
-        let (sent, errno) = match sent {
-            Ok(sent) if sent == bytes.len() => return Ok(None),
-            Ok(sent) => (sent, Errno::AGAIN),
-            Err(errno) if errno.means_later() => (0, errno),
-            Err(errno) => return Err(errno),
-        };
+        let Some((sent, errno)) = left_of(bytes.len(), sent)? else { return Ok(None) };
         let left = if sent == 0 { duplicate(fds)? } else { Vec::new() };
-        self.wait(js, buffer, bytes, sent, left.len())?;
+        self.wait(js, buffer, bytes, sent, left.len());
         // In front of those that were queued for later bytes.
         left.into_iter().rev().for_each(|fd| self.fds.push_front(fd));
         Ok(Some(errno))
@@ -131,13 +125,10 @@ impl StreamQueue {
     /// Sends bytes that are in no Buffer; as above.
     pub fn send_copy(&mut self, fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<Option<Errno>> {
         // SAFETY: a live slice.
-        let (sent, errno) = match unsafe { stream::send(fd, bytes.as_ptr(), bytes.len()) } {
-            Ok(sent) if sent == bytes.len() => return Ok(None),
-            Ok(sent) => (sent, Errno::AGAIN),
-            Err(errno) if errno.means_later() => (0, errno),
-            Err(errno) => return Err(errno),
-        };
-        self.chunks.push_back(Chunk { payload: Payload::copy(&bytes[sent..]), sent: 0, fds: 0 });
+        let sent = unsafe { stream::send(fd, bytes.as_ptr(), bytes.len()) };
+        let Some((sent, errno)) = left_of(bytes.len(), sent)? else { return Ok(None) };
+        let payload = Payload::Copied(bytes[sent..].to_vec());
+        self.chunks.push_back(Chunk { payload, sent: 0, fds: 0 });
         Ok(Some(errno))
     }
 
@@ -172,10 +163,7 @@ impl StreamQueue {
             }
             let fds = counts.get(index).map_or(0, |count| free.min(*count));
             free -= fds;
-            if let Err(errno) = self.wait(js, *buffer, *bytes, gone, fds) {
-                self.abandon();
-                return Err(errno);
-            }
+            self.wait(js, *buffer, *bytes, gone, fds);
         }
         if blocked.is_some() {
             return Ok(blocked);
@@ -216,18 +204,9 @@ impl StreamQueue {
     }
 
     /// Keeps what follows the first `sent` bytes.
-    fn wait(
-        &mut self,
-        js: Js,
-        buffer: Value,
-        bytes: JsBytes<'_>,
-        sent: usize,
-        fds: usize,
-    ) -> Result<()> {
-        let rest = bytes.part(sent, bytes.len() - sent).ok_or(Errno::FAULT)?;
-        let payload = Payload::keep(js, buffer, sent, rest);
+    fn wait(&mut self, js: Js, buffer: Value, bytes: JsBytes<'_>, sent: usize, fds: usize) {
+        let payload = Payload::keep(js, buffer, sent, bytes.skip(sent));
         self.chunks.push_back(Chunk { payload, sent: 0, fds });
-        Ok(())
     }
 
     /// One call: how many bytes went. 0 only for want of budget.
@@ -272,5 +251,15 @@ impl StreamQueue {
             self.chunks.pop_front();
         }
         Ok(sent)
+    }
+}
+
+/// How much of `len` bytes went, and why the rest has to wait; None if nothing has to.
+fn left_of(len: usize, sent: Result<usize>) -> Result<Option<(usize, Errno)>> {
+    match sent {
+        Ok(sent) if sent == len => Ok(None),
+        Ok(sent) => Ok(Some((sent, Errno::AGAIN))),
+        Err(errno) if errno.means_later() => Ok(Some((0, errno))),
+        Err(errno) => Err(errno),
     }
 }
