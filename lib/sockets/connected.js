@@ -12,7 +12,7 @@ const { publishClose } = require('../util/diagnostics');
 const { clearTimeout, nextTick, setImmediate, setTimeout } = require('../util/host');
 const check = require('../util/validate');
 const life = require('./life');
-const { kConnectionClosed, kState, setReferenced, shareSocketMembers } = require('./members');
+const { kConnectionClosed, kState, shareSocketMembers } = require('./members');
 
 const { closeId, detachId, flag, kEnd, kError, kId, kMessage, lengthAt } = sockets;
 const { CLOSED, CONNECTING, ConnectionState, OPEN } = life;
@@ -191,20 +191,6 @@ class ConnectedSocket extends Duplex {
   get remoteAddress() {
     const name = this[kId] > 0 ? binding.peerAddress(this[kId]) : -1;
     return typeof name === 'number' ? undefined : name.toString();
-  }
-
-  /** Lets the open socket keep the process alive: the default. @returns {this} */
-  ref() {
-    setReferenced(this, true);
-    this[kState].backlog?.updateRef();
-    return this;
-  }
-
-  /** Lets the process end although the socket is open. What waits to be sent still keeps it alive. */
-  unref() {
-    setReferenced(this, false);
-    this[kState].backlog?.updateRef();
-    return this;
   }
 
   /** destroy(), with a callback for `'close'`. */
