@@ -246,6 +246,7 @@ pub fn register(js: Js, target: Value, env: &Rc<Environment>) {
     set(c"EVENT_END", Event::End as i32);
     set(c"EVENT_SHORTAGE", Event::Shortage as i32);
     set(c"EVENT_WRITABLE", Event::Writable as i32);
+    set(c"EVENT_WRITTEN", Event::Written as i32);
     set(c"MAX_STRING", MAX_STRING as i32);
     set(c"MAX_FDS", MAX_FDS as i32);
     set(c"DEFAULT_MAX_PENDING_FDS", DEFAULT_MAX_PENDING as i32);
