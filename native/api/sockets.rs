@@ -395,9 +395,10 @@ const MAX_STRING: usize = 16 << 10;
 /// For short strings: it spares the Buffer.
 fn write_string(call: &Call, env: &Environment) -> Result<i32> {
     let endpoint = endpoint(call, env)?;
-    // One more for the NUL.
-    let mut room = [0; MAX_STRING + 1];
     let latin1 = call.int(2)? != 0;
+    let mut room = env.scratch.borrow_mut();
+    // One more for the NUL.
+    room.resize(MAX_STRING + 1, 0);
     let len = call.js.read_string(call.arg(1), &mut room, latin1).ok_or(Errno::INVAL)?;
     let waits = endpoint.write_copy(&room[..len])?;
     Ok(if waits { 0 } else { len as i32 })
