@@ -125,7 +125,7 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
         })
     }),
     (c"write", |call, env| write(call, env).to_value(call.js)),
-    (c"writeString", |call, env| with_endpoint(call, env, write_string)),
+    (c"writeString", |call, env| call.answer(write_string(call, env))),
     (c"writeMany", |call, env| write_many(call, env).to_value(call.js)),
     (c"queueFds", |call, env| {
         // Before the socket is looked for: an array's getters run.
@@ -190,6 +190,7 @@ pub fn register(js: Js, target: Value, env: &Rc<Environment>) {
     set(c"EVENT_END", Event::End as i32);
     set(c"EVENT_SHORTAGE", Event::Shortage as i32);
     set(c"EVENT_WRITABLE", Event::Writable as i32);
+    set(c"EVENT_WRITTEN", Event::Written as i32);
     set(c"MAX_STRING", MAX_STRING as i32);
     set(c"MAX_FDS", MAX_FDS as i32);
     set(c"DEFAULT_MAX_PENDING_FDS", DEFAULT_MAX_PENDING as i32);
@@ -334,10 +335,12 @@ const MAX_STRING: usize = 16 << 10;
 /// `writeString(id, string, latin1)`: how many bytes were sent, 0 if they wait, or an errno.
 ///
 /// For short strings: it spares the Buffer.
-fn write_string(call: &Call, endpoint: &Endpoint) -> Result<usize> {
-    // One more for the NUL.
-    let mut bytes = [0; MAX_STRING + 1];
+fn write_string(call: &Call, env: &Environment) -> Result<usize> {
+    let endpoint = endpoint(call, env)?;
     let latin1 = call.int(2)? != 0;
+    let mut bytes = env.scratch.borrow_mut();
+    // One more for the NUL.
+    bytes.resize(MAX_STRING + 1, 0);
     let len = call.js.read_string(call.arg(1), &mut bytes, latin1).ok_or(Errno::INVAL)?;
     let waits = endpoint.write(|stream, fd| stream.send_copy(fd, &bytes[..len]))?;
     Ok(if waits { 0 } else { len })

@@ -167,7 +167,7 @@ impl Js {
     ///
     /// # Safety
     /// As for [`Js::bytes`].
-    unsafe fn buffer<'a>(self, len: usize) -> Option<(Value, JsBytes<'a>)> {
+    pub unsafe fn buffer<'a>(self, len: usize) -> Option<(Value, JsBytes<'a>)> {
         // SAFETY: both out-parameters are written before napi_ok is returned.
         unsafe { self.memory(len, |env, data, out| sys::napi_create_buffer(env, len, data, out)) }
     }
@@ -196,6 +196,11 @@ impl Js {
         // Only Buffers are made without being zeroed first.
         // SAFETY: as this function demands.
         let (view, bytes) = unsafe { self.buffer(len) }?;
+        Some((self.store_of(view)?, bytes))
+    }
+
+    /// The ArrayBuffer behind a Buffer that is all of it.
+    pub fn store_of(self, view: Value) -> Option<Value> {
         let (mut kind, mut length, mut data, mut offset) = (0, 0, ptr::null_mut(), 0);
         // SAFETY: a Buffer of ours; every out-parameter is written before napi_ok is returned.
         let store = self.out(|env, out| unsafe {
@@ -209,7 +214,7 @@ impl Js {
                 &mut offset,
             )
         })?;
-        (offset == 0).then_some((store, bytes))
+        (offset == 0).then_some(store)
     }
 
     /// A new zeroed ArrayBuffer; `None` when memory is short.

@@ -1,4 +1,4 @@
-//! Owns: where a stream's bytes are received: in memory that sockets share, in an ArrayBuffer that
+//! Owns: where a stream's bytes are received: in memory that sockets share, in a Buffer that
 //! JavaScript gets, or in the user's own.
 #![allow(unsafe_code)]
 
@@ -26,14 +26,14 @@ pub struct ChunkMemory<'a> {
 pub enum Owner {
     /// That of all sockets.
     Sockets,
-    /// An ArrayBuffer's, which is referenced already if it is the spare one.
-    Store(Value, Option<Reference>),
+    /// A Buffer's, which is referenced already if it is the spare one.
+    Buffer(Value, Option<Reference>),
     /// The user's.
     User,
 }
 
 impl<'a> ChunkMemory<'a> {
-    /// The user's memory, if there is any; for many bytes (`is_bulk`) an ArrayBuffer. EFAULT where the
+    /// The user's memory, if there is any; for many bytes (`is_bulk`) a Buffer. EFAULT where the
     /// user's has no bytes any more.
     pub fn choose(
         handle: &Handle,
@@ -47,8 +47,8 @@ impl<'a> ChunkMemory<'a> {
             let bytes = bytes.filter(|bytes| bytes.len() > 0).ok_or(Errno::FAULT)?;
             return Ok(ChunkMemory { bytes, owner: Owner::User });
         }
-        if is_bulk && let Some(store) = ChunkMemory::store(handle) {
-            return Ok(store);
+        if is_bulk && let Some(memory) = ChunkMemory::buffer(handle) {
+            return Ok(memory);
         }
         let (start, len) = batch.receiver.memory();
         // SAFETY: nothing else uses it while the batch is borrowed.
@@ -56,27 +56,27 @@ impl<'a> ChunkMemory<'a> {
         Ok(ChunkMemory { bytes, owner: Owner::Sockets })
     }
 
-    /// An ArrayBuffer for a chunk: the spare one, if there is.
-    fn store(handle: &Handle) -> Option<ChunkMemory<'a>> {
+    /// A Buffer for a chunk: the spare one, if there is.
+    fn buffer(handle: &Handle) -> Option<ChunkMemory<'a>> {
         let env = &handle.env;
         if let Some(spare) = env.spare.borrow_mut().take() {
-            let store = spare.get();
+            let buffer = spare.get();
             // SAFETY: as in `choose`, which alone calls it.
-            let bytes = unsafe { env.js.bytes_of_store(store) };
+            let bytes = unsafe { env.js.bytes(buffer) };
             if let Some(bytes) = bytes.filter(|bytes| bytes.len() == CHUNK) {
-                return Some(ChunkMemory { bytes, owner: Owner::Store(store, Some(spare)) });
+                return Some(ChunkMemory { bytes, owner: Owner::Buffer(buffer, Some(spare)) });
             }
         }
         // SAFETY: as above.
-        let (store, bytes) = unsafe { env.js.uninit_array_buffer(CHUNK) }?;
-        Some(ChunkMemory { bytes, owner: Owner::Store(store, None) })
+        let (buffer, bytes) = unsafe { env.js.buffer(CHUNK) }?;
+        Some(ChunkMemory { bytes, owner: Owner::Buffer(buffer, None) })
     }
 
-    /// JavaScript does not see it: an ArrayBuffer is kept for the next bytes.
+    /// JavaScript does not see it: a Buffer is kept for the next bytes.
     pub fn keep(self, handle: &Handle) {
-        if let Owner::Store(store, spare) = self.owner {
+        if let Owner::Buffer(buffer, spare) = self.owner {
             let env = &handle.env;
-            *env.spare.borrow_mut() = spare.or_else(|| Reference::new(env.js, store));
+            *env.spare.borrow_mut() = spare.or_else(|| Reference::new(env.js, buffer));
         }
     }
 }

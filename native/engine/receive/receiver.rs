@@ -419,10 +419,13 @@ impl Receiver {
             let mut placement = Placement::new(env.js, &mut slab);
             let (place, flags) = match memory.owner {
                 Owner::User => (Some(Default::default()), flag::INTO),
-                Owner::Store(store, _) if chunk.len >= len / 2 => {
+                Owner::Buffer(buffer, _) if chunk.len == len => {
+                    (Some(placement.hand_over(buffer)), flag::WHOLE)
+                }
+                Owner::Buffer(buffer, _) if chunk.len >= len / 2 => {
                     // What was there before is nobody's to see.
                     memory.bytes.clear(chunk.len);
-                    (Some(placement.hand_over(store)), 0)
+                    (env.js.store_of(buffer).map(|store| placement.hand_over(store)), 0)
                 }
                 _ => {
                     // SAFETY: memory of ours, into which the kernel wrote so many bytes.

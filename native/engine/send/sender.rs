@@ -5,7 +5,7 @@ use std::os::fd::{BorrowedFd, RawFd};
 
 use crate::engine::batch::call_for_items;
 use crate::engine::handle::{Callee, Event, Handle, Kind, MAX_SEND_PAUSE};
-use crate::engine::send::message_queue::{Flushed, MessageQueue, Offer, PEER};
+use crate::engine::send::message_queue::{Flushed, MessageQueue, Offer, PEER, Settled};
 use crate::engine::send::stream_queue::{Progress, StreamQueue};
 use crate::node::uv::WRITABLE;
 use crate::sys::errno::{Errno, Result};
@@ -97,7 +97,7 @@ impl Sender {
         }
     }
 
-    fn report(&self, handle: &Handle, settled: &[(u32, Result<()>)]) {
+    fn report(&self, handle: &Handle, settled: &Settled) {
         if settled.is_empty() {
             return;
         }
@@ -375,6 +375,6 @@ impl Sender {
         };
         handle.forget_retries();
         // There is only one write at a time: it needs no ticket.
-        self.report(handle, &[(0, outcome)]);
+        handle.report(Event::Written, outcome.map_or_else(Errno::to_js, |()| 0));
     }
 }
