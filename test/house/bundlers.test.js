@@ -114,7 +114,7 @@ describe('a program that is bundled', { skip: skip ?? false }, () => {
     const { code, stdout, stderr } = await startProgram(t, process.execPath, args, {
       cwd,
       env,
-    }).ended(60_000);
+    }).ended();
     assert.equal(code, 0, stderr);
     return stdout.trim();
   }

@@ -143,7 +143,7 @@ const PATIENCE = 5000;
 async function survive(t, script, args, mayStand = false) {
   const program = startScript(t, script, args);
   const timer = mayStand && setTimeout(() => program.kill('SIGKILL'), PATIENCE);
-  const { signal, stdout, stderr } = await program.ended(40_000);
+  const { signal, stdout, stderr } = await program.ended();
   clearTimeout(timer);
   assert.equal(mayStand && signal === 'SIGKILL' ? null : signal, null, stderr);
   assert.doesNotMatch(stderr, /FATAL ERROR|panicked/);
@@ -279,7 +279,7 @@ function receivers(afunix, lib) {
 
 test('methods and accessors that are called on what is not theirs', onLinux({}), async (t) => {
   const script = startScript(t, receivers, [LIB], { flags: ['--expose-gc'] });
-  const { code, signal, stdout, stderr } = await script.ended(60_000);
+  const { code, signal, stdout, stderr } = await script.ended();
   assert.deepEqual([code, signal], [0, null], stderr);
   const { refused, harmless } = JSON.parse(stdout);
   assert.ok(refused > 500 && harmless > 0, stdout);
