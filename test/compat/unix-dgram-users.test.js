@@ -34,7 +34,11 @@ function startUser(t, body, args) {
     const queue = require('node:events').on(lines, 'line');
     const line = async () => (await queue.next()).value[0];
     const print = (value) => console.log(JSON.stringify(value));
-    const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
+    const pause = async (time) => {
+      await new Promise((resolve) => setTimeout(resolve, time));
+      // On a busy machine the time may pass before any socket has had its turn.
+      for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    };
     await (${body})({ line, print, pause }, ...args);
     lines.close();
   }`;

@@ -34,6 +34,18 @@ async function until(check, what, limit = LIMIT) {
   }
 }
 
+/** Turns of the event loop in which everything that is under way in one process comes to its end. */
+const TURNS = 20;
+
+/**
+ * A pause for what is not to happen meanwhile, or happens without an event. After the time the event loop has its
+ * turns: on a busy machine the time may pass before it has looked at any socket.
+ */
+async function delay(milliseconds) {
+  await new Promise((resolve) => setTimeout(resolve, milliseconds));
+  for (let turn = 0; turn < TURNS; turn++) await new Promise(setImmediate);
+}
+
 /** A queue with a waiting end: what is put in comes out of `next()`, in order. */
 class Queue {
   #items = [];
@@ -72,4 +84,4 @@ class Queue {
   }
 }
 
-module.exports = { LIMIT, Queue, until, within };
+module.exports = { LIMIT, Queue, delay, until, within };

@@ -78,7 +78,7 @@ async function exchange(afunix, [lib, kind, changes]) {
     const over = ends.map((end) => once(end, 'close'));
     const start = performance.now();
     for (const end of ends) (end.destroy ?? end.close).call(end);
-    if (performance.now() - start > 1000) problems.push(`${which}: close() took its time`);
+    if (performance.now() - start > 10_000) problems.push(`${which}: close() took its time`);
     await Promise.all(over);
     await until(() => count() <= before, 'descriptors to close').catch(() => {
       problems.push(`${which}: ${count() - before} descriptors left`);
@@ -214,7 +214,7 @@ async function discard(afunix, [lib, kind]) {
     sin_port: tcp.address().port,
     sin_addr: '127.0.0.1',
   });
-  posix.setsockopt(fd, posix.SOL_SOCKET, 13, Buffer.from(Int32Array.of(1, 5).buffer));
+  posix.setsockopt(fd, posix.SOL_SOCKET, 13, Buffer.from(Int32Array.of(1, 60).buffer));
   posix.fcntl(fd, posix.F_SETFL, 0o4000);
   // Far more than the other end takes: closing would wait for it.
   try {
@@ -240,7 +240,7 @@ describe('a received descriptor that lingers and that nobody takes', onLinux({})
   for (const kind of KINDS) {
     test(`stops no event loop when it is closed: ${kind}`, async (t) => {
       const took = await runScript(t, discard, [[LIB, kind]]);
-      assert.ok(took < 3000, `${took} ms`);
+      assert.ok(took < 30_000, `${took} ms`);
     });
   }
 });
