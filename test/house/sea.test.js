@@ -26,7 +26,7 @@ describe('a single executable', onLinux({ skip: host.skip ?? tools.skip ?? false
     const folder = temporaryFolder(t);
     const executable = path.join(folder, 'program');
     const env = { ...process.env, NODE_PATH: path.join(tools.folder, 'node_modules') };
-    const built = await startProgram(t, host.program, [BUILD, executable], { env }).ended();
+    const built = await startProgram(t, host.program, [BUILD, executable], { env }).ended(400_000);
     assert.equal(built.code, 0, built.stderr);
     const temporary = path.join(folder, 'tmp');
     fs.mkdirSync(temporary);
