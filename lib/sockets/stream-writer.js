@@ -133,9 +133,19 @@ class StreamWriter {
       this.callback = callback;
       state.lastQueued = socket.writableLength;
     } else if (socket[kId] > 0) {
-      callback(life.noteSendFailure(socket, streamError(result, 'write')));
+      this.fail(streamError(result, 'write'), callback);
     } else {
       callback(codedError(Error, 'ERR_SOCKET_CLOSED', 'Socket is closed'));
+    }
+  }
+
+  /** A write failed. For what wraps the socket its callback is enough. */
+  fail(error, callback) {
+    if (this.socket[kState].isWrapped) {
+      this.cancelled = error;
+      callback();
+    } else {
+      callback(life.noteSendFailure(this.socket, error));
     }
   }
 
@@ -187,7 +197,7 @@ class StreamWriter {
     if (callback === null) return;
     this.callback = null;
     if (status === 0) callback();
-    else callback(life.noteSendFailure(socket, streamError(status, 'write')));
+    else this.fail(streamError(status, 'write'), callback);
   }
 
   /** The connection is made: what was written before goes now. */

@@ -20,6 +20,7 @@ const { ConnectedPlan, refuseObjectMode } = require('./options');
 const { makePair } = require('./pair');
 const { StreamReader, checkFdsWithData, checkOnread, withData } = require('./stream-reader');
 const { StreamWriter, bytesIn, checkEncoding, partsOf } = require('./stream-writer');
+const { isOfWrap, leaveToWrap } = require('./wrapped');
 
 const { kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = life;
 const { kPrepare, kReceived, kReset } = life;
@@ -387,6 +388,8 @@ class USocket extends ConnectedSocket {
     super.on(event, listener);
     if (event === 'fds' && this[kReader]?.fds > 0) {
       nextTick(emitFds, this[kReader]);
+    } else if (event === 'data' && isOfWrap(listener)) {
+      leaveToWrap(this);
     }
     return this;
   }
