@@ -69,6 +69,8 @@ pub enum Event {
     Shortage = 2,
     /// There is room to send to the peer, or the peer is gone, as asked for.
     Writable = 3,
+    /// The end has been sent, as asked for.
+    Finished = 4,
 }
 
 /// Something with a [`Handle`], which the loop's events go to.
