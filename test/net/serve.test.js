@@ -95,6 +95,8 @@ const PROGRAMS = {
     const seen = [await count()];
     web.close(() => seen.push('closed'));
     await once(idle.resume(), 'close');
+    // The other end closes in the same turn.
+    await turn();
     seen.push(await count(), web.listening);
     answers[0].end('late');
     const last = await waiting;
