@@ -4,7 +4,7 @@
 // same program runs with server.listen() and with serve(), and what it saw has to be the same.
 
 const assert = require('node:assert/strict');
-const { once } = require('node:events');
+const { getEventListeners, once } = require('node:events');
 const fs = require('node:fs');
 const http = require('node:http');
 const http2 = require('node:http2');
@@ -264,6 +264,11 @@ const PROGRAMS = {
     const path = temporaryPath(t);
     const controller = new AbortController();
     const web = closing(t, http.createServer(echo));
+    start(web, { path, signal: controller.signal });
+    await once(web, 'listening');
+    web.close();
+    await once(web, 'close');
+    assert.equal(getEventListeners(controller.signal, 'abort').length, 0);
     start(web, { path, signal: controller.signal });
     await once(web, 'listening');
     controller.abort();

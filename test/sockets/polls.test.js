@@ -110,6 +110,22 @@ describe('a new connection is read before its poll is armed', onLinux({}), () =>
     assert.deepEqual(order, ['connection', 'tick', 'microtask', 'data', 'end']);
   });
 
+  test('and the loop need not turn for what is there already', async (t) => {
+    const order = [];
+    const server = new UServer().listen(temporaryPath(t)).pause();
+    server.on('connection', (socket) => {
+      setImmediate(() => order.push('turn'));
+      socket.on('data', (data) => order.push(String(data)));
+      socket.on('close', () => server.close());
+    });
+    const client = new USocket(server.address());
+    client.end('data').resume();
+    await once(client, 'finish');
+    server.resume();
+    await once(server, 'close');
+    assert.deepEqual(order, ['data', 'turn']);
+  });
+
   test('but not where it was paused', async (t) => {
     const path = temporaryPath(t);
     const accepted = [];

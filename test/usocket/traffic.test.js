@@ -57,6 +57,21 @@ describe('traffic', onLinux(), () => {
     assert.ok((await reading).equals(Buffer.concat(sent)));
   });
 
+  for (const encoding of ['utf8', 'latin1', 'ascii', 'utf16le', 'base64', 'hex']) {
+    test(`strings of every length as ${encoding} arrive as Buffer.from() has them`, async (t) => {
+      const [one, two] = makePair(t);
+      const reading = allBytes(two);
+      const sent = [];
+      for (const length of [1, 2, 31, 1000, 5000, 70_000]) {
+        const text = encoding === 'hex' ? 'c3'.repeat(length) : 'é€b1'.repeat(length);
+        sent.push(Buffer.from(text, encoding));
+        if (!one.write(text, encoding)) await nextEvent(one, 'drain');
+      }
+      one.end();
+      assert.ok((await reading).equals(Buffer.concat(sent)));
+    });
+  }
+
   test('a reader that does not read stops the writer at the marks', async (t) => {
     const [one, two] = makePair(t, { highWaterMark: 10_000 });
     two.pause();

@@ -73,6 +73,7 @@ function mutate(variables, folder, file) {
 
 /** Rows for these files of native/. */
 function runCargoMutants(folder, files, say) {
+  if (files.length === 0) return [];
   const { variables, skip } = install();
   if (skip !== undefined) {
     return [{ what: 'cargo-mutants', tried: 0, lost: 0, note: `not tried: ${skip}` }];

@@ -27,7 +27,7 @@ module.exports = [
   fault(
     'waiting-not-referenced',
     'what waits to be sent does not keep the process if the socket is unreferenced',
-    ['test/seqpacket/ref.test.js', 'test/usocket/life.test.js'],
+    ['test/sockets/sends.test.js'],
     edit(HANDLE, 'self.keeps_alive.get() || self.is_busy.get()', 'self.keeps_alive.get()'),
   ),
   fault(
@@ -39,7 +39,7 @@ module.exports = [
   fault(
     'poll-after-descriptor',
     'the descriptor is closed before its poll stops',
-    ['test/sockets/duplicates.test.js', 'test/sockets/polls.test.js'],
+    ['test/sockets/idle-cpu.test.js'],
     edit(
       HANDLE,
       'struct Open {\n    poll: Option<Poll>,\n    file: Option<Box<SocketFile>>,\n    _claim: Claim,\n    fd: OwnedFd,\n}',
@@ -55,7 +55,7 @@ module.exports = [
   fault(
     'turn-without-end',
     'what happens right after an event counts as the turn of that event',
-    ['test/usocket/net-streams.test.js', 'test/usocket/states.test.js'],
+    ['test/usocket/as-net.test.js'],
     edit(
       ENV,
       'self.turns.set(self.turns.get() - 1);\n        self.cross_boundary();',
@@ -75,7 +75,7 @@ module.exports = [
   fault(
     'changed-only-once',
     'a socket whose polls were settled once is never settled again',
-    ['test/sockets/polls.test.js'],
+    ['test/sockets/polls.test.js', 'test/sockets/idle-cpu.test.js', 'test/usocket/traffic.test.js'],
     edit(ENV, '                socket.source().handle().is_changed.set(false);\n', ''),
   ),
   fault(
@@ -117,16 +117,6 @@ module.exports = [
     ),
   ),
   fault(
-    'first-read-unarmed',
-    'a new connection that was read at once is not armed',
-    ['test/sockets/accepted.test.js', 'test/usocket/server.test.js'],
-    edit(
-      ENDPOINT,
-      '            self.receiver.pump(&self.handle, true);\n            self.defer();',
-      '            self.receiver.pump(&self.handle, true);\n            self.handle.is_changed.set(true);',
-    ),
-  ),
-  fault(
     'shortage-repeats',
     "a server without descriptors emits 'warning' at each look",
     ['test/sockets/servers.test.js', 'test/sockets/faults-ever.test.js'],
@@ -149,23 +139,13 @@ module.exports = [
     edit(LISTENER, '(Trouble::None, false) if self.is_listening.get() => DISCONNECT,\n', ''),
   ),
   fault(
-    'early-messages-unsigned',
-    'what a client sends before it is accepted has no credentials',
-    ['test/sockets/credentials-load.test.js', 'test/sockets/accepted.test.js'],
-    edit(
-      LISTENER,
-      'if options.credentials {\n            self.handle.with_fd(socket::pass_credentials)?;\n        }\n        if options.pidfd',
-      'if options.pidfd',
-    ),
-  ),
-  fault(
     'aborted-is-failure',
     'accept() of a connection that was given up is an error of the server',
     ['test/sockets/faults.test.js', 'test/sockets/faults-ever.test.js'],
     edit(
       LISTENER,
       'Err(Errno::CONNABORTED) => continue,',
-      'Err(Errno::CONNABORTED) => return (count, Some(Errno::IO)),',
+      'Err(Errno::CONNABORTED) => return (count, Some(Errno::INVAL)),',
     ),
   ),
   fault(

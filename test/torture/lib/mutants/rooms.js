@@ -10,7 +10,6 @@ const CONNECTED = [
   ...of('usocket', 'life', 'states', 'errors', 'net', 'net-reading', 'death'),
   ...of('seqpacket', 'end', 'death', 'queued-death', 'finish', 'ref'),
   ...of('sockets', 'errors', 'timeout', 'detach', 'dead-peers', 'throwing'),
-  ...of('differential', 'net'),
 ];
 const MESSAGES = [
   ...of('dgram', 'dgram', 'send', 'when-full', 'lost-messages', 'connect'),
@@ -33,7 +32,6 @@ const STREAMS = [
   ...of('usocket', 'states', 'errors', 'traffic', 'life', 'net-streams', 'put-back-fds', 'onread'),
   ...of('usocket', 'fds-event', 'fds-with-data', 'neighbours', 'net-reading', 'as-net'),
   ...of('sockets', 'waiting-fds', 'timeout', 'detach', 'arguments-others', 'throwing'),
-  ...of('differential', 'net'),
 ];
 const POSIX = of(
   'posix',
