@@ -15,6 +15,7 @@ const { serve, USocket } = require('../../lib');
 const unix = require('../../lib/net');
 const { makeCertificate } = require('../helpers/certificate.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
+const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp } = require('../helpers/seqpacket.js');
 const { turn } = require('../helpers/sockets.js');
@@ -327,6 +328,27 @@ describe('serve()', onLinux(), () => {
     assert.equal((await dropped)[0].reason, 'allow');
     assert.deepEqual(asked[0], { pid: process.pid, uid: process.getuid(), gid: process.getgid() });
   });
+
+  for (const isReferenced of [true, false]) {
+    const what = isReferenced ? 'keeps the process' : 'does not keep the process after unref()';
+    test(`what listens ${what}`, async (t) => {
+      const body = async ({ serve: begin }, at, keeps) => {
+        const web = begin(() => {}, at);
+        await require('node:events').once(web, 'listening');
+        if (!keeps) web.unref();
+        let turns = 0;
+        const timer = setInterval(() => {
+          if (++turns < 5) return;
+          console.log(JSON.stringify('alive'));
+          process.exit();
+        }, 10);
+        timer.unref();
+        process.once('beforeExit', () => console.log(JSON.stringify('beforeExit')));
+      };
+      const seen = await runScript(t, body, [temporaryPath(t), isReferenced]);
+      assert.equal(seen, isReferenced ? 'alive' : 'beforeExit');
+    });
+  }
 
   test('receives no descriptors', async (t) => {
     const path = temporaryPath(t);

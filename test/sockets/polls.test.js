@@ -92,6 +92,28 @@ describe('numbers of descriptors go round', onLinux({}), () => {
   });
 });
 
+/** Stopped polls of this process, which are ours: Node makes none. */
+const keptPolls = () =>
+  process.report.getReport().libuv.filter((one) => one.type === 'poll' && !one.is_active).length;
+
+test('poll handles are kept, and taken again', onLinux({}), async () => {
+  const open = async (count) => {
+    const pairs = Array.from({ length: count }, () => USocket.pair());
+    for (const end of pairs.flat()) end.on('error', () => {}).resume();
+    await new Promise(setImmediate);
+    return pairs.flat();
+  };
+  const close = (ends) =>
+    Promise.all(ends.map((end) => new Promise((done) => end.destroy().once('close', done))));
+  await close(await open(20));
+  const kept = keptPolls();
+  assert.ok(kept >= 40, `${kept} are kept`);
+  const again = await open(20);
+  assert.ok(keptPolls() <= kept - 40);
+  await close(again);
+  assert.equal(keptPolls(), kept);
+});
+
 describe('a new connection is read before its poll is armed', onLinux({}), () => {
   test("and still its bytes come after 'connection' with its ticks and microtasks", async (t) => {
     const path = temporaryPath(t);

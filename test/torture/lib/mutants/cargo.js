@@ -6,7 +6,7 @@
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
-const { CACHE, ROOT, copyTarget, runIn } = require('./copy.js');
+const { CACHE, ROOT, TARGET, runIn } = require('./copy.js');
 const { reportOf, rowOf } = require('./reports.js');
 const { cargoEnvironment } = require('../../../../scripts/cargo.js');
 
@@ -24,7 +24,7 @@ function install() {
     if (status !== 0) return { skip: `cargo cannot install it: ${stderr.trim().slice(-200)}` };
   }
   const PATH = `${path.dirname(program)}${path.delimiter}${process.env.PATH}`;
-  return { variables: { ...cargoEnvironment(), PATH } };
+  return { variables: { ...cargoEnvironment(), PATH, CARGO_TARGET_DIR: TARGET } };
 }
 
 /** The files of native/sys and others whose tests need no Node. */
@@ -53,7 +53,6 @@ function describe({ Mutant: { name, function: it } }) {
 
 /** Mutates one file: a report. */
 function mutate(variables, folder, file) {
-  copyTarget(folder);
   const results = path.join(folder, 'cargo-mutants');
   fs.rmSync(results, { recursive: true, force: true });
   const args = ['mutants', '--in-place', '--file', file, '--output', results, '--no-shuffle'];

@@ -11,6 +11,8 @@ const path = require('node:path');
 const ROOT = path.join(__dirname, '..', '..', '..', '..');
 /** Tools that only this needs, and their results. */
 const CACHE = path.join(ROOT, '.cache');
+/** Where cargo compiles: the crates that this one needs are compiled once, whatever becomes of copies. */
+const TARGET = path.join(CACHE, 'mutants', 'target');
 const COPIED = [
   ...['lib', 'native', 'test', 'scripts', 'examples', 'docs', 'build'],
   ...['package.json', 'package-lock.json', 'Cargo.toml', 'Cargo.lock', 'build.rs', 'binding.gyp'],
@@ -21,6 +23,7 @@ const COPIED = [
 const LIMIT = 240_000;
 /** Fast to build rather than fast. */
 const BUILD = {
+  CARGO_TARGET_DIR: TARGET,
   CARGO_PROFILE_RELEASE_LTO: 'off',
   CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '64',
   CARGO_PROFILE_RELEASE_INCREMENTAL: 'true',
@@ -41,13 +44,6 @@ function makeCopy() {
     }
   }
   return folder;
-}
-
-/** Crates that are compiled already are not compiled again. Only where something native is built. */
-function copyTarget(folder) {
-  const target = path.join(ROOT, 'target');
-  if (fs.existsSync(path.join(folder, 'target')) || !fs.existsSync(target)) return;
-  spawnSync('cp', ['-a', '--reflink=auto', target, folder]);
 }
 
 /** Runs a program in the copy, to its end or for `limit` milliseconds. */
@@ -75,7 +71,6 @@ function plant(folder, edits) {
 
 /** Builds the addon in the copy: `''`, or the end of what the compiler said. */
 function build(folder) {
-  copyTarget(folder);
   const options = { limit: 600_000, variables: BUILD };
   const built = runIn(folder, process.execPath, ['scripts/build.js'], options);
   return built.status === 0 ? '' : built.stderr.slice(-300);
@@ -93,14 +88,4 @@ function firstFailure(folder, files) {
   return status === 0 ? null : stdout.trim() || 'not done in time';
 }
 
-module.exports = {
-  CACHE,
-  ROOT,
-  build,
-  copyTarget,
-  firstFailure,
-  makeCopy,
-  plant,
-  restoreAddon,
-  runIn,
-};
+module.exports = { CACHE, ROOT, TARGET, build, firstFailure, makeCopy, plant, restoreAddon, runIn };

@@ -91,7 +91,7 @@ module.exports = [
   fault(
     'accepted-unmarked',
     'SeqpacketServer: an empty message looks like the end on connections that live longer than a turn',
-    ['test/seqpacket/server.test.js', 'test/sockets/accepted.test.js'],
+    ['test/seqpacket/server.test.js'],
     edit(ENDPOINT, '            prepare(fd, self.kind)?;\n            if', '            if'),
   ),
   fault(

@@ -14,7 +14,6 @@ const SERVER = 'lib/sockets/server.js';
 const STREAM_READER = 'lib/sockets/stream-reader.js';
 const STREAM_WRITER = 'lib/sockets/stream-writer.js';
 const WORKER = 'lib/cluster/worker.js';
-const NATIVE_SOCKETS = 'lib/native/sockets.js';
 
 module.exports = [
   fault(
@@ -265,11 +264,7 @@ module.exports = [
   fault(
     'close-before-cancelled',
     "'close' comes before the callbacks of what was not sent",
-    [
-      'test/usocket/callbacks.test.js',
-      'test/seqpacket/finish.test.js',
-      'test/seqpacket/end.test.js',
-    ],
+    ['test/sockets/sends.test.js'],
     edit(LIFE, '    nextTick(emitClose, socket, hadError);', '    emitClose(socket, hadError);'),
   ),
   fault(
