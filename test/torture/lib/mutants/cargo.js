@@ -47,7 +47,7 @@ function testsOf(file) {
 
 /** A mutant without its position, which changes with what is above it. */
 function describe({ Mutant: { name, function: it } }) {
-  const becomes = name.replace(/^\S+:\d+:\d+: /, '');
+  const becomes = name.replace(/^\S+: /, '');
   return { line: it?.function_name ?? '', becomes };
 }
 

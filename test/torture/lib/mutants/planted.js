@@ -2,7 +2,10 @@
 
 // Owns: trying planted faults, one at a time, in a copy of the project.
 
+const equivalents = require('./equivalents.js');
 const { build, plant, restoreAddon, firstFailure } = require('./copy.js');
+
+const SURVIVED = 'survived';
 
 const isNative = ({ edits }) => edits.some(({ file }) => file.startsWith('native/'));
 
@@ -17,7 +20,7 @@ function tryFault(folder, fault) {
   try {
     const problem = isNative(fault) ? build(folder) : '';
     if (problem !== '') return `does not build: ${problem}`;
-    return firstFailure(folder, fault.tests) === null ? 'survived' : '';
+    return firstFailure(folder, fault.tests) === null ? SURVIVED : '';
   } finally {
     restore();
     // The next fault begins with the addon of the checkout again.
@@ -30,19 +33,27 @@ function runPlanted(folder, faults, say) {
   const rows = new Map();
   for (const fault of faults) {
     const place = fault.edits[0].file.split('/').slice(0, 2).join('/');
-    const row = rows.get(place) ?? { what: `planted in ${place}/`, tried: 0, lost: 0, note: '' };
+    const row = rows.get(place) ?? {
+      what: `planted in ${place}/`,
+      tried: 0,
+      seen: 0,
+      lost: 0,
+      notes: [],
+    };
     rows.set(place, row);
     row.tried++;
     const why = tryFault(folder, fault);
     say(`${fault.name}: ${why || 'seen'}`);
+    const reason = equivalents.planted[fault.name];
+    if (why === '') row.seen++;
+    else if (why !== SURVIVED || reason === undefined) row.lost++;
     if (why === '') continue;
-    row.lost++;
-    row.note += `${row.note && '; '}${fault.name} (${fault.breaks}): ${why}`.replaceAll('|', '/');
+    const known = reason === undefined ? '' : `, ${reason}`;
+    row.notes.push(`${fault.name} (${fault.breaks}): ${why}${known}`.replaceAll('|', '/'));
   }
-  for (const row of rows.values()) {
-    row.note = `killed ${row.tried - row.lost} of ${row.tried}${row.note && `; ${row.note}`}`;
-  }
-  return [...rows.values()];
+  return [...rows.values()].map(({ what, tried, seen, lost, notes }) => {
+    return { what, tried, lost, note: [`killed ${seen} of ${tried}`, ...notes].join('; ') };
+  });
 }
 
 /** The same tests without a fault, all of which have to pass. */
