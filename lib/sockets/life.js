@@ -206,12 +206,12 @@ function isFatal(errno) {
 function writeAfterEnd(socket, callback) {
   const error = codedError(Error, 'EPIPE', 'This socket has been ended by the other party');
   const { finishing, finishTurn } = socket[kState];
-  // As in net, where the end is sent when the turn is over in which it was asked for.
-  const isOver = finishing !== null && finishTurn !== binding.turn();
-  if (isOver) finishNow(socket[kState]);
+  // As in net, which sends the end after the turn in which end() was called.
+  const hasEnded = finishing !== null && finishTurn !== binding.turn();
+  if (hasEnded) finishNow(socket[kState]);
   if (callback) nextTick(callback, error);
   // A socket that is closed but for 'close' gets no error any more.
-  if (isOver) nextTick(destroyWith, socket, error);
+  if (hasEnded) nextTick(destroyWith, socket, error);
   else socket.destroy(error);
   return false;
 }
