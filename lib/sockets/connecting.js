@@ -26,7 +26,7 @@ function open(socket) {
 }
 
 /**
- * The same where nobody was told to wait for it: reading starts as net's does.
+ * The same for a socket that never was `connecting`: reading starts as net's does.
  *
  * @throws {Error} of epoll_ctl(2): nobody could listen for an `'error'` yet
  */
