@@ -12,7 +12,7 @@ use socket2::SockRef;
 
 use crate::engine::env::Environment;
 use crate::engine::handle::{Event, Handle, Kind, MAX_SEND_PAUSE, Source};
-use crate::engine::receive::receiver::Receiver;
+use crate::engine::receive::receiver::{Look, Receiver};
 use crate::engine::send::message_queue::Offer;
 use crate::engine::send::sender::Sender;
 use crate::engine::send::stream_queue::Piece;
@@ -263,7 +263,7 @@ impl Endpoint {
     /// Of a new connection: takes what there is, before anything is armed.
     pub fn read_first(&self) {
         if self.receiver.is_reading() {
-            self.receiver.pump(&self.handle, true);
+            self.receiver.pump(&self.handle, Look::First);
             self.defer();
         }
     }
@@ -451,7 +451,7 @@ impl Source for Endpoint {
             self.receiver.fail(errno);
         }
         if events & READABLE != 0 {
-            self.receiver.pump(&self.handle, false);
+            self.receiver.pump(&self.handle, Look::Woken);
         }
         if events & WRITABLE != 0 {
             self.sender.on_writable(&self.handle);

@@ -4,6 +4,7 @@
 // The trial commands it with paths for access(2), which exist nowhere:
 //   /afunix-faults/on/CALL/ERRNO/PATTERN/SEED   PATTERN: first, third (every third), random, ever
 //   /afunix-faults/off
+// CALL may be `sends` or `receives` too: all that send, or receive.
 // Each fault is a line in the file that AFUNIX_FAULTS_LOG names.
 //
 // Only the main thread, only AF_UNIX sockets other than the standard streams. close(2) closes before it
@@ -53,11 +54,17 @@ static int is_due(void) {
   return fault.random % 3 == 0;
 }
 
+static int is_meant(const char *call) {
+  if (strcmp(fault.call, "sends") == 0) return strncmp(call, "send", 4) == 0;
+  if (strcmp(fault.call, "receives") == 0) return strncmp(call, "recv", 4) == 0;
+  return strcmp(fault.call, call) == 0;
+}
+
 /* Whether this call fails; errno is set then. */
 static int strikes(const char *call) {
   char line[64];
   int length;
-  if (!fault.armed || strcmp(call, fault.call) != 0) return 0;
+  if (!fault.armed || !is_meant(call)) return 0;
   if (syscall(SYS_gettid) != getpid() || !is_due()) return 0;
   /* For ever is told once in a thousand: a call that is repeated without a pause would fill the disk. */
   if (strcmp(fault.pattern, "ever") == 0 && fault.seen % 1000 != 1) {
