@@ -216,6 +216,13 @@ function writeAfterEnd(socket, callback) {
   return false;
 }
 
+/** Sends the end, shutdown(2). What the system refuses it for; where the peer is gone nobody waits for the end. */
+function shutDown(socket) {
+  if (socket[kId] === 0) return undefined;
+  const status = binding.shutDownSending(socket[kId]);
+  return status < 0 && status !== -ENOTCONN ? socket[kMakeError](status, 'shutdown') : undefined;
+}
+
 /**
  * The end has been sent, shutdown(2). As in net its outcome is known in a later turn, but before the peer's end,
  * which may be there when that turn begins.
@@ -268,6 +275,7 @@ module.exports = {
   receiveRest,
   refreshTimer,
   resumeReading,
+  shutDown,
   startReading,
   stopReading,
   wantsData,

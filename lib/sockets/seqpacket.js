@@ -178,9 +178,7 @@ class SeqpacketSocket extends ConnectedSocket {
       return;
     }
     this[kWriter].afterLast(() => {
-      // Fails where the peer is gone, and then nobody waits for the end.
-      if (this[kId] > 0) binding.shutDownSending(this[kId]);
-      life.finishLater(this, callback);
+      life.finishLater(this, callback, life.shutDown(this));
     });
   }
 

@@ -482,11 +482,10 @@ function fdsRead(socket) {
 /** The end, shutdown(2). */
 function finish(socket, callback) {
   const error = socket[kStreamWriter]?.failGroups();
-  // Where the peer has ended, too, the socket is closed next. It fails where the peer is gone, and then nobody
-  // waits for the end.
+  // Where the peer has ended, too, the socket is closed next.
   const isClosedNext = socket.readableEnded && !socket.allowHalfOpen;
-  if (socket[kId] > 0 && !isClosedNext) binding.shutDownSending(socket[kId]);
-  life.finishLater(socket, callback, error);
+  const failure = isClosedNext ? undefined : life.shutDown(socket);
+  life.finishLater(socket, callback, error ?? failure);
 }
 
 module.exports = { USocket, USocketPlan };
