@@ -8,6 +8,7 @@ const { describe, test } = require('node:test');
 const { setTimeout: delay } = require('node:timers/promises');
 const { SeqpacketSocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const {
   closing,
@@ -27,6 +28,8 @@ const {
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
 const { within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** Names for messages, in order. */
 const numbered = (count) => Array.from({ length: count }, (_, index) => `message ${index}`);
