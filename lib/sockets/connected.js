@@ -14,9 +14,9 @@ const check = require('../util/validate');
 const life = require('./life');
 const { kConnectionClosed, kState, shareSocketMembers } = require('./members');
 
-const { closeId, detachId, flag, kEnd, kError, kId, kMessage, lengthAt } = sockets;
-const { CLOSED, CONNECTING, ConnectionState, OPEN } = life;
-const { fail, failHere, finishClosing, finishFailure, receiveRest, startReading, stopReading } =
+const { closeId, detachId, flag, kEnd, kError, kFinished, kId, kMessage, lengthAt } = sockets;
+const { CLOSED, CONNECTING, ConnectionState, OPEN, UNCONNECTED } = life;
+const { emitClose, fail, finishClosing, finishFailure, receiveRest, startReading, stopReading } =
   life;
 const { kDeliver, kMakeError, kReceived } = life;
 const { EBUSY, ENOBUFS, ENOTCONN } = constants.errno;
@@ -27,7 +27,7 @@ const { EBUSY, ENOBUFS, ENOTCONN } = constants.errno;
  * Its classes define:
  *   [kDeliver](data, flags, words, at)  one received message or chunk
  *   [kEmitConnect]()                    the connection is made
- *   [kCancelWrites](error)              calls back for what is not sent, since the socket is closed
+ *   [kCancelWrites](error)              calls back for what is not sent, since the socket is closed; true if so
  *   [kClosed]()                         'close' was emitted
  *   [kMakeError](errno, syscall, path)  an Error as the class has them
  *   [kPrepare](id)                      before a connected socket reads
@@ -70,6 +70,7 @@ class ConnectedSocket extends Duplex {
     const id = this[kId];
     clearTimeout(state.timer);
     clearTimeout(state.patience);
+    const isFresh = state.phase === UNCONNECTED;
     state.phase = CLOSED;
     state.wantsData = false;
     if (id > 0) {
@@ -82,8 +83,8 @@ class ConnectedSocket extends Duplex {
     callback(error);
     // As in net, where libuv calls when the handle is closed: a loop over the stream has ended by then, and
     // whoever waits for 'close' after it is not too late.
-    if (id > 0) setImmediate(finishClosing, this, error, Boolean(error));
-    else nextTick(finishClosing, this, error);
+    if (!isFresh) setImmediate(finishClosing, this, error, Boolean(error));
+    else nextTick(emitClose, this);
     const { server } = state;
     state.server = null;
     server?.[kConnectionClosed]();
@@ -95,22 +96,25 @@ class ConnectedSocket extends Duplex {
     if (state.timer !== null) life.refreshTimer(state);
     if (flags & flag.CREDENTIALS) data.credentials = sockets.credentialsAt(words, at);
     if (flags & flag.TRUNCATED) {
-      failHere(this, this[kMakeError](-ENOBUFS, this[kReceived]));
+      fail(this, this[kMakeError](-ENOBUFS, this[kReceived]));
       return;
     }
     this[kDeliver](data, flags, words, at);
-    if (flags & sockets.FDS_MISSING) failHere(this, sockets.descriptorError(flags));
+    if (flags & sockets.FDS_MISSING) fail(this, sockets.descriptorError(flags));
   }
 
   [kEnd]() {
     const state = this[kState];
     state.reading = false;
     state.ended = true;
-    life.finishNow(state);
     if (state.sendFailure !== null) return;
     this.push(null);
     // Nothing is buffered: 'end' must not wait for a reader.
     if (this.readableLength === 0) this.read(0);
+  }
+
+  [kFinished]() {
+    life.finishNow(this[kState]);
   }
 
   [kError](errno) {
@@ -130,27 +134,33 @@ class ConnectedSocket extends Duplex {
   setTimeout(milliseconds, callback) {
     const state = this[kState];
     if (this.destroyed) return this;
-    const delay = check.duration(milliseconds, 'milliseconds');
+    const delay = check.duration(milliseconds, 'msecs');
     check.optionalCallback(callback);
     state.timeout = milliseconds;
     if (delay > 0) {
       // An HTTP server sets and unsets it with each request: the Timeout stays.
-      if (state.timer !== null && state.timerDelay === delay) {
+      if (state.timer !== null && Math.abs(state.timerDelay) === delay) {
         state.timer.refresh();
       } else {
         clearTimeout(state.timer);
         state.timer = setTimeout(onTimeout, delay, this).unref();
-        state.timerDelay = delay;
       }
+      state.timerDelay = delay;
+    } else if (state.timerDelay > 0) {
+      state.timerDelay = -state.timerDelay;
     }
     if (callback && delay > 0) this.once('timeout', callback);
     else if (callback) this.off('timeout', callback);
     return this;
   }
 
-  /** What setTimeout() was given; undefined before. */
+  /** What setTimeout() was given; undefined before. As in net, to assign it sets no time-out. */
   get timeout() {
     return this[kState]?.timeout;
+  }
+
+  set timeout(value) {
+    this[kState].timeout = value;
   }
 
   /** Whether a connection is being made. */
@@ -263,7 +273,7 @@ function deliver(socket, data) {
 /** Also where the time-out was switched off meanwhile. */
 function onTimeout(socket) {
   const state = socket[kState];
-  if (!(state.timeout > 0)) return;
+  if (!(state.timerDelay > 0)) return;
   // As in net: a write that waits and moves on is activity.
   const queued = socket[kId] > 0 ? binding.queuedBytes(socket[kId]) : 0;
   const { lastQueued } = state;

@@ -18,13 +18,17 @@ const { closeId, detachId, kAccepts, kConnection, kError, kId, kShortage } = soc
 
 const kCaptureRejection = Symbol.for('nodejs.rejection');
 
-/** Of a class of servers: `{ Socket, Plan }`, the class of its connections, and that of their options. */
+/**
+ * Of a class of servers: `{ Socket, Plan, asNet }`, the class of its connections, that of their options, and whether it
+ * does as net's servers do: it accepts before there is a listener, and these get the socket alone.
+ */
 const kConnectionKind = Symbol('kConnectionKind');
 
 /** What a server knows. */
 class ServerState {
-  constructor(Socket, plan, allow, signal) {
+  constructor({ Socket, asNet = false }, plan, allow, signal) {
     this.Socket = Socket;
+    this.asNet = asNet;
     /** What connections are made from. */
     this.plan = plan;
     this.allow = allow;
@@ -62,7 +66,7 @@ class SocketServer extends EventEmitter {
    * @param {(socket: object) => void} [connectionListener]
    */
   constructor(options, connectionListener) {
-    const { Socket, Plan } = new.target[kConnectionKind];
+    const kind = new.target[kConnectionKind];
     if (typeof options === 'function') [options, connectionListener] = [undefined, options];
     check.optionalCallback(connectionListener, 'connectionListener');
     const { signal, allow, captureRejections, ...forSockets } = check.optionsObject(options);
@@ -72,12 +76,8 @@ class SocketServer extends EventEmitter {
     /** Above this many connections new ones are closed at once. No limit unless set. */
     this.maxConnections = undefined;
     this[kId] = 0;
-    this[kState] = new ServerState(
-      Socket,
-      new Plan({ __proto__: null, ...forSockets }),
-      allow,
-      signal,
-    );
+    const plan = new kind.Plan({ __proto__: null, ...forSockets });
+    this[kState] = new ServerState(kind, plan, allow, signal);
     if (connectionListener) this.on('connection', connectionListener);
   }
 
@@ -86,10 +86,12 @@ class SocketServer extends EventEmitter {
     return this[kId] > 0;
   }
 
-  /** Whether it wants connections now: not before there is a listener. */
+  /** Whether it wants connections now: most not before there is a listener. */
   get [kAccepts]() {
-    if (this[kId] === 0 || this[kState].paused) return false;
-    if (this.listenerCount('connection') > this[kState].idleLoops) return true;
+    const { asNet, idleLoops, paused } = this[kState];
+    if (this[kId] === 0 || paused) return false;
+    if (asNet && idleLoops === 0) return true;
+    if (this.listenerCount('connection') > idleLoops) return true;
     setAccepting(this, false);
     return false;
   }
@@ -181,6 +183,8 @@ class SocketServer extends EventEmitter {
     if (this[kId] === 0) throw notRunning();
     // Who has been accepted already is not in the backlog any more.
     for (let id; (id = binding.accept(this[kId])) >= 0;) admit(this, id);
+    // A listener for 'connection' was faster.
+    if (this[kId] === 0) throw notRunning();
     const [fd] = demand(detachId(this[kId]), 'detach');
     this[kId] = 0;
     forgetListening(this);
@@ -266,7 +270,8 @@ function admit(server, id) {
   }
   state.connections++;
   publishConnection(server, socket);
-  server.emit('connection', socket, state.path);
+  if (state.asNet) server.emit('connection', socket);
+  else server.emit('connection', socket, state.path);
 }
 
 /** Why a new connection may not stay; undefined if it may, null if there is nobody to report that to. */

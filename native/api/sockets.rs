@@ -5,7 +5,7 @@
 //! described with them; failures are errnos, negated. A number that is closed is EBADF.
 
 use std::ffi::CStr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use crate::engine::batch;
@@ -60,7 +60,12 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
     (c"setCorked", |call, env| {
         with_endpoint(call, env, |call, endpoint| endpoint.set_corked(call.int(1)? != 0))
     }),
-    (c"shutDownSending", |call, env| of_descriptor(call, env, socket::shut_down_sending)),
+    (c"finish", |call, env| {
+        with_endpoint(call, env, |call, endpoint| endpoint.finish(call.int(1)? != 0))
+    }),
+    (c"takeError", |call, env| {
+        of_descriptor(call, env, |fd| socket::take_error(fd).map_or(Ok(()), Err))
+    }),
     (c"setReading", |call, env| {
         with_endpoint(call, env, |call, endpoint| endpoint.set_reading(call.int(1)? != 0))
     }),
@@ -88,7 +93,6 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
     (c"receiveNow", |call, env| {
         with_endpoint(call, env, |_, endpoint| Ok(!endpoint.receive_now()))
     }),
-    (c"turn", |call, env| call.answer(env.turn())),
     (c"queuedBytes", |call, env| {
         with_endpoint(call, env, |_, endpoint| Ok(endpoint.sender.queued_bytes()))
     }),
@@ -139,7 +143,7 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
         })
     }),
     (c"takeFds", |call, env| {
-        with_inbox(call, env, |call, inbox| Ok(inbox.take(call.int(1)? as u32)))
+        call.answer(taken(call, env, |inbox| Ok(inbox.take(call.int(1)? as u32))))
     }),
     (c"takePidfd", |call, env| {
         with_inbox(call, env, |call, inbox| {
@@ -155,10 +159,10 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
         })
     }),
     (c"takeNextFds", |call, env| {
-        with_inbox(call, env, |call, inbox| {
+        call.answer(taken(call, env, |inbox| {
             let skipped = if call.passed() > 2 { call.size(2)? } else { 0 };
             Ok(inbox.take_next(call.size(1)?, skipped))
-        })
+        }))
     }),
     (c"putBackFds", |call, env| {
         let fds = call.ints(1);
@@ -191,6 +195,7 @@ pub fn register(js: Js, target: Value, env: &Rc<Environment>) {
     set(c"EVENT_SHORTAGE", Event::Shortage as i32);
     set(c"EVENT_WRITABLE", Event::Writable as i32);
     set(c"EVENT_WRITTEN", Event::Written as i32);
+    set(c"EVENT_FINISHED", Event::Finished as i32);
     set(c"MAX_STRING", MAX_STRING as i32);
     set(c"MAX_FDS", MAX_FDS as i32);
     set(c"DEFAULT_MAX_PENDING_FDS", DEFAULT_MAX_PENDING as i32);
@@ -260,6 +265,16 @@ fn with_inbox<T: Answer>(
     body: impl FnOnce(&Call, &mut Inbox) -> Result<T>,
 ) -> Value {
     with_endpoint(call, env, |call, endpoint| body(call, &mut endpoint.receiver.inbox()))
+}
+
+/// Descriptors of a socket's inbox; none where it is closed.
+fn taken(
+    call: &Call,
+    env: &Environment,
+    take: impl FnOnce(&mut Inbox) -> Result<Vec<OwnedFd>>,
+) -> Vec<OwnedFd> {
+    let endpoint = endpoint(call, env);
+    endpoint.and_then(|endpoint| take(&mut endpoint.receiver.inbox())).unwrap_or_default()
 }
 
 fn of_descriptor<T: Answer>(

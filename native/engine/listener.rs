@@ -10,12 +10,13 @@ use crate::engine::endpoint::{Endpoint, Options, prepare};
 use crate::engine::env::Environment;
 use crate::engine::handle::Source;
 use crate::engine::handle::{Callee, Event, Handle, Kind, MAX_ERROR_PAUSE, MAX_SEND_PAUSE};
+use crate::engine::in_vain::{self, InVain};
 use crate::engine::sockets::Socket;
 use crate::node::uv::{DISCONNECT, READABLE};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::{peer, socket, socket_file};
 
-/// Connections accepted before JavaScript hears of them.
+/// Connections accepted before JavaScript hears of them, on a socket of its own.
 const BATCH: usize = 16;
 /// Connections accepted in one wake-up at most.
 const BUDGET: usize = 64;
@@ -28,18 +29,24 @@ enum Trouble {
     Shortage,
     /// Accepting fails for good, perhaps; JavaScript knows.
     Failure,
+    /// The poll says so, again and again, and there is none.
+    InVain,
 }
 
 /// One listening socket.
 pub struct Listener {
     handle: Handle,
     kind: Kind,
+    /// Connections accepted before JavaScript hears of them: one, where others may share the socket. What was
+    /// accepted and not taken is lost when a handler closes this one, while those in the backlog are theirs.
+    batch: usize,
     /// Others can connect.
     is_listening: Cell<bool>,
     is_accepting: Cell<bool>,
     /// Messages of its connections are marked from the start, see [`prepare`].
     marks_messages: Cell<bool>,
     trouble: Cell<Trouble>,
+    in_vain: InVain,
     /// Accepted, and not taken by JavaScript yet.
     accepted: RefCell<VecDeque<OwnedFd>>,
     /// Taken by JavaScript just now, and not read yet.
@@ -55,7 +62,7 @@ impl Listener {
         env.enter(
             loading,
             Socket::Listener,
-            |handle| Listener::new(handle, kind),
+            |handle| Listener::new(handle, kind, BATCH),
             |listener| {
                 listener.handle.install(fd);
                 Ok(())
@@ -68,7 +75,7 @@ impl Listener {
         env.enter(
             loading,
             Socket::Listener,
-            |handle| Listener::new(handle, kind),
+            |handle| Listener::new(handle, kind, 1),
             |listener| {
                 listener.is_listening.set(true);
                 listener.handle.adopt(fd, kind.socket_type(), |fd| {
@@ -78,14 +85,16 @@ impl Listener {
         )
     }
 
-    fn new(handle: Handle, kind: Kind) -> Listener {
+    fn new(handle: Handle, kind: Kind, batch: usize) -> Listener {
         Listener {
             handle,
             kind,
+            batch,
             is_listening: Cell::new(false),
             is_accepting: Cell::new(false),
             marks_messages: Cell::new(false),
             trouble: Cell::new(Trouble::None),
+            in_vain: InVain::default(),
             accepted: RefCell::new(VecDeque::new()),
             fresh: RefCell::new(Vec::new()),
             options: Cell::new(None),
@@ -155,24 +164,32 @@ impl Listener {
         self.handle.arm(mask, false)
     }
 
-    fn accept_all(&self) {
+    /// `was_woken`: the poll says that there are connections.
+    fn accept_all(&self, was_woken: bool) {
         self.report_accepted();
-        let mut budget = BUDGET;
+        let (mut budget, mut is_in_vain) = (BUDGET, true);
         while budget > 0 && self.is_accepting.get() {
             let (count, end) = self.accept_batch();
             if count > 0 {
+                is_in_vain = false;
+                self.in_vain.forget();
                 self.trouble.set(Trouble::None);
                 self.handle.forget_retries();
                 self.report_accepted();
             }
             match end {
-                None => budget -= count,
-                Some(Errno::AGAIN) => {
-                    self.trouble.set(Trouble::None);
-                    break;
-                }
+                None => budget -= self.batch,
+                Some(Errno::AGAIN) => break,
                 Some(errno) => return self.look_later(errno),
             }
+        }
+        if !self.is_accepting.get() {
+            return;
+        }
+        self.trouble.set(Trouble::None);
+        if was_woken && is_in_vain && self.in_vain.add() {
+            self.trouble.set(Trouble::InVain);
+            self.handle.retry_later(in_vain::MAX_PAUSE);
         }
     }
 
@@ -189,10 +206,10 @@ impl Listener {
         }
     }
 
-    /// Accepts up to [`BATCH`] connections; says what ended it, if not that number.
+    /// Accepts as often as a batch has connections: how many there were, and what ended it before.
     fn accept_batch(&self) -> (usize, Option<Errno>) {
         let mut count = 0;
-        while count < BATCH {
+        for _ in 0..self.batch {
             match self.handle.with_fd(socket::accept) {
                 Ok(fd) => self.accepted.borrow_mut().push_back(fd),
                 // One that was given up in the meantime.
@@ -250,12 +267,12 @@ impl Source for Listener {
             // Shut down by whoever shares it, which is seen when it accepts again.
             self.trouble.set(Trouble::Failure);
         }
-        self.accept_all();
+        self.accept_all(true);
         self.handle.env.defer(&self.handle);
     }
 
     fn on_retry(&self) {
-        self.accept_all();
+        self.accept_all(false);
         self.handle.env.defer(&self.handle);
     }
 

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_without_a_peer_has_no_credentials() {
+    fn a_socket_without_a_peer_has_none_of_its_facts() {
         let alone = socket::create(Type::STREAM).unwrap();
         assert_eq!(credentials(alone.as_fd()), Err(Errno::NOTCONN));
         let found = pidfd(alone.as_fd());

@@ -330,9 +330,9 @@ mod tests {
         survives(slot(libc::AF_APPLETALK, [0; 3], &[0xff; PATH_CAPACITY]));
         let mut long = addr;
         long.set_len(SockAddr::capacity());
-        let mut filled = [0xff; SLOT];
-        long.to_slot(&mut filled);
-        assert_eq!(filled, slot(libc::AF_UNSPEC, [0; 3], b""));
+        let mut written = [0xff; SLOT];
+        long.to_slot(&mut written);
+        assert_eq!(written, slot(libc::AF_UNSPEC, [0; 3], b""));
     }
 
     #[test]
@@ -386,10 +386,10 @@ mod tests {
             }
             let Ok(addr) = SockAddr::from_slot(&slot) else { return };
             assert!(addr.len() <= SockAddr::capacity());
-            let (mut filled, mut again) = ([0xff; SLOT], [0xff; SLOT]);
-            addr.to_slot(&mut filled);
-            SockAddr::from_slot(&filled).unwrap().to_slot(&mut again);
-            assert_eq!(filled, again);
+            let (mut written, mut again) = ([0xff; SLOT], [0xff; SLOT]);
+            addr.to_slot(&mut written);
+            SockAddr::from_slot(&written).unwrap().to_slot(&mut again);
+            assert_eq!(written, again);
         });
     }
 
@@ -405,10 +405,10 @@ mod tests {
             addr.raw.ss_family = random.choose(&families) as libc::sa_family_t;
             let len = random.below(room + 2) as libc::socklen_t;
             addr.set_len(random.choose(&[len, u32::MAX, SockAddr::capacity()]));
-            let mut filled = [0xff; SLOT];
-            addr.to_slot(&mut filled);
-            assert!(word(&filled, 4) as usize <= PATH_CAPACITY);
-            assert!(word(&filled, 1) <= u32::from(u16::MAX));
+            let mut written = [0xff; SLOT];
+            addr.to_slot(&mut written);
+            assert!(word(&written, 4) as usize <= PATH_CAPACITY);
+            assert!(word(&written, 1) <= u32::from(u16::MAX));
         });
     }
 }

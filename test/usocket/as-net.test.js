@@ -3,11 +3,10 @@
 // Owns moments in which programs written for net.Socket were let down: each scene runs on net and on USocket, and has
 // to give the same.
 
-const { setTimeout: delay } = require('node:timers/promises');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { quiet } = require('../helpers/seqpacket.js');
 const { compare } = require('../helpers/stage.js');
-const { until } = require('../helpers/wait.js');
+const { delay, until } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
@@ -37,6 +36,27 @@ compare({
     stage.path += '-nobody';
     const client = stage.connect();
     stage.note('client', `destroyed ${client.destroyed}`);
+    await stage.over();
+  },
+
+  "a write after the peer's end, in the turn of the own end": async (stage) => {
+    await stage.serve((socket) => socket.end());
+    const client = stage.connect();
+    client.resume().on('end', () => {
+      // The stream ends itself in the next tick.
+      const write = () => client.write('x', stage.callback('client', 'write'));
+      process.nextTick(() => process.nextTick(write));
+    });
+    await stage.over();
+  },
+
+  "a write after the peer's end, in the turn behind that of the own end": async (stage) => {
+    await stage.serve((socket) => socket.end());
+    const client = stage.connect();
+    client.resume().on('end', () => {
+      // Asked for before the stream ends itself: it comes before all that follows from that.
+      setImmediate(() => client.write('x', stage.callback('client', 'write')));
+    });
     await stage.over();
   },
 

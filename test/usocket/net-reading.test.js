@@ -5,10 +5,10 @@
 // see helpers/stage.js.
 
 const { describe } = require('node:test');
-const { setTimeout: delay } = require('node:timers/promises');
 const { inspect } = require('node:util');
 const { onLinux } = require('../helpers/programs.js');
 const { compare } = require('../helpers/stage.js');
+const { delay } = require('../helpers/wait.js');
 
 /** Name → what to do on a stage. */
 const SCENARIOS = {
@@ -151,13 +151,12 @@ const SCENARIOS = {
   },
 
   async 'the peer is destroyed with data unread'(stage) {
-    await stage.serve((socket) => {
-      socket.pause();
-      setTimeout(() => socket.destroy(), 20);
-    });
+    let accept;
+    const accepted = new Promise((resolve) => (accept = resolve));
+    await stage.serve((socket) => accept(socket.pause()));
     const client = stage.connect().resume();
-    await stage.saw('client', 'connect');
-    client.write('never read');
+    const [peer] = await Promise.all([accepted, stage.saw('client', 'connect')]);
+    client.write('never read', () => peer.destroy());
     await stage.saw('client', 'close');
     await stage.over();
   },
