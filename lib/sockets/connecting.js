@@ -156,7 +156,7 @@ function connectLater(socket, status) {
 }
 
 function finishConnecting(socket, state) {
-  // Destroyed meanwhile, or told by an attempt before: nothing is said of this one. Or the next one waits.
+  // Destroyed meanwhile, or an earlier attempt has been reported: this one is not. Or the next one waits.
   if (socket[kState] !== state || state.phase !== CONNECTING || state.backlog !== null) return;
   const { path } = state;
   // A server that closed meanwhile has accepted nothing.

@@ -171,8 +171,7 @@ class USocket extends ConnectedSocket {
       return life.writeAfterEnd(this, callback);
     }
     const isOver = isEnded || this.destroyed || this._writableState.errored;
-    // Also after a failed write, before the socket is destroyed: the peer must not see a gap. What
-    // a Writable does then is right: an error with its code, to the callback and 'error'.
+    // Also after a failed write: the peer must not see a gap. A Writable reports the error with its code.
     if (isOver || this[kId] === 0) return super.write(data, encoding, callback);
     const state = this[kState];
     const writer = writerOf(this);
