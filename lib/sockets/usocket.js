@@ -383,11 +383,8 @@ class USocket extends ConnectedSocket {
   /** As in Readable. A listener for `'fds'` gets what waits already in the next tick. */
   on(event, listener) {
     super.on(event, listener);
-    if (event === 'fds' && this[kReader]?.fds > 0) {
-      nextTick(emitFds, this[kReader]);
-    } else if (event === 'data' && isOfWrap(listener)) {
-      leaveToWrap(this);
-    }
+    if (event === 'fds' && this[kReader]?.fds > 0) nextTick(emitFds, this[kReader]);
+    else if (event === 'data' && isOfWrap(listener)) leaveToWrap(this);
     return this;
   }
 
