@@ -177,11 +177,7 @@ class SeqpacketSocket extends ConnectedSocket {
       this.once('connect', () => this._final(callback));
       return;
     }
-    this[kWriter].afterLast(() => {
-      // Fails where the peer is gone, and then nobody waits for the end.
-      if (this[kId] > 0) binding.shutDownSending(this[kId]);
-      life.finishLater(this, callback);
-    });
+    this[kWriter].afterLast(() => life.finishLater(this, false, callback));
   }
 
   destroy(error, callback) {
@@ -192,6 +188,7 @@ class SeqpacketSocket extends ConnectedSocket {
 
   [kCancelWrites]() {
     // destroy() has done it: in order, and before 'close'.
+    return false;
   }
 
   [kClosed]() {

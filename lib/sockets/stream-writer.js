@@ -43,6 +43,8 @@ class StreamWriter {
     /** What waits for the connection: entries, or the callback of the end. */
     this.deferred = null;
     this.final = null;
+    /** The same of an end from before connect(), which is sent first, as in net. */
+    this.early = null;
     /** Groups that wait for bytes, first in, first out; native code has the descriptors in the same order. */
     this.groups = [];
     /** Chunks on their way through Writable that take descriptors along: { chunk, count }. */
@@ -279,16 +281,18 @@ class StreamWriter {
     const done = [];
     let room = data.length * MAX_FDS;
     let count = 0;
-    while (this.groups.length > 0 && room > 0) {
-      const [group] = this.groups;
+    let over = 0;
+    // Each group once, whatever others made of Array.prototype.
+    for (; over < this.groups.length && room > 0; over++) {
+      const group = this.groups[over];
       const some = Math.min(group.left, room);
       count += some;
       room -= some;
       group.left -= some;
       if (group.left > 0) break;
       if (group.callback) done.push(group.callback);
-      this.groups.shift();
     }
+    this.groups.splice(0, over);
     if (callback) done.push(callback);
     // Another object for each write: the user may write one Buffer twice.
     const chunk = new FastBuffer(data.buffer, data.byteOffset, data.byteLength);
@@ -319,17 +323,22 @@ class StreamWriter {
     return unreported;
   }
 
-  /** The socket is destroyed: Writable gets its callback, and fails the rest by itself. */
+  /**
+   * The socket is destroyed: Writable gets its callback, and fails the rest by itself.
+   *
+   * @returns {boolean} somebody was called back
+   */
   cancel(error) {
     // What waits for a connection waits for 'close', as in net.
-    if (this.deferred !== null) return;
+    if (this.deferred !== null) return false;
     const { callback } = this;
-    this.callback = this.final = null;
+    this.callback = this.final = this.early = null;
     this.marks = [];
     this.cancelled = life.destroyedError(error);
     // As in net: it is the destroying that is the stream's error, if that has one.
     callback?.();
     this.failGroups(() => this.cancelled);
+    return callback !== null;
   }
 
   /** After 'close': what waited for a connection. */

@@ -165,6 +165,7 @@ module.exports = {
   LIB,
   WITHOUT_IO_URING,
   runScript,
+  scriptArguments,
   startReceiver,
   startScript,
   startStalled,
