@@ -55,14 +55,18 @@ class ConnectionState {
     /** What is due once the end is sent. */
     this.finishing = null;
     this.finishTurn = 0;
+    /** Node's tls or http2 have it: see wrapped.js. */
+    this.isWrapped = false;
     /** What libraries look at, once one does. */
     this.handleView = null;
     this.referenced = true;
     this.server = plan.server;
     /** Those that wait for the same server, while this one does. */
     this.backlog = null;
+    /** What users see of it. */
     this.timeout = undefined;
     this.timer = null;
+    /** Milliseconds; below 0 while it is switched off. */
     this.timerDelay = 0;
     /** Bytes that waited in native code when the time-out last looked. */
     this.lastQueued = 0;
@@ -194,7 +198,7 @@ function wantsData(socket) {
 
 /** There was activity: the time-out starts anew. */
 function refreshTimer(state) {
-  if (state.timer !== null && state.timeout > 0) state.timer.refresh();
+  if (state.timerDelay > 0) state.timer.refresh();
 }
 
 /** Whether a send that failed so is the end of the connection. */
@@ -210,6 +214,7 @@ function writeAfterEnd(socket, callback) {
   const isOver = finishing !== null && finishTurn !== binding.turn();
   if (isOver) finishNow(socket[kState]);
   if (callback) nextTick(callback, error);
+  if (socket[kState].isWrapped) return false;
   // A socket that is closed but for 'close' gets no error any more.
   if (isOver) nextTick(destroyWith, socket, error);
   else socket.destroy(error);

@@ -69,6 +69,8 @@ pub enum Event {
     Shortage = 2,
     /// There is room to send to the peer, or the peer is gone, as asked for.
     Writable = 3,
+    /// The write that waited is done: 0, or an errno, negated. Of streams.
+    Written = 4,
 }
 
 /// Something with a [`Handle`], which the loop's events go to.

@@ -5,7 +5,6 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
-const { setTimeout: delay } = require('node:timers/promises');
 const { SeqpacketSocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
@@ -27,7 +26,7 @@ const {
 } = require('../helpers/seqpacket.js');
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
-const { within } = require('../helpers/wait.js');
+const { delay, within } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
