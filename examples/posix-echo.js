@@ -56,7 +56,7 @@ function main() {
   for (const numbers of [[1, 2, 3], [], Array.from({ length: 100_000 }, (_, index) => index)]) {
     const { sum, by } = ask({ numbers });
     console.log(`the sum of ${numbers.length} numbers is ${sum}, says process ${by}`);
-    if (by !== child.pid) throw new Error('somebody else has answered');
+    if (by !== child.pid) throw new Error('another process has answered');
   }
 
   const started = performance.now();

@@ -60,7 +60,7 @@ async function main() {
   const proxy = startProxy(front, back);
 
   const file = path.join(folder, 'note.txt');
-  fs.writeFileSync(file, 'a text that no process has been told\n');
+  fs.writeFileSync(file, 'a text that only a file has\n');
   const fd = fs.openSync(file);
   const client = new USocket({ ...OPTIONS, path: front });
   client.end({ data: 'read this', fds: [fd] });

@@ -1,7 +1,7 @@
 'use strict';
 
-// Receives what services tell their manager with sd_notify(3), with the credentials of the sender,
-// which the kernel vouches for. The service is systemd-notify or, where that is not installed,
+// Receives what services report to their manager with sd_notify(3), with the credentials of the
+// sender, which the kernel vouches for. The service is systemd-notify or, where that is not installed,
 // this process itself. Linux only: nobody else sends credentials with each message.
 // Run: node examples/sd-notify-receive.js (after `npm start` or `npm run build` built the addon)
 
@@ -27,7 +27,7 @@ async function runNotifier(address) {
   }
 }
 
-/** Does what it does. */
+/** Sends the same from this process. */
 async function notifyOurselves(address) {
   const service = new DgramSocket();
   await promisify(service.sendTo).call(service, 'READY=1\nSTATUS=Ready to serve', address);
@@ -50,9 +50,9 @@ async function main() {
     for (const line of data.toString().trimEnd().split('\n')) console.log(`  ${line}`);
   });
 
-  const told = once(manager, 'data');
+  const received = once(manager, 'data');
   if (!(await runNotifier(address))) await notifyOurselves(address);
-  await told;
+  await received;
   manager.close();
   fs.rmdirSync(folder);
 }

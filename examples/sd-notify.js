@@ -1,8 +1,9 @@
 'use strict';
 
-// A service that tells its manager how it is, with the protocol of sd_notify(3): READY=1, STATUS=…,
-// WATCHDOG=1, STOPPING=1. Under systemd (Type=notify, WatchdogSec=…) it tells systemd. Otherwise it
-// starts itself once more under a small manager of its own, which checks whose messages they are.
+// A service that reports its state to its manager with the protocol of sd_notify(3): READY=1,
+// STATUS=…, WATCHDOG=1, STOPPING=1. Under systemd (Type=notify, WatchdogSec=…) it reports to systemd.
+// Otherwise it starts itself once more under a small manager of its own, which checks the senders.
+// `sdNotify()` of this package does the same in one call; here is the protocol itself.
 // Run: node examples/sd-notify.js (after `npm start` or `npm run build` has built the addon)
 
 const { fork } = require('node:child_process');
@@ -14,7 +15,7 @@ const { setTimeout: pause } = require('node:timers/promises');
 const { promisify } = require('node:util');
 const { DgramSocket } = require('afunix');
 
-/** Tells the manager; without one it does nothing. */
+/** Reports to the manager; without one it does nothing. */
 class Notifier {
   #socket = null;
   #address;
@@ -64,7 +65,7 @@ async function serve() {
   await notifier.stop();
 }
 
-/** Starts this file as a service and hears what it tells. */
+/** Starts this file as a service and shows what it reports. */
 async function manage() {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'afunix-sd-notify-'));
   const address = path.join(folder, 'notify.sock');
@@ -74,7 +75,7 @@ async function manage() {
   });
   const ended = once(service, 'exit');
   let signsOfLife = 0;
-  const told = [];
+  const reported = [];
   manager.on('data', (data, _from, { credentials }) => {
     // Anybody may send here who can open the file. The kernel says who it was.
     if (credentials.pid !== service.pid) {
@@ -84,21 +85,21 @@ async function manage() {
     for (const line of data.toString().split('\n')) {
       if (line === 'WATCHDOG=1') signsOfLife++;
       else console.log(`  ${line}`);
-      told.push(line.split('=')[0]);
+      reported.push(line.split('=')[0]);
     }
   });
 
   console.log(`the service is process ${service.pid}:`);
-  // Somebody else pretends to be it.
+  // Another process pretends to be the service.
   const stranger = new DgramSocket();
   await promisify(stranger.sendTo).call(stranger, 'STOPPING=1', address);
   stranger.close();
   const [code] = await ended;
-  while (!told.includes('STOPPING')) await pause(5);
+  while (!reported.includes('STOPPING')) await pause(5);
   console.log(`${signsOfLife} signs of life; it ended with code ${code}`);
   manager.close();
   fs.rmdirSync(folder);
-  if (code !== 0 || signsOfLife === 0 || !told.includes('READY')) process.exitCode = 1;
+  if (code !== 0 || signsOfLife === 0 || !reported.includes('READY')) process.exitCode = 1;
 }
 
 async function main() {

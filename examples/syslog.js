@@ -17,7 +17,7 @@ const MONTHS = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
 
 /** Milliseconds between attempts while there is no daemon, or no room. */
 const RETRY_DELAY = 50;
-/** Nobody is there, or somebody who does not keep up: ENOBUFS is macOS's word for that. */
+/** No daemon, or one that does not keep up, which macOS calls ENOBUFS. */
 const LATER = new Set(['ECONNREFUSED', 'ENOENT', 'EAGAIN', 'ENOBUFS']);
 
 /** `Nov  2 09:05:00`: local time, as the format wants it. */
@@ -38,7 +38,7 @@ function format(facility, severity, tag, text, date = new Date()) {
  */
 class Syslog {
   dropped = 0;
-  // What has no room is given back at once: what is kept is kept here.
+  // Never queues: the lines that wait are kept here, where they can be counted.
   #socket = new DgramSocket({ whenFull: 'fail' });
   #lines = [];
   #timer = null;
@@ -138,7 +138,7 @@ async function demonstrate() {
 
   // The daemon is restarted, and something is logged in between.
   await daemon.socket[Symbol.asyncDispose]();
-  log.warning('nobody listens just now');
+  log.warning('no daemon listens just now');
   log.err('two lines\nat once');
   await pause(2 * RETRY_DELAY);
   daemon = new Daemon(address);

@@ -73,7 +73,7 @@ async function withDescriptor({ folder, say }, clerkPath) {
   socket.close();
 }
 
-/** The kernel tells who sent a message. */
+/** The kernel says who sent a message. */
 async function withCredentials({ folder, say }, clerkPath, clerkPid) {
   say('The credentials of the sender, vouched for by the kernel');
   const socket = new DgramSocket({ credentials: true }).bind(path.join(folder, 'curious.sock'));

@@ -14,7 +14,7 @@ sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 sender.sendto(b"Greetings from Python " + sys.version.split()[0].encode(), sys.argv[1])
 `;
 
-/** How each program is told to send something to a socket path. */
+/** How to make each program send something to a socket path. */
 const PROGRAMS = [
   {
     command: 'systemd-notify',

@@ -18,5 +18,5 @@ socket.on('fds', (fds) => {
     fs.closeSync(fd);
   }
 });
-socket.on('data', (data) => process.send(`was told: ${data}`));
+socket.on('data', (data) => process.send(`received: ${data}`));
 socket.on('close', () => process.disconnect());

@@ -63,7 +63,7 @@ async function run({ folder, say }) {
   await Promise.all(visitors.map(({ ended }) => ended)); // And so have their connections.
 
   say();
-  say('What each of them said, message by message; the kernel tells who is who');
+  say('What each of them said, message by message; the kernel says who is who');
   const heard = await Promise.all(visits);
   for (const { name, pid } of visitors) {
     const found = heard.find((visit) => visit.pid === pid);

@@ -7,6 +7,7 @@
 //   [kWritten](status)                   of a stream: the write that waited is done, 0 or a negative errno
 //   [kError](errno)                      an error of the socket itself
 //   [kEnd]()                             the peer sends no more
+//   [kFinished]()                        after finish(): the end has been sent
 //   [kWritable]()                        after notifyWritable(): there is room to send to the peer
 // and a server's [kError], and
 //   [kAccepts]                           whether it wants connections now
@@ -24,7 +25,7 @@ binding.startSockets();
 const { layout } = binding;
 const { CURSOR, COUNT, NEW_SLABS, ID, PAIRS, ENTRY, NAMES, NAME_BYTES, INDEX_MASK } = layout;
 const { OFFSET, LENGTH, FLAGS, BUFFER, PID, UID, GID, NAME_LENGTH } = layout;
-const { EVENT_ERROR, EVENT_END, EVENT_SHORTAGE, EVENT_WRITTEN } = layout;
+const { EVENT_ERROR, EVENT_END, EVENT_FINISHED, EVENT_SHORTAGE, EVENT_WRITTEN } = layout;
 
 /** A socket's id, 0 while it has none. */
 const kId = Symbol('kId');
@@ -32,6 +33,7 @@ const kMessage = Symbol('kMessage');
 const kSettled = Symbol('kSettled');
 const kError = Symbol('kError');
 const kEnd = Symbol('kEnd');
+const kFinished = Symbol('kFinished');
 const kWritable = Symbol('kWritable');
 const kWritten = Symbol('kWritten');
 const kAccepts = Symbol('kAccepts');
@@ -151,6 +153,7 @@ function onEvent(id, kind, value) {
   if (kind === EVENT_WRITTEN) owner[kWritten](value);
   else if (kind === EVENT_ERROR) owner[kError](value);
   else if (kind === EVENT_END) owner[kEnd]();
+  else if (kind === EVENT_FINISHED) owner[kFinished]();
   else if (kind === EVENT_SHORTAGE) owner[kShortage](value);
   else owner[kWritable]();
 }
@@ -215,6 +218,7 @@ module.exports = {
   kAccepts,
   kConnection,
   kEnd,
+  kFinished,
   kError,
   kId,
   kMessage,

@@ -44,7 +44,7 @@ export interface NetConnectOptions extends ConnectOptions, SocketOptions {}
 /** Options of a {@link Server}: those of its connections, and whom it lets in. */
 export interface ServerOptions extends Omit<SocketOptions, 'fd' | 'localPath'>, Gate {}
 
-/** A Unix stream socket with net.Socket's shape, and the kernel's word on its peer. */
+/** A Unix stream socket with net.Socket's shape, and the peer's credentials from the kernel. */
 export declare class Socket extends net.Socket {
   constructor(options?: SocketOptions | number);
 

@@ -23,7 +23,7 @@ function now() {
 class Queue {
   constructor(key) {
     this.key = key;
-    /** In the order in which they came: { socket, id, deadline, done }; native code has the name. */
+    /** In the order in which they came: { socket, id, queue, deadline, done }; native code has the name. */
     this.waiting = [];
     this.pause = 1;
     this.timer = null;
@@ -58,9 +58,9 @@ class Queue {
   }
 }
 
-/** Not destroyed meanwhile. */
-function isWaiting({ socket, id }) {
-  return socket[kId] === id;
+/** Neither destroyed meanwhile, nor on its way to another server. */
+function isWaiting({ socket, id, queue }) {
+  return socket[kId] === id && socket[kState].backlog === queue;
 }
 
 function lookAgain(queue) {
@@ -102,7 +102,7 @@ function waitForBacklog(socket, name, milliseconds, done) {
   const key = `${socket[kState].plan.type} ${name.toString('latin1')}`;
   let queue = queues.get(key);
   if (queue === undefined) queues.set(key, (queue = new Queue(key)));
-  const waiter = { socket, id: socket[kId], deadline: now() + milliseconds, done };
+  const waiter = { socket, id: socket[kId], queue, deadline: now() + milliseconds, done };
   socket[kState].backlog = queue;
   queue.join(waiter);
 }

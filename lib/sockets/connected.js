@@ -13,9 +13,10 @@ const check = require('../util/validate');
 const life = require('./life');
 const { kConnectionClosed, kState, setReferenced, shareSocketMembers } = require('./members');
 
-const { closeId, demand, detachId, flag, kEnd, kError, kId, kMessage, lengthAt } = sockets;
-const { CLOSED, CONNECTING, ConnectionState, OPEN } = life;
-const { fail, failHere, finishClosing, finishFailure, receiveRest, startReading, stopReading } =
+const { closeId, demand, detachId, flag, kEnd, kError, kFinished, kId, kMessage, lengthAt } =
+  sockets;
+const { CLOSED, CONNECTING, ConnectionState, OPEN, UNCONNECTED } = life;
+const { emitClose, fail, finishClosing, finishFailure, receiveRest, startReading, stopReading } =
   life;
 const { kDeliver, kMakeError, kReceived } = life;
 const { EBUSY, ENOBUFS, ENOTCONN } = constants.errno;
@@ -26,7 +27,7 @@ const { EBUSY, ENOBUFS, ENOTCONN } = constants.errno;
  * Its classes define:
  *   [kDeliver](data, flags, words, at)  one received message or chunk
  *   [kEmitConnect]()                    the connection is made
- *   [kCancelWrites](error)              calls back for what is not sent, since the socket is closed
+ *   [kCancelWrites](error)              calls back for what is not sent, since the socket is closed; true if so
  *   [kClosed]()                         'close' was emitted
  *   [kMakeError](errno, syscall, path)  an Error as the class has them
  *   [kPrepare](id)                      before a connected socket reads
@@ -69,6 +70,7 @@ class ConnectedSocket extends Duplex {
     const id = this[kId];
     clearTimeout(state.timer);
     clearTimeout(state.patience);
+    const isFresh = state.phase === UNCONNECTED;
     state.phase = CLOSED;
     state.wantsData = false;
     if (id > 0) {
@@ -81,8 +83,8 @@ class ConnectedSocket extends Duplex {
     callback(error);
     // As in net, where libuv calls when the handle is closed: a loop over the stream has ended by then, and
     // whoever waits for 'close' after it is not too late.
-    if (id > 0) setImmediate(finishClosing, this, error, Boolean(error));
-    else nextTick(finishClosing, this, error);
+    if (!isFresh) setImmediate(finishClosing, this, error, Boolean(error));
+    else nextTick(emitClose, this);
     const { server } = state;
     state.server = null;
     server?.[kConnectionClosed]();
@@ -94,22 +96,25 @@ class ConnectedSocket extends Duplex {
     if (state.timer !== null) life.refreshTimer(state);
     if (flags & flag.CREDENTIALS) data.credentials = sockets.credentialsAt(words, at);
     if (flags & flag.TRUNCATED) {
-      failHere(this, this[kMakeError](-ENOBUFS, this[kReceived]));
+      fail(this, this[kMakeError](-ENOBUFS, this[kReceived]));
       return;
     }
     this[kDeliver](data, flags, words, at);
-    if (flags & sockets.FDS_MISSING) failHere(this, sockets.descriptorError(flags));
+    if (flags & sockets.FDS_MISSING) fail(this, sockets.descriptorError(flags));
   }
 
   [kEnd]() {
     const state = this[kState];
     state.reading = false;
     state.ended = true;
-    life.finishNow(state);
     if (state.sendFailure !== null) return;
     this.push(null);
     // Nothing is buffered: 'end' must not wait for a reader.
     if (this.readableLength === 0) this.read(0);
+  }
+
+  [kFinished]() {
+    life.finishNow(this[kState]);
   }
 
   [kError](errno) {

@@ -26,7 +26,7 @@ function open(socket) {
 }
 
 /**
- * The same where nobody was told to wait for it: reading starts as net's does.
+ * The same for a socket that never was `connecting`: reading starts as net's does.
  *
  * @throws {Error} of epoll_ctl(2): nobody could listen for an `'error'` yet
  */
@@ -70,19 +70,18 @@ function adoptDescriptor(socket, fd, signal) {
 }
 
 /**
- * Makes a socket that was closed as new, and checks that it is not connected.
+ * Makes a socket as new that was closed, or ended or failed before it had a connection.
  *
  * @throws {Error} EISCONN
  */
 function renew(socket, path) {
-  if (socket.destroyed) {
-    const { plan, referenced } = socket[kState];
-    socket._undestroy();
-    socket[kState] = new ConnectionState(plan);
-    socket[kState].referenced = referenced;
-    socket[kReset]();
-  }
-  if (socket[kState].phase !== UNCONNECTED) throw socket[kMakeError](-EISCONN, 'connect', path);
+  const { phase, plan, referenced } = socket[kState];
+  if (phase === CONNECTING || phase === OPEN) throw socket[kMakeError](-EISCONN, 'connect', path);
+  socket._undestroy();
+  if (phase === UNCONNECTED) return;
+  socket[kState] = new ConnectionState(plan);
+  socket[kState].referenced = referenced;
+  socket[kReset]();
 }
 
 /**
@@ -108,7 +107,33 @@ function connect(socket, path) {
     status = prepareToConnect(plan, id);
     if (status === 0) status = binding.connect(id, name);
   }
-  if (status === -EAGAIN) waitForBacklog(socket, name, plan.connectTimeout, connectLater);
+  settleOrWait(socket, name, status);
+}
+
+/**
+ * The same as in net, where a socket that is connected or about to be may be connected once more: the system decides,
+ * and what it says, mostly EISCONN, is the outcome of both attempts.
+ */
+function connectAgain(socket, path) {
+  const state = socket[kState];
+  if (state.phase !== CONNECTING && state.phase !== OPEN) {
+    connect(socket, path);
+    return;
+  }
+  const name = check.addressBytes(path);
+  const { backlog } = state;
+  state.backlog = null;
+  backlog?.leave();
+  state.phase = CONNECTING;
+  state.path = path;
+  // Without a number it was refused one.
+  const id = socket[kId];
+  settleOrWait(socket, name, id > 0 ? binding.connect(id, name) : state.status);
+}
+
+function settleOrWait(socket, name, status) {
+  const { connectTimeout } = socket[kState].plan;
+  if (status === -EAGAIN) waitForBacklog(socket, name, connectTimeout, connectLater);
   else connectLater(socket, status);
 }
 
@@ -124,14 +149,18 @@ function prepareToConnect(plan, id) {
 
 /** As in net, the outcome is not known before a later turn of the event loop. */
 function connectLater(socket, status) {
-  socket[kState].backlog = null;
-  setImmediate(finishConnecting, socket, socket[kState], status);
+  const state = socket[kState];
+  state.backlog = null;
+  state.status = status;
+  setImmediate(finishConnecting, socket, state);
 }
 
-function finishConnecting(socket, state, status) {
-  // Destroyed meanwhile: nothing is said of this attempt.
-  if (socket[kState] !== state || state.phase !== CONNECTING) return;
+function finishConnecting(socket, state) {
+  // Destroyed meanwhile, or told by an attempt before: nothing is said of this one. Or the next one waits.
+  if (socket[kState] !== state || state.phase !== CONNECTING || state.backlog !== null) return;
   const { path } = state;
+  // A server that closed meanwhile has accepted nothing.
+  const status = state.status === 0 ? binding.takeError(socket[kId]) : state.status;
   if (status < 0) {
     const syscall = socket[kId] > 0 ? 'connect' : 'socket';
     socket.destroy(socket[kMakeError](status, syscall, path));
@@ -149,4 +178,4 @@ function finishConnecting(socket, state, status) {
   if (state.phase === OPEN && !state.reading && wantsData(socket)) startReading(socket);
 }
 
-module.exports = { adoptDescriptor, connect, renew, startFromPlan };
+module.exports = { adoptDescriptor, connect, connectAgain, renew, startFromPlan };

@@ -256,7 +256,7 @@ class DgramSocket extends EventEmitter {
     this.emit('error', systemError(errno, 'recvmsg'));
   }
 
-  /** Somebody who had the socket, too, has shut it down: nothing comes any more. */
+  /** Another owner of this socket has shut it down: no message comes any more. */
   [kEnd]() {
     this.emit('error', systemError(-ENOTCONN, 'recvmsg'));
   }

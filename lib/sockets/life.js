@@ -54,9 +54,10 @@ class ConnectionState {
     this.patience = null;
     /** What is due once the end is sent. */
     this.finishing = null;
-    this.finishTurn = 0;
     /** Node's tls or http2 have it: see wrapped.js. */
     this.isWrapped = false;
+    /** What connect(2) said, as far as it is known. */
+    this.status = 0;
     /** What libraries look at, once one does. */
     this.handleView = null;
     this.referenced = true;
@@ -80,16 +81,19 @@ class ConnectionState {
 }
 
 /** Callbacks of what is not sent, then 'close'. */
-function finishClosing(socket, error, ...hadError) {
+function finishClosing(socket, error, hadError) {
+  let wereCalled = true;
   try {
-    socket[kCancelWrites](error);
+    wereCalled = socket[kCancelWrites](error);
   } finally {
-    // Behind what these left to the next tick.
-    nextTick(emitClose, socket, hadError);
+    // Behind all that these lead to: a loop over the stream ends.
+    if (wereCalled) setImmediate(emitClose, socket, hadError);
+    else nextTick(emitClose, socket, hadError);
   }
 }
 
-function emitClose(socket, hadError) {
+/** As in net, what never was connected does not say whether there was an error. */
+function emitClose(socket, ...hadError) {
   socket[kState].closeEmitted = true;
   socket.emit('close', ...hadError);
   socket[kClosed]();
@@ -99,16 +103,13 @@ function destroyWith(socket, error) {
   socket.destroy(error);
 }
 
-/** Destroys the socket, after what came before has been read. */
+/**
+ * Destroys the socket, after what came before has been read by whoever reads. Where nobody does it is not kept for
+ * a reader who may never come.
+ */
 function fail(socket, error) {
-  if (socket.readableLength === 0) socket.destroy(error);
+  if (socket.readableLength === 0 || !isRead(socket)) socket.destroy(error);
   else socket[kState].failure ??= error;
-}
-
-/** The same for a fault on this side: whoever sent too much is not kept for a reader who may never come. */
-function failHere(socket, error) {
-  if (isRead(socket)) fail(socket, error);
-  else socket.destroy(error);
 }
 
 /** What is received has a reader, or one that has paused. */
@@ -209,34 +210,21 @@ function isFatal(errno) {
 /** As in net: it was the peer's end that ended this side. */
 function writeAfterEnd(socket, callback) {
   const error = codedError(Error, 'EPIPE', 'This socket has been ended by the other party');
-  const { finishing, finishTurn } = socket[kState];
-  // As in net, where the end is sent when the turn is over in which it was asked for.
-  const isOver = finishing !== null && finishTurn !== binding.turn();
-  if (isOver) finishNow(socket[kState]);
   if (callback) nextTick(callback, error);
-  if (socket[kState].isWrapped) return false;
-  // A socket that is closed but for 'close' gets no error any more.
-  if (isOver) nextTick(destroyWith, socket, error);
-  else socket.destroy(error);
+  if (!socket[kState].isWrapped) socket.destroy(error);
   return false;
 }
 
-/** Sends the end, shutdown(2). What the system refuses it for; where the peer is gone nobody waits for the end. */
-function shutDown(socket) {
-  if (socket[kId] === 0) return undefined;
-  const status = binding.shutDownSending(socket[kId]);
-  return status < 0 && status !== -ENOTCONN ? socket[kMakeError](status, 'shutdown') : undefined;
-}
-
 /**
- * The end has been sent, shutdown(2). As in net its outcome is known in a later turn, but before the peer's end,
- * which may be there when that turn begins.
+ * Sends the end, shutdown(2), unless the socket is closed next anyway. As in net its outcome is known when the loop
+ * polls next, or has polled.
  */
-function finishLater(socket, callback, error) {
+function finishLater(socket, isClosedNext, callback, error) {
   const state = socket[kState];
-  state.finishing = () => callback(error);
-  state.finishTurn = binding.turn();
-  setImmediate(finishNow, state);
+  const status = binding.finish(socket[kId], isClosedNext ? 0 : 1);
+  if (status < 0 && socket[kId] > 0) error ??= socket[kMakeError](status, 'shutdown');
+  state.finishing = error === undefined ? callback : () => callback(error);
+  if (status < 0) setImmediate(finishNow, state);
 }
 
 function finishNow(state) {
@@ -262,7 +250,7 @@ module.exports = {
   fail,
   destroyAfterLastWords,
   destroyedError,
-  failHere,
+  emitClose,
   finishClosing,
   finishFailure,
   finishLater,
@@ -280,7 +268,6 @@ module.exports = {
   receiveRest,
   refreshTimer,
   resumeReading,
-  shutDown,
   startReading,
   stopReading,
   wantsData,

@@ -237,8 +237,8 @@ class MessageWriter {
   }
 
   /**
-   * The socket is closed: the callbacks of what waits get an error, in order. What has no callback
-   * goes quietly: the closing itself is the event.
+   * The socket is closed: the callbacks of what waits get an error, in order. A send without a
+   * callback ends without an error: the closing itself is the event.
    */
   close(makeError = ({ path }) => systemError(ECANCELED, 'sendmsg', path)) {
     for (const send of this.queued?.values() ?? []) {

@@ -8,7 +8,7 @@ const { credentialsAt, fdsToken, flag, kId } = require('../native/sockets');
 const { codedError } = require('../util/errors');
 
 /**
- * Gives a message or chunk a property that is taken when somebody looks.
+ * Gives a message or chunk a property that is taken when it is first read.
  *
  * @param {Buffer} data
  * @param {string} name - of the property

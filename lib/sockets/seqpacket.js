@@ -177,9 +177,7 @@ class SeqpacketSocket extends ConnectedSocket {
       this.once('connect', () => this._final(callback));
       return;
     }
-    this[kWriter].afterLast(() => {
-      life.finishLater(this, callback, life.shutDown(this));
-    });
+    this[kWriter].afterLast(() => life.finishLater(this, false, callback));
   }
 
   destroy(error, callback) {
@@ -190,6 +188,7 @@ class SeqpacketSocket extends ConnectedSocket {
 
   [kCancelWrites]() {
     // destroy() has done it: in order, and before 'close'.
+    return false;
   }
 
   [kClosed]() {

@@ -182,6 +182,8 @@ class SocketServer extends EventEmitter {
     if (this[kId] === 0) throw notRunning();
     // Who has been accepted already is not in the backlog any more.
     for (let id; (id = binding.accept(this[kId])) >= 0;) admit(this, id);
+    // A listener for 'connection' was faster.
+    if (this[kId] === 0) throw notRunning();
     const [fd] = demand(detachId(this[kId]), 'detach');
     this[kId] = 0;
     forgetListening(this);

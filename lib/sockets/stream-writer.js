@@ -43,6 +43,8 @@ class StreamWriter {
     /** What waits for the connection: entries, or the callback of the end. */
     this.deferred = null;
     this.final = null;
+    /** The same of an end from before connect(), which is sent first, as in net. */
+    this.early = null;
     /** Groups that wait for bytes, first in, first out; native code has the descriptors in the same order. */
     this.groups = [];
     /** Chunks on their way through Writable that take descriptors along: { chunk, count }. */
@@ -321,17 +323,22 @@ class StreamWriter {
     return unreported;
   }
 
-  /** The socket is destroyed: Writable gets its callback, and fails the rest by itself. */
+  /**
+   * The socket is destroyed: Writable gets its callback, and fails the rest by itself.
+   *
+   * @returns {boolean} somebody was called back
+   */
   cancel(error) {
     // What waits for a connection waits for 'close', as in net.
-    if (this.deferred !== null) return;
+    if (this.deferred !== null) return false;
     const { callback } = this;
-    this.callback = this.final = null;
+    this.callback = this.final = this.early = null;
     this.marks = [];
     this.cancelled = life.destroyedError(error);
     // As in net: it is the destroying that is the stream's error, if that has one.
     callback?.();
     this.failGroups(() => this.cancelled);
+    return callback !== null;
   }
 
   /** After 'close': what waited for a connection. */

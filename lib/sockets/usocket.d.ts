@@ -135,10 +135,11 @@ export declare class USocket extends ConnectedSocket<USocketEvents, Buffer | str
    * again. The outcome follows in a later turn: the callback runs first, then `'connected'`,
    * `'connect'` and `'ready'` are emitted; or an `'error'` (ECONNREFUSED, ENOENT, EPROTOTYPE …; for `fd`
    * as the constructor). While the server's backlog is full it is tried again, up to `connectTimeout`
-   * (ETIMEDOUT). Writes meanwhile are queued.
+   * (ETIMEDOUT). Writes meanwhile are queued. A socket that is connected already, or about to be, is
+   * destroyed with EISCONN, as in net.
    *
-   * @throws EISCONN: the socket is connected, or about to be; ERR_MISSING_ARGS: neither path nor `fd`;
-   *   ERR_INVALID_ARG_VALUE: a host or port
+   * @throws EISCONN: `fd`, and the socket is connected, or about to be; ERR_MISSING_ARGS: neither path nor
+   *   `fd`; ERR_INVALID_ARG_VALUE: a host or port
    */
   connect(
     options: SocketPath | { path: SocketPath } | { fd: Descriptor },

@@ -101,7 +101,8 @@ class USocket extends ConnectedSocket {
    * Connects, connect(2), or adopts a connected descriptor; a socket that was closed can be connected again.
    * The outcome follows in a later turn: the callback runs, then `'connected'`, `'connect'` and `'ready'` are
    * emitted; failures are `'error'` events. While the server's backlog is full it is tried again, up to
-   * `connectTimeout` (ETIMEDOUT). Writes meanwhile are queued.
+   * `connectTimeout` (ETIMEDOUT). Writes meanwhile are queued. A socket that is connected already, or about to be,
+   * is destroyed with EISCONN, as in net; only with `fd` it is thrown.
    *
    * @param {string | Buffer | URL | { path } | { fd }} options
    * @param {() => void} [callback]
@@ -126,7 +127,7 @@ class USocket extends ConnectedSocket {
       return this;
     }
     if (path === undefined || path === null) throw noPath(host, port);
-    connecting.connect(this, path);
+    connecting.connectAgain(this, path);
     this[kState].connectCallback = callback;
     return this;
   }
@@ -249,15 +250,6 @@ class USocket extends ConnectedSocket {
     return super.end(message, encoding, callback);
   }
 
-  destroy(error, callback) {
-    // Before the callbacks of what is queued behind it.
-    const writer = this[kStreamWriter];
-    if (!this.destroyed && writer?.callback) {
-      nextTick(cancelWriter, writer, error);
-    }
-    return super.destroy(error, callback);
-  }
-
   _write(chunk, encoding, callback) {
     writerOf(this).start([{ chunk, encoding }], callback);
   }
@@ -267,12 +259,13 @@ class USocket extends ConnectedSocket {
   }
 
   _final(callback) {
-    if (this.pending) writerOf(this).final = callback;
-    else finish(this, callback);
+    if (!this.pending) finish(this, callback);
+    else if (this.connecting) writerOf(this).final = callback;
+    else writerOf(this).early = callback;
   }
 
   [kCancelWrites](error) {
-    this[kStreamWriter]?.cancel(error);
+    return this[kStreamWriter] !== null && this[kStreamWriter].cancel(error);
   }
 
   [kClosed]() {
@@ -300,6 +293,11 @@ class USocket extends ConnectedSocket {
     const state = this[kState];
     const { connectCallback, plan } = state;
     state.connectCallback = undefined;
+    const early = this[kStreamWriter]?.early;
+    if (early) {
+      this[kStreamWriter].early = null;
+      finish(this, early);
+    }
     try {
       connectCallback?.call(this);
       const hears = plan.emitsConnected && this.listenerCount('connected') > 0;
@@ -308,17 +306,17 @@ class USocket extends ConnectedSocket {
       if (!hears || !Object.prototype.hasOwnProperty.call(this, 'supportsUnixFd')) {
         this.emit('connect');
       }
-      this.emit('ready');
     } finally {
-      // What was written meanwhile goes now, so that its callbacks come after 'connect'.
+      // What was written meanwhile goes now, or fails where a listener has destroyed the socket.
       const writer = this[kStreamWriter];
-      if (writer !== null && !this.destroyed) {
+      if (writer !== null) {
+        writer.goOn();
         const { final } = writer;
         writer.final = null;
-        writer.goOn();
-        if (final !== null) finish(this, final);
+        if (final !== null && !this.destroyed) finish(this, final);
       }
     }
+    this.emit('ready');
   }
 
   [kPrepare]() {
@@ -484,10 +482,6 @@ function emitFds(reader) {
   reader.emit();
 }
 
-function cancelWriter(writer, error) {
-  writer.cancel(error);
-}
-
 /** How many descriptors came with bytes that have been read. */
 function fdsRead(socket) {
   const reader = socket[kReader];
@@ -497,13 +491,10 @@ function fdsRead(socket) {
   return reader.countBefore(socket[kState].bytesRead - socket.readableLength);
 }
 
-/** The end, shutdown(2). */
+/** The end, shutdown(2). Where the peer has ended, too, the socket is closed next. */
 function finish(socket, callback) {
   const error = socket[kStreamWriter]?.failGroups();
-  // Where the peer has ended, too, the socket is closed next.
-  const isClosedNext = socket.readableEnded && !socket.allowHalfOpen;
-  const failure = isClosedNext ? undefined : life.shutDown(socket);
-  life.finishLater(socket, callback, error ?? failure);
+  life.finishLater(socket, socket.readableEnded && !socket.allowHalfOpen, callback, error);
 }
 
 module.exports = { USocket, USocketPlan };

@@ -414,21 +414,21 @@ fn receive_message(call: &Call) -> Result<Value> {
     #[allow(clippy::unnecessary_cast)]
     let filled = (header.msg_controllen as usize).min(size_of_val(&control));
     // SAFETY: the kernel wrote this many bytes for this message; they are decoded once.
-    let beside =
+    let ancillary =
         unsafe { Received::decode(ptr::slice_from_raw_parts(control.as_ptr().cast(), filled)) };
     from.set_len(header.msg_namelen);
     report(call, 3, fd, from)?;
     let js = call.js;
-    let credentials = match beside.credentials {
+    let credentials = match ancillary.credentials {
         Some(sender) => js.array(&[js.int(sender.pid), js.uint(sender.uid), js.uint(sender.gid)]),
         None => js.undefined(),
     };
     // From here on they are JavaScript's.
-    let pidfd = beside
+    let pidfd = ancillary
         .pidfd
         .filter(|_| wants_pidfd)
         .map_or_else(|| js.undefined(), |fd| js.int(fd.into_raw_fd()));
-    let fds = js.int_array(beside.fds.into_iter().map(IntoRawFd::into_raw_fd));
+    let fds = js.int_array(ancillary.fds.into_iter().map(IntoRawFd::into_raw_fd));
     Ok(js.array(&[js.int(size as i32), js.int(header.msg_flags), fds, credentials, pidfd]))
 }
 

@@ -84,8 +84,13 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
     (c"setCorked", |call, env| {
         done(call, with_endpoint(call, env, |endpoint| endpoint.set_corked(call.int(1)? != 0)))
     }),
-    (c"shutDownSending", |call, env| {
-        done(call, with_endpoint(call, env, Endpoint::shut_down_sending))
+    (c"finish", |call, env| {
+        let finish = |endpoint: &Endpoint| endpoint.finish(call.int(1)? != 0);
+        done(call, with_endpoint(call, env, finish))
+    }),
+    (c"takeError", |call, env| {
+        let pending = with_endpoint(call, env, Endpoint::take_error);
+        call.status(pending.and_then(|errno| errno.map_or(Ok(0), Err)))
     }),
     (c"setReading", |call, env| {
         done(call, with_endpoint(call, env, |endpoint| endpoint.set_reading(call.int(1)? != 0)))
@@ -107,7 +112,6 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
     (c"receiveNow", |call, env| {
         call.status(with_endpoint(call, env, |endpoint| Ok(i32::from(!endpoint.receive_now()))))
     }),
-    (c"turn", |call, env| call.js.int(env.turn())),
     (c"queuedBytes", |call, env| {
         let queued = with_endpoint(call, env, |endpoint| Ok(endpoint.queued_bytes()));
         call.status(queued.map(clamped))
@@ -247,6 +251,7 @@ pub fn register(js: Js, target: Value, env: &Rc<Environment>) {
     set(c"EVENT_SHORTAGE", Event::Shortage as i32);
     set(c"EVENT_WRITABLE", Event::Writable as i32);
     set(c"EVENT_WRITTEN", Event::Written as i32);
+    set(c"EVENT_FINISHED", Event::Finished as i32);
     set(c"MAX_STRING", MAX_STRING as i32);
     set(c"MAX_FDS", MAX_FDS as i32);
     set(c"DEFAULT_MAX_PENDING_FDS", DEFAULT_MAX_PENDING as i32);

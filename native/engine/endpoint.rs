@@ -386,9 +386,19 @@ impl Endpoint {
         self.rearm()
     }
 
-    /// Sends no more: the peer sees the end once it has read what was sent.
-    pub fn shut_down_sending(&self) -> Result<()> {
-        self.handle.with_fd(socket::shut_down_sending)
+    /// Sends no more, and says so in a later phase of the loop. With `shut_down` the peer sees the end
+    /// once it has read what was sent; where it is gone that fails, and nobody waits for it.
+    pub fn finish(&self, shut_down: bool) -> Result<()> {
+        self.handle.env.finish_soon(self.handle.id)?;
+        match shut_down.then(|| self.handle.with_fd(socket::shut_down_sending)) {
+            None | Some(Err(Errno::NOTCONN)) => Ok(()),
+            Some(done) => done,
+        }
+    }
+
+    /// Takes the error that waits in the kernel, SO_ERROR.
+    pub fn take_error(&self) -> Result<Option<Errno>> {
+        self.handle.with_fd(|fd| Ok(socket::take_error(fd)))
     }
 }
 

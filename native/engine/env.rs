@@ -12,13 +12,17 @@ use std::rc::Rc;
 use napi::sys;
 
 use crate::engine::batch::{Batch, Ledger, Slab};
-use crate::engine::handle::Handle;
+use crate::engine::handle::{Event, Handle, Source};
 use crate::engine::sockets::{Socket, Table};
 use crate::node::js::{AsyncContext, Js, Reference};
 use crate::node::polls::Polls;
-use crate::node::uv::{Loop, Signal, Token};
+use crate::node::uv::{Loop, Signal, Soon, Token};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::name::Folders;
+
+/// How often what was done at once is reported after a poll, while reports lead to more of it: as
+/// often as libuv does.
+const ROUNDS: usize = 8;
 
 /// Settled sends reported in one call without making a larger list.
 const LEDGER: usize = 256;
@@ -61,8 +65,10 @@ pub struct Environment {
     sockets: RefCell<Table<Socket>>,
     /// How many turns are under way, one inside the other.
     turns: Cell<u32>,
-    /// How often a turn has begun or ended.
-    boundaries: Cell<u32>,
+    /// Sockets whose end was sent, which is to be reported.
+    finished: RefCell<Vec<i32>>,
+    /// Made on first use.
+    soon: RefCell<Option<Soon>>,
     /// Sockets that may wait for something else by now.
     changed: RefCell<Vec<i32>>,
     ended: Cell<bool>,
@@ -87,7 +93,8 @@ impl Environment {
             ledger: RefCell::new(None),
             sockets: RefCell::new(Table::new()),
             turns: Cell::new(0),
-            boundaries: Cell::new(0),
+            finished: RefCell::new(Vec::new()),
+            soon: RefCell::new(None),
             changed: RefCell::new(Vec::new()),
             ended: Cell::new(false),
         });
@@ -143,25 +150,52 @@ impl Environment {
     }
 
     fn on_event(&self, token: Token, signal: Signal) {
-        let Some(socket) = self.socket(token.id) else { return };
+        let on_socket = |call: &dyn Fn(&dyn Source)| {
+            let Some(socket) = self.socket(token.id) else { return };
+            self.in_turn(|| call(socket.source()));
+        };
+        match signal {
+            Signal::Poll(event) => on_socket(&|source| source.on_poll(token.part, event)),
+            Signal::Timer => on_socket(&|source| source.on_retry()),
+            Signal::Soon { after } => self.report_finished(if after { ROUNDS } else { 1 }),
+        }
+    }
+
+    fn in_turn(&self, run: impl FnOnce()) {
         self.turns.set(self.turns.get() + 1);
-        self.cross_boundary();
-        self.js.scope(|| match signal {
-            Signal::Poll(event) => socket.source().on_poll(token.part, event),
-            Signal::Timer => socket.source().on_retry(),
-        });
+        self.js.scope(run);
         self.turns.set(self.turns.get() - 1);
-        self.cross_boundary();
         self.js.scope(|| self.settle());
     }
 
-    fn cross_boundary(&self) {
-        self.boundaries.set(self.boundaries.get().wrapping_add(1));
+    /// Reports [`Event::Finished`] of a socket when libuv would: in a later phase of the loop.
+    pub fn finish_soon(&self, id: i32) -> Result<()> {
+        let mut finished = self.finished.borrow_mut();
+        if finished.is_empty() {
+            let mut soon = self.soon.borrow_mut();
+            match &*soon {
+                Some(soon) => soon.start(),
+                None => soon.insert(Soon::new(&self.event_loop)?).start(),
+            }
+        }
+        finished.push(id);
+        Ok(())
     }
 
-    /// The same number as before only where everything since happened in one turn.
-    pub fn turn(&self) -> i32 {
-        (self.boundaries.get() & i32::MAX as u32) as i32
+    fn report_finished(&self, rounds: usize) {
+        for _ in 0..rounds {
+            // What these lead to is of the next round.
+            for id in self.finished.take() {
+                let Some(socket) = self.socket(id) else { continue };
+                self.in_turn(|| socket.source().handle().report(Event::Finished, 0));
+            }
+            if self.finished.borrow().is_empty() {
+                if let Some(soon) = &*self.soon.borrow() {
+                    soon.stop();
+                }
+                return;
+            }
+        }
     }
 
     /// Notes that a socket may wait for something else by now. False outside of turns: then it has to
@@ -226,6 +260,7 @@ impl Environment {
             socket.source().close();
         }
         self.polls.close();
+        self.soon.take();
         self.loadings.take();
         self.context_name.take();
         self.batch.take();

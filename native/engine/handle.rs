@@ -71,6 +71,8 @@ pub enum Event {
     Writable = 3,
     /// The write that waited is done: 0, or an errno, negated. Of streams.
     Written = 4,
+    /// The end has been sent, as asked for.
+    Finished = 5,
 }
 
 /// Something with a [`Handle`], which the loop's events go to.

@@ -213,7 +213,7 @@ impl Listener {
         }
     }
 
-    /// Accepts `batch` times: how many connections there were, and what ended it before.
+    /// Accepts as often as a batch has connections: how many there were, and what ended it before.
     fn accept_batch(&self) -> (usize, Option<Errno>) {
         let mut count = 0;
         for _ in 0..self.batch {

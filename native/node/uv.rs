@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 
 use libuv_sys2 as types;
-use types::{uv_handle_t, uv_loop_t, uv_poll_t, uv_timer_t};
+use types::{uv_check_t, uv_handle_t, uv_idle_t, uv_loop_t, uv_poll_t, uv_timer_t};
 
 use crate::sys::errno::{Errno, Result};
 
@@ -53,6 +53,8 @@ macro_rules! host_functions {
 
 type PollCallback = unsafe extern "C" fn(*mut uv_poll_t, c_int, c_int);
 type TimerCallback = unsafe extern "C" fn(*mut uv_timer_t);
+type IdleCallback = unsafe extern "C" fn(*mut uv_idle_t);
+type CheckCallback = unsafe extern "C" fn(*mut uv_check_t);
 type WalkCallback = unsafe extern "C" fn(*mut uv_handle_t, *mut c_void);
 type CloseCallback = unsafe extern "C" fn(*mut uv_handle_t);
 
@@ -74,6 +76,12 @@ host_functions! {
     uv_timer_init: fn(*mut uv_loop_t, *mut uv_timer_t) -> c_int;
     uv_timer_start: fn(*mut uv_timer_t, TimerCallback, u64, u64) -> c_int;
     uv_timer_stop: fn(*mut uv_timer_t) -> c_int;
+    uv_idle_init: fn(*mut uv_loop_t, *mut uv_idle_t) -> c_int;
+    uv_idle_start: fn(*mut uv_idle_t, IdleCallback) -> c_int;
+    uv_idle_stop: fn(*mut uv_idle_t) -> c_int;
+    uv_check_init: fn(*mut uv_loop_t, *mut uv_check_t) -> c_int;
+    uv_check_start: fn(*mut uv_check_t, CheckCallback) -> c_int;
+    uv_check_stop: fn(*mut uv_check_t) -> c_int;
 }
 
 /// Written once, with the same addresses whoever is first; read by every thread after that.
@@ -123,6 +131,11 @@ pub enum Signal {
     Poll(Result<i32>),
     /// The timer fired.
     Timer,
+    /// The loop is about to poll, or has polled: a [`Soon`] was started.
+    Soon {
+        /// It has polled.
+        after: bool,
+    },
 }
 
 /// One environment's event loop, and the count of our handles that it still knows.
@@ -405,5 +418,58 @@ impl Timer {
     pub fn stop(&self) {
         // SAFETY: a live timer.
         unsafe { (host().uv_timer_stop)(self.0.raw.as_ptr().cast()) };
+    }
+}
+
+unsafe extern "C" fn on_idle(raw: *mut uv_idle_t) {
+    // SAFETY: libuv passes the handle it was started with.
+    unsafe { notify(raw.cast(), Signal::Soon { after: false }) };
+}
+
+unsafe extern "C" fn on_check(raw: *mut uv_check_t) {
+    // SAFETY: libuv passes the handle it was started with.
+    unsafe { notify(raw.cast(), Signal::Soon { after: true }) };
+}
+
+/// Says when the loop is next about to poll or has just polled, and meanwhile does not let it wait.
+/// Those are the two moments at which libuv itself reports what was done at once; a check that is
+/// started runs before those that run already, as Node's own for setImmediate() does.
+pub struct Soon {
+    idle: RawHandle,
+    check: RawHandle,
+}
+
+impl Soon {
+    /// One that is not started.
+    pub fn new(event_loop: &Rc<Loop>) -> Result<Soon> {
+        let (idle, check) = (types::uv_handle_type_UV_IDLE, types::uv_handle_type_UV_CHECK);
+        Ok(Soon {
+            idle: RawHandle::new(event_loop, idle, Token::NONE, |uv_loop, raw| {
+                // SAFETY: the loop is live and `raw` has the size of a uv_idle_t.
+                unsafe { (host().uv_idle_init)(uv_loop, raw.cast()) }
+            })?,
+            check: RawHandle::new(event_loop, check, Token::NONE, |uv_loop, raw| {
+                // SAFETY: the loop is live and `raw` has the size of a uv_check_t.
+                unsafe { (host().uv_check_init)(uv_loop, raw.cast()) }
+            })?,
+        })
+    }
+
+    /// From now on, until it is stopped.
+    pub fn start(&self) {
+        // SAFETY: live handles; only a missing callback makes these fail.
+        unsafe {
+            (host().uv_idle_start)(self.idle.raw.as_ptr().cast(), on_idle);
+            (host().uv_check_start)(self.check.raw.as_ptr().cast(), on_check);
+        }
+    }
+
+    /// No more.
+    pub fn stop(&self) {
+        // SAFETY: live handles.
+        unsafe {
+            (host().uv_idle_stop)(self.idle.raw.as_ptr().cast());
+            (host().uv_check_stop)(self.check.raw.as_ptr().cast());
+        }
     }
 }

@@ -46,7 +46,7 @@ pub fn describe(fd: BorrowedFd<'_>) -> Result<Description> {
         libc::S_IFCHR => "character-device",
         libc::S_IFBLK => "block-device",
         libc::S_IFLNK => "symlink",
-        // What has no type of a file: epoll, eventfd, timerfd, signalfd, pidfd …
+        // Descriptors without a file type: epoll, eventfd, timerfd, signalfd, pidfd …
         _ => "unknown",
     };
     Ok(Description {

@@ -195,6 +195,17 @@ mod tests {
         assert_eq!(Errno::from_uv(Errno::BADF.to_js()), Errno::BADF);
     }
 
+    #[test]
+    fn what_passes_by_itself_and_what_the_kernel_reports() {
+        let later = [Errno::AGAIN, Errno::TOOMANYREFS, Errno::NOBUFS, Errno::NOMEM];
+        assert!(later.iter().all(|errno| errno.means_later()));
+        let for_good = [Errno::BADF, Errno::CONNREFUSED, Errno::NOTCONN];
+        assert!(!for_good.iter().any(|errno| errno.means_later() || errno.has_no_event()));
+        assert!(Errno::TOOMANYREFS.has_no_event() && Errno::NOMEM.has_no_event());
+        assert!(!Errno::AGAIN.has_no_event());
+        assert_eq!(Errno::NOBUFS.has_no_event(), cfg!(target_os = "linux"));
+    }
+
     #[allow(unsafe_code)]
     fn set_errno(value: i32) {
         #[cfg(target_os = "linux")]

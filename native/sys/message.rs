@@ -59,7 +59,7 @@ pub struct Message<'a> {
     /// The sender.
     pub from: &'a UnixAddr,
     /// What came with the bytes; empty unless control messages were asked for.
-    pub beside: Received,
+    pub ancillary: Received,
     /// The message was larger than [`MAX_MESSAGE`]: `bytes` is its beginning.
     pub truncated: bool,
     /// Descriptors or other control data were dropped by the kernel (only where asked for).
@@ -147,7 +147,7 @@ impl Receiver {
         assert!(index < self.received, "the batch has fewer messages");
         let header = &mut self.headers[index];
         let asked = !header.msg_hdr.msg_control.is_null();
-        let beside = if asked {
+        let ancillary = if asked {
             // Not a usize on every system.
             #[allow(clippy::unnecessary_cast)]
             let len = (header.msg_hdr.msg_controllen as usize).min(RECEIVE_CAPACITY);
@@ -161,12 +161,12 @@ impl Receiver {
         };
         let len = (header.msg_len as usize).min(MAX_MESSAGE);
         let flags = header.msg_hdr.msg_flags;
-        let is_marked = beside.is_marked || flags & libc::MSG_CTRUNC != 0;
+        let is_marked = ancillary.is_marked || flags & libc::MSG_CTRUNC != 0;
         Message {
             // SAFETY: the kernel wrote `len` bytes into this slot.
             bytes: unsafe { std::slice::from_raw_parts(self.region.slot(index), len) },
             from: &self.names[index],
-            beside,
+            ancillary,
             truncated: flags & libc::MSG_TRUNC != 0,
             control_truncated: asked && flags & libc::MSG_CTRUNC != 0,
             is_end: len == 0 && !is_marked,
@@ -193,7 +193,7 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         // Descriptors of messages that nobody looked at.
         for index in 0..self.received {
-            close_passed(self.message(index).beside.fds);
+            close_passed(self.message(index).ancillary.fds);
         }
     }
 }
@@ -356,9 +356,9 @@ mod tests {
             unsafe { send(left.as_fd(), &message) }.unwrap();
             receiver.receive(right.as_fd(), 8, asked, true).unwrap();
             let got = receiver.message(0);
-            assert_eq!(got.beside.fds.len(), if asked { 2 } else { 0 });
+            assert_eq!(got.ancillary.fds.len(), if asked { 2 } else { 0 });
             assert!(!got.control_truncated);
-            for fd in &got.beside.fds {
+            for fd in &got.ancillary.fds {
                 // SAFETY: F_GETFD on a live descriptor.
                 let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFD) };
                 assert_eq!(flags, libc::FD_CLOEXEC);
@@ -375,7 +375,7 @@ mod tests {
             .unwrap();
         let mut receiver = Receiver::new().unwrap();
         receiver.receive(right.as_fd(), 8, true, true).unwrap();
-        let taken = receiver.message(0).beside.fds;
+        let taken = receiver.message(0).ancillary.fds;
         assert_eq!(receiver.receive(right.as_fd(), 8, true, true), Err(Errno::AGAIN));
         drop(receiver);
         // SAFETY: F_GETFD on any number is harmless.

@@ -216,11 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_no_peer_nobody_is_told() {
+    fn a_socket_without_a_peer_has_none_of_its_facts() {
         let alone = socket::create(Type::STREAM).unwrap();
         assert_eq!(credentials(alone.as_fd()), Err(Errno::NOTCONN));
-        let told = pidfd(alone.as_fd());
-        assert!(!matches!(told, Ok(Some(_))), "{told:?}");
+        let found = pidfd(alone.as_fd());
+        assert!(!matches!(found, Ok(Some(_))), "{found:?}");
         assert!(groups(alone.as_fd()).is_err());
     }
 
@@ -251,12 +251,12 @@ mod tests {
             }
             send(left.as_fd(), b"x");
             receiver.receive(right.as_fd(), 1, true, true).unwrap();
-            let pidfd = receiver.message(0).beside.pidfd.unwrap();
+            let pidfd = receiver.message(0).ancillary.pidfd.unwrap();
             assert_eq!(process_of(&pidfd), std::process::id() as i32);
             pass_pidfd(right.as_fd(), false).unwrap();
             send(left.as_fd(), b"x");
             receiver.receive(right.as_fd(), 1, true, true).unwrap();
-            assert!(receiver.message(0).beside.pidfd.is_none());
+            assert!(receiver.message(0).ancillary.pidfd.is_none());
         }
     }
 }

@@ -364,9 +364,9 @@ mod tests {
         survives(slot(libc::AF_APPLETALK, [0; 3], &[0xff; PATH_CAPACITY]));
         let mut long = addr;
         long.set_len(SockAddr::capacity());
-        let mut told = [0xff; SLOT];
-        long.to_slot(&mut told);
-        assert_eq!(told, slot(libc::AF_UNSPEC, [0; 3], b""));
+        let mut written = [0xff; SLOT];
+        long.to_slot(&mut written);
+        assert_eq!(written, slot(libc::AF_UNSPEC, [0; 3], b""));
     }
 
     #[test]
@@ -420,10 +420,10 @@ mod tests {
             }
             let Ok(addr) = SockAddr::from_slot(&slot) else { return };
             assert!(addr.len() <= SockAddr::capacity());
-            let (mut told, mut again) = ([0xff; SLOT], [0xff; SLOT]);
-            addr.to_slot(&mut told);
-            SockAddr::from_slot(&told).unwrap().to_slot(&mut again);
-            assert_eq!(told, again);
+            let (mut written, mut again) = ([0xff; SLOT], [0xff; SLOT]);
+            addr.to_slot(&mut written);
+            SockAddr::from_slot(&written).unwrap().to_slot(&mut again);
+            assert_eq!(written, again);
         });
     }
 
@@ -439,10 +439,10 @@ mod tests {
             addr.raw.ss_family = random.choose(&families) as libc::sa_family_t;
             let len = random.below(room + 2) as libc::socklen_t;
             addr.set_len(random.choose(&[len, u32::MAX, SockAddr::capacity()]));
-            let mut told = [0xff; SLOT];
-            addr.to_slot(&mut told);
-            assert!(word(&told, 4) as usize <= PATH_CAPACITY);
-            assert!(word(&told, 1) <= u32::from(u16::MAX));
+            let mut written = [0xff; SLOT];
+            addr.to_slot(&mut written);
+            assert!(word(&written, 4) as usize <= PATH_CAPACITY);
+            assert!(word(&written, 1) <= u32::from(u16::MAX));
         });
     }
 }

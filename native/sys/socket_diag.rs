@@ -104,13 +104,13 @@ mod tests {
             options.read(true).custom_flags(libc::O_PATH);
             number_of(&options.open(path).unwrap().into())
         });
-        let told = sockets.each_ref().map(|socket| bound_file(socket.as_fd()));
+        let found = sockets.each_ref().map(|socket| bound_file(socket.as_fd()));
         for path in paths {
             std::fs::remove_file(path).unwrap();
         }
         assert_ne!(numbers[0], numbers[1]);
         // None where the kernel has no unix_diag.
-        assert!(told == numbers || told == [None, None], "{told:?} {numbers:?}");
+        assert!(found == numbers || found == [None, None], "{found:?} {numbers:?}");
         assert_eq!(bound_file(UnixDatagram::unbound().unwrap().as_fd()), None);
     }
 

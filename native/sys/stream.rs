@@ -16,7 +16,7 @@ pub struct Chunk {
     /// How many; 0 is the end.
     pub len: usize,
     /// Empty unless control messages were asked for.
-    pub beside: Received,
+    pub ancillary: Received,
     /// Descriptors were dropped by the kernel.
     pub control_truncated: bool,
 }
@@ -38,7 +38,7 @@ pub unsafe fn receive(
     if !control {
         // SAFETY: as this function demands.
         let got = unsafe { syscall!(recv(raw, room.cast(), len, RECEIVE_FLAGS)) }? as usize;
-        return Ok(Chunk { len: got, beside: Received::default(), control_truncated: false });
+        return Ok(Chunk { len: got, ancillary: Received::default(), control_truncated: false });
     }
     let mut words = [const { MaybeUninit::<usize>::uninit() }; RECEIVE_WORDS];
     let mut vector = libc::iovec { iov_base: room.cast(), iov_len: len };
@@ -53,7 +53,7 @@ pub unsafe fn receive(
     // Not a usize on every system.
     #[allow(clippy::unnecessary_cast)]
     let written = (header.msg_controllen as usize).min(RECEIVE_CAPACITY);
-    let beside = if written == 0 {
+    let ancillary = if written == 0 {
         Received::default()
     } else {
         let control = std::ptr::slice_from_raw_parts(words.as_ptr().cast(), written);
@@ -61,7 +61,7 @@ pub unsafe fn receive(
         unsafe { Received::decode(control) }
     };
     let control_truncated = header.msg_flags & libc::MSG_CTRUNC != 0;
-    Ok(Chunk { len: got, beside, control_truncated })
+    Ok(Chunk { len: got, ancillary, control_truncated })
 }
 
 /// Sends what the kernel takes of `len` bytes now, `send(2)`; EAGAIN if that is nothing.

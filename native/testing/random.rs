@@ -37,10 +37,10 @@ impl Random {
     }
 }
 
-/// Says which round of which seed it was if the test panics.
-struct Told(u64, u64);
+/// Reports the seed and the round if the test panics.
+struct ReportOnPanic(u64, u64);
 
-impl Drop for Told {
+impl Drop for ReportOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("AFUNIX_FUZZ_SEED={} failed in round {}", self.0, self.1);
@@ -54,9 +54,9 @@ pub fn rounds(mut body: impl FnMut(&mut Random)) {
     let seed = number("AFUNIX_FUZZ_SEED").unwrap_or(1);
     let count = number("AFUNIX_FUZZ_ROUNDS").unwrap_or(2000);
     for round in 0..count {
-        let told = Told(seed, round);
+        let report = ReportOnPanic(seed, round);
         body(&mut Random((seed ^ round.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1));
-        drop(told);
+        drop(report);
     }
     // Shown by `--show-output`; counted by test/torture/cases/native.js.
     println!("{count} rounds with seed {seed}");

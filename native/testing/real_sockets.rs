@@ -203,13 +203,13 @@ fn messages_arrive_whole_with_all_that_is_beside_them() {
                 );
                 let sender = way.names.as_ref().map(|(from, _)| from).filter(|_| named);
                 assert_eq!(message.from, sender.unwrap_or(&UnixAddr::unnamed()));
-                let beside = message.beside;
+                let ancillary = message.ancillary;
                 let fds = if asked { identities_of_raw(&fds) } else { Vec::new() };
-                assert_eq!(identities(&beside.fds), fds);
+                assert_eq!(identities(&ancillary.fds), fds);
                 let credentials = (asked && has_credentials).then(ourselves);
-                assert_eq!(beside.credentials, credentials);
-                assert!(!(asked && is_stamped) || beside.is_marked);
-                assert_eq!(beside.pidfd.is_some(), asked && has_pidfd);
+                assert_eq!(ancillary.credentials, credentials);
+                assert!(!(asked && is_stamped) || ancillary.is_marked);
+                assert_eq!(ancillary.pidfd.is_some(), asked && has_pidfd);
             }
             receiver.trim();
             taken += count;
@@ -296,10 +296,10 @@ fn bytes_of_a_connection_arrive_in_order_with_their_descriptors() {
                 break;
             }
             let credentials = (asked && has_credentials).then(ourselves);
-            assert_eq!(chunk.beside.credentials, credentials);
-            assert_eq!(chunk.beside.pidfd.is_some(), asked && has_pidfd);
+            assert_eq!(chunk.ancillary.credentials, credentials);
+            assert_eq!(chunk.ancillary.pidfd.is_some(), asked && has_pidfd);
             got.extend_from_slice(&room[..chunk.len]);
-            received.extend(identities(&chunk.beside.fds));
+            received.extend(identities(&chunk.ancillary.fds));
         }
         assert!(got == bytes, "{} bytes instead of {}", got.len(), bytes.len());
         assert_eq!(received, if asked { fds } else { Vec::new() });

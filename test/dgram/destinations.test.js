@@ -46,6 +46,23 @@ describe('a destination', onLinux(), () => {
     });
   }
 
+  test('means the same after more others than are remembered', async (t) => {
+    const receivers = twoReceivers(t);
+    const sender = openSocket(t);
+    for (const { path } of receivers) await sendTo(sender, 'before', path);
+    // 1024 are remembered.
+    const strangers = Array.from({ length: 1100 }, (_, number) => `${receivers[0].path}-${number}`);
+    const outcomes = await Promise.allSettled(
+      strangers.map((path) => sendTo(sender, 'nobody', path)),
+    );
+    assert.ok(outcomes.every(({ reason }) => reason?.code === 'ENOENT'));
+    for (const { path } of receivers) await sendTo(sender, path, path);
+    for (const { path, messages } of receivers) {
+      const texts = (await messages.take(2)).map(({ data }) => String(data));
+      assert.deepEqual(texts, ['before', path]);
+    }
+  });
+
   test('a Buffer that is changed while its message waits still means the old name', async (t) => {
     const [first, second] = twoReceivers(t);
     const sender = openSocket(t);

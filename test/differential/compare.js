@@ -6,7 +6,7 @@
 //
 // A difference has a `key`, the same for all of its class: whose socket, what the reference did, what came.
 
-const { isIntended } = require('./known.js');
+const { intentionOf } = require('./known.js');
 
 /** Bytes of a write that no connection takes whole. */
 const LARGE = 500_000;
@@ -124,7 +124,7 @@ function compareLane(lane, expected, found, { isLoose, isFree }, say) {
     // What the callback of connect() did shows at 'connect' where that comes after it.
     const isAfterCallback =
       one.event === 'connect' && expected[at + 1]?.event === 'connect callback';
-    if (isFree && (isAfterCallback || one.event === 'ready')) continue;
+    if (isFree && isAfterCallback) continue;
     compareStates(lane, one, two, seen, (text, role) => say('state', epoch, at, text, role));
   }
 }
@@ -180,6 +180,13 @@ function cutOff(list) {
   return new Set(cut.map(({ of }) => of));
 }
 
+/** Between which moments of silence the first event of a name came; undefined if it never did. */
+function epochOf(list, event) {
+  const at = (list ?? []).findIndex((entry) => entry.event === event);
+  if (at < 0) return undefined;
+  return list.slice(0, at).findLast((entry) => entry.event === 'settled')?.number ?? -1;
+}
+
 /** After write() said false, 'drain' has to come, if the rest goes out and nobody ends the stream. */
 function missingDrain(list) {
   const lastFalse = list.findLastIndex(
@@ -198,11 +205,15 @@ function missingDrain(list) {
 function compare(program, expected, found, subject = 'afunix') {
   const events = [];
   const states = [];
+  const isProxy = JSON.stringify(program.connections ?? []).includes('"join"');
   for (const who of new Set([...Object.keys(expected), ...Object.keys(found)])) {
     const role = roleOf(who, program);
     const isSubject = role === 'socket';
     // What write() returns for bytes that the kernel took whole is different on purpose, and so is 'drain'.
-    const skip = isSubject && subject === 'afunix' ? new Set(['drain']) : undefined;
+    const skip =
+      (isSubject && subject === 'afunix') || (isProxy && subject !== 'net')
+        ? new Set(['drain'])
+        : undefined;
     const isLoose = mayVary(expected, who) && mayVary(found, who);
     const cut = isSubject && subject !== 'net' ? cutOff(expected[who]) : new Set();
     for (const of of cut) {
@@ -217,25 +228,41 @@ function compare(program, expected, found, subject = 'afunix') {
       compareLane(
         lane,
         ...sides,
-        { isLoose, isFree: skip !== undefined },
+        { isLoose, isFree: isSubject && subject === 'afunix' },
         (kind, epoch, at, text, detail) => {
           const list = kind === 'event' ? events : states;
-          list.push({ kind, who, epoch, at, key: `${role} ${text}`, detail });
+          const isAccepted = epochOf(expected[who], 'accepted') === epoch;
+          list.push({ kind, who, epoch, at, key: `${role} ${text}`, detail, isAccepted });
         },
       );
     }
-    if (skip && found[who] && missingDrain(found[who]) && !missingDrain(expected[who] ?? [])) {
+    if (
+      isSubject &&
+      skip &&
+      found[who] &&
+      missingDrain(found[who]) &&
+      !missingDrain(expected[who] ?? [])
+    ) {
       states.push({ kind: 'state', who, epoch: -1, at: 0, key: `${role} drain missing` });
     }
   }
   const rank = ({ key }) => (key.startsWith('socket') ? 0 : 1);
   events.sort((one, two) => one.epoch - two.epoch || rank(one) - rank(two) || one.at - two.at);
-  const [first] = events.filter(({ key }) => !isIntended(key, subject));
-  const limit = first?.epoch ?? Infinity;
+  const intentions = events.map((event) => intentionOf(event, subject));
+  let at = intentions.indexOf(undefined);
+  const cascade = intentions.findIndex((intention) => intention?.cascades);
+  // What comes behind or together with what was meant follows from it.
+  const isFollowed = cascade >= 0 && (at < 0 || events[cascade].epoch <= events[at].epoch);
+  if (isFollowed) at = -1;
+  const first = events[at];
+  const limit = isFollowed ? events[cascade].epoch : (first?.epoch ?? Infinity);
   const kept = new Map();
   for (const state of states) {
-    if (isIntended(state.key, subject)) continue;
-    if (state.epoch < limit || first === undefined) {
+    if (intentionOf(state, subject)) continue;
+    // Which of the two sockets that a proxy joins was first in one poll.
+    const isOfEither = isProxy && subject !== 'net';
+    if (isOfEither && /connect|ready|probe|close: errored/.test(state.key)) continue;
+    if (state.epoch < limit || limit === Infinity) {
       kept.set(state.key, kept.get(state.key) ?? state);
     }
   }

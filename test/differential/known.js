@@ -5,7 +5,8 @@
 
 /**
  * What USocket and UServer do in another way than net on purpose. `key` matches the key of a difference; a rule
- * without `key` is one that compare.js keeps. `strict`: `afunix/net`, which keeps net's shape, does so, too.
+ * without `key` is one that compare.js keeps. `strict`: `afunix/net`, which keeps net's shape, does so, too. `accepted`:
+ * only before the first silence after a connection was accepted. `cascades`: what follows differs with it.
  */
 const INTENDED = [
   {
@@ -15,10 +16,6 @@ const INTENDED = [
   {
     what: "connect()'s callback runs before 'connect'",
     reason: 'usocket does so, and libraries written for it rely on it',
-  },
-  {
-    what: "'ready' comes before the callbacks of what was written before 'connect'",
-    reason: "as 'connect' does: first the connection, then what it carried",
   },
   {
     what: "'connectionAttempt' and 'connectionAttemptFailed' are not emitted",
@@ -51,11 +48,69 @@ const INTENDED = [
     reason: 'libuv turns ENOENT of bind(2) into EACCES',
     strict: true,
   },
+  {
+    what: "connect()'s callback runs before listeners for 'connect' that are older",
+    key: /^socket (returned\(.*\)|read) \/ connect callback\(connect, \)$/,
+    reason: 'it is none of those listeners: see above',
+  },
+  {
+    what: 'a connection is read once as soon as it is accepted, and not when the loop polls next',
+    key: /^socket (nothing more|close|finish|callback\(end|error\(|returned\(|end).* \/ (data|end|finish|finished\(|iteration end\(|callback\(end|nothing more|error\().*$/,
+    accepted: true,
+    cascades: true,
+    reason: 'most short connections are over then, without a system call to watch them',
+    strict: true,
+  },
+  {
+    what: 'connections that wait are accepted in one turn',
+    key: /^server (connections\(, \d\)|thrown\(listen, ERR_SERVER_ALREADY_LISTEN\)) \/ connection$|^socket nothing \/ accepted$/,
+    cascades: true,
+    reason: "libuv accepts one a turn, which costs a system call's wait for each",
+    strict: true,
+  },
+  {
+    what: "'close' comes with setImmediate()",
+    key: /^socket (close(\(\w+\))? \/ (returned\(write, false\)|probe|finished\(.*|pipeline\(.*|iteration end\(.*)|(returned\(write, false\)|probe|finished\(.*|pipeline\(.*|iteration end\(.*) \/ close(\(\w+\))?)$/,
+    cascades: true,
+    reason: "net's comes when libuv closes handles, the one phase of the loop that is libuv's own",
+    strict: true,
+  },
+  {
+    what: "connect() behind destroy(), before 'close': nothing of the life before gets into the next",
+    key: /^socket (error\((ECANCELED|ERR_SOCKET_CLOSED_BEFORE_CONNECTION)\) \/ .*|close\(true\) \/ close\(false\))$/,
+    cascades: true,
+    reason: "in net the outcome of the attempt before, or its write, is the new one's error",
+    strict: true,
+  },
+  {
+    what: 'what the peer sent before a write fails is read by who reads',
+    key: /^socket (error\(EPIPE\)|ready) \/ data$/,
+    cascades: true,
+    reason: 'nothing that was received is thrown away',
+    strict: true,
+  },
+  {
+    what: 'a peer that closed with bytes unread has ended, for who has read all of its own',
+    key: /^socket error\(ECONNRESET\) \/ end$/,
+    cascades: true,
+    reason: 'net does so mostly; whether it does depends on how the bytes were cut',
+    strict: true,
+  },
+  {
+    what: 'of callbacks that get the same error, a small write that the kernel took is called back in its own tick',
+    key: /^socket callback\(end, (\w+)\) \/ callback\(write, \1\)$/,
+    reason: 'Writable never hears of it, which is what makes it cheap',
+  },
 ];
 
-/** Whether a difference with this key is meant, for 'afunix' or 'afunix/net'. */
-function isIntended(key, subject) {
-  return INTENDED.some((each) => each.key?.test(key) && (each.strict || subject === 'afunix'));
+/** The rule by which a difference is meant, for 'afunix' or 'afunix/net'. */
+function intentionOf({ key, isAccepted }, subject) {
+  return INTENDED.find(
+    (each) =>
+      each.key?.test(key) &&
+      (each.strict || subject === 'afunix') &&
+      (!each.accepted || isAccepted === true),
+  );
 }
 
-module.exports = { INTENDED, isIntended };
+module.exports = { INTENDED, intentionOf };

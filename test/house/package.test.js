@@ -63,9 +63,8 @@ describe('the package', needsNpm, () => {
   before(() => {
     fs.mkdirSync(programs);
     fs.symlinkSync(process.execPath, path.join(programs, 'node'));
-    const entries = MANIFEST.files.map((name) => name.split('/')[0]);
-    for (const name of new Set([...entries, 'package.json', 'README.md', 'LICENSE'])) {
-      if (name === 'prebuilds') continue;
+    for (const name of [...MANIFEST.files, 'scripts', 'package.json', 'README.md', 'LICENSE']) {
+      if (name.startsWith('prebuilds/')) continue;
       fs.cpSync(path.join(ROOT, name), path.join(source, name), { recursive: true });
     }
     const prebuilt = path.join(source, 'prebuilds', platformName());
@@ -95,14 +94,22 @@ describe('the package', needsNpm, () => {
     });
   }
 
-  test('has the pages that its README links to', () => {
+  test('has every file that its pages link to', () => {
     const inside = path.join(installed, 'node_modules', 'afunix');
-    const text = fs.readFileSync(path.join(inside, 'README.md'), 'utf8');
-    const targets = [...text.matchAll(/\]\(((?:docs|examples)[^)#]*)/g)].map(
-      ([, target]) => target,
-    );
-    assert.ok(targets.length > 10);
-    for (const target of targets) assert.ok(fs.existsSync(path.join(inside, target)), target);
+    const pages = fs
+      .readdirSync(inside, { recursive: true })
+      .filter((name) => name.endsWith('.md') && !name.includes('node_modules'));
+    assert.ok(pages.length > 20, pages.join());
+    for (const page of pages) {
+      const text = fs
+        .readFileSync(path.join(inside, page), 'utf8')
+        .replaceAll(/^```[^]*?^```$/gm, '');
+      for (const [, target] of text.matchAll(/\]\(([^)#]+)[^)]*\)/g)) {
+        if (/^https:/.test(target)) continue;
+        const linked = path.join(inside, path.dirname(page), target);
+        assert.ok(fs.existsSync(linked), `${page} links to ${target}`);
+      }
+    }
   });
 
   test('works from CommonJS', () => {

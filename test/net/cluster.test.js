@@ -202,6 +202,40 @@ describe('workers of a cluster', onLinux(), () => {
   });
 });
 
+/** A primary that forks a worker once it is asked to. */
+const LATE_PRIMARY = `
+  const cluster = require('node:cluster');
+  const [exec, ...args] = process.argv.slice(1);
+  cluster.setupPrimary({ exec, args, execArgv: [] });
+  cluster.on('message', (worker, report) => console.log(JSON.stringify(report)));
+  process.stdin.once('data', () => cluster.fork());
+`;
+
+test(
+  'a worker takes nothing from a stranger that has the name of its primary',
+  onLinux(),
+  async (t) => {
+    const { nameOf, onLine, lineOf } = require('../../lib/cluster/protocol.js');
+    const name = temporaryPath(t);
+    const args = ['--eval', LATE_PRIMARY, '--', WORKER, 'UServer', JSON.stringify({ path: name })];
+    const primary = startProgram(t, process.execPath, args);
+    const stolen = new UServer((socket) => socket.end('stolen')).listen(abstractName());
+    const stranger = new UServer((socket) => {
+      socket.on('error', () => {});
+      onLine(socket, () => socket.write({ data: lineOf({ errno: 0 }), fds: [stolen.fd] }));
+    }).listen(nameOf(primary.pid));
+    t.after(() => [stolen, stranger].forEach((server) => server.close()));
+    primary.write('go\n');
+    let report;
+    do report = JSON.parse(await primary.lines.next('a report'));
+    while (report.event === 'called');
+    assert.equal(report.event, 'listening', report.message);
+    assert.equal(await ask(name), report.pid);
+    primary.kill();
+    await primary.ended();
+  },
+);
+
 /** A primary as process managers are: it forks what it is given, and has loaded this or nothing. */
 const MANAGER = `
   const cluster = require('node:cluster');

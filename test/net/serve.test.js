@@ -4,7 +4,7 @@
 // same program runs with server.listen() and with serve(), and what it saw has to be the same.
 
 const assert = require('node:assert/strict');
-const { once } = require('node:events');
+const { getEventListeners, once } = require('node:events');
 const fs = require('node:fs');
 const http = require('node:http');
 const http2 = require('node:http2');
@@ -95,6 +95,8 @@ const PROGRAMS = {
     const seen = [await count()];
     web.close(() => seen.push('closed'));
     await once(idle.resume(), 'close');
+    // The other end closes in the same turn.
+    await turn();
     seen.push(await count(), web.listening);
     answers[0].end('late');
     const last = await waiting;
@@ -267,6 +269,11 @@ const PROGRAMS = {
     const web = closing(t, http.createServer(echo));
     start(web, { path, signal: controller.signal });
     await once(web, 'listening');
+    web.close();
+    await once(web, 'close');
+    assert.equal(getEventListeners(controller.signal, 'abort').length, 0);
+    start(web, { path, signal: controller.signal });
+    await once(web, 'listening');
     controller.abort();
     await once(web, 'close');
     const seen = [web.listening, fs.existsSync(path)];
@@ -323,6 +330,27 @@ describe('serve()', onLinux(), () => {
     assert.equal((await dropped)[0].reason, 'allow');
     assert.deepEqual(asked[0], { pid: process.pid, uid: process.getuid(), gid: process.getgid() });
   });
+
+  for (const isReferenced of [true, false]) {
+    const what = isReferenced ? 'keeps the process' : 'does not keep the process after unref()';
+    test(`what listens ${what}`, async (t) => {
+      const body = async ({ serve: begin }, at, keeps) => {
+        const web = begin(() => {}, at);
+        await require('node:events').once(web, 'listening');
+        if (!keeps) web.unref();
+        let turns = 0;
+        const timer = setInterval(() => {
+          if (++turns < 5) return;
+          console.log(JSON.stringify('alive'));
+          process.exit();
+        }, 10);
+        timer.unref();
+        process.once('beforeExit', () => console.log(JSON.stringify('beforeExit')));
+      };
+      const seen = await runScript(t, body, [temporaryPath(t), isReferenced]);
+      assert.equal(seen, isReferenced ? 'alive' : 'beforeExit');
+    });
+  }
 
   test('receives no descriptors', async (t) => {
     const path = temporaryPath(t);

@@ -83,6 +83,17 @@ describe('connections', onLinux(), () => {
     assert.equal(message.credentials.pid, process.pid);
   });
 
+  test('know an empty message from the end, however late it comes', async (t) => {
+    const { socket, client } = await connectedPair(t);
+    const messages = messagesOf(socket);
+    for (const text of ['first', '', 'second', '', '']) {
+      client.write(text);
+      assert.equal(String(await messages.next()), text);
+    }
+    client.end();
+    await assert.rejects(messages.next(), /there was 'end'/);
+  });
+
   test('are all accepted: 500 at once, each with its messages', async (t) => {
     const before = countFds();
     const server = startServer(t);

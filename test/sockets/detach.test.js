@@ -136,6 +136,45 @@ for (const [name, Socket, Server] of KINDS) {
       await assertNoLeak(before);
     });
 
+    test('in the first of several connections: the others are handed over', async (t) => {
+      const server = new Server().listen(temporaryPath(t)).pause();
+      t.after(() => server.close());
+      const clients = Array.from({ length: 3 }, () => {
+        return cleanUp(t, new Socket()).connect(server.address());
+      });
+      await Promise.all(clients.map((client) => nextEvent(client, 'connect')));
+      const accepted = [];
+      server.on('connection', (socket) => {
+        accepted.push(cleanUp(t, socket));
+        if (accepted.length === 1) closeFd(server.detach().fd);
+      });
+      server.resume();
+      await until(() => accepted.length === 3, 'all connections');
+      assert.equal(server.listening, false);
+      for (const socket of [...clients, ...accepted]) socket.resume().end();
+      await nextEvent(server, 'close');
+    });
+
+    test('while it hands connections over, it may be closed', async (t) => {
+      const server = new Server().listen(temporaryPath(t)).pause();
+      const clients = Array.from({ length: 3 }, () => {
+        return cleanUp(t, new Socket()).connect(server.address());
+      });
+      await Promise.all(clients.map((client) => nextEvent(client, 'connect')));
+      const codes = [];
+      server.on('connection', (socket) => {
+        socket.destroy();
+        codes.push('connection');
+        if (codes.length > 1) return server.close();
+        assert.throws(() => server.detach(), { code: 'ERR_SERVER_NOT_RUNNING' });
+        codes.push('thrown');
+      });
+      server.resume();
+      await nextEvent(server, 'close');
+      assert.deepEqual(codes, ['connection', 'connection', 'thrown']);
+      for (const client of clients) await closing(client.on('error', () => {}).resume());
+    });
+
     test('what was accepted stays open', async (t) => {
       const path = temporaryPath(t);
       const server = new Server().listen(path);

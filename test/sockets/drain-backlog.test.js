@@ -6,6 +6,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { SeqpacketServer, SeqpacketSocket, UServer, USocket } = require('../../lib');
+const posix = require('../../lib/posix/index.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
@@ -39,6 +40,25 @@ for (const [Server, Socket] of [
       await ended;
       // Not the successor's file.
       assert.equal(fs.existsSync(path), true);
+    });
+
+    test('serves more than are accepted in a few turns of the event loop', async (t) => {
+      const path = temporaryPath(t);
+      const server = new Server().listen(path).pause();
+      t.after(() => server.close());
+      let served = 0;
+      server.on('connection', (socket) => {
+        served++;
+        socket.on('error', () => {}).destroy();
+      });
+      const type = Server === UServer ? posix.SOCK_STREAM : posix.SOCK_SEQPACKET;
+      const clients = Array.from({ length: 400 }, () => posix.socket(posix.AF_UNIX, type, 0));
+      for (const fd of clients) posix.connect(fd, path);
+      const ended = nextEvent(server, 'close');
+      server.close({ drain: true });
+      await ended;
+      for (const fd of clients) posix.close(fd);
+      assert.equal(served, clients.length);
     });
 
     test('twice is once, and a file that another has put there stays', async (t) => {

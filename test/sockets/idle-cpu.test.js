@@ -50,6 +50,13 @@ function stuff(fd) {
   }
 }
 
+/** A socket of `Class`, and a duplicate of its descriptor. */
+function makeDuplicated(t, Class) {
+  const [fd, peer] = lib.socketpair(Class === USocket ? SOCK_STREAM : SOCK_SEQPACKET);
+  const copy = own(t, posix.dup(fd));
+  return { one: cleanUp(t, new Class({ fd })), copy, peer: own(t, peer) };
+}
+
 /** A socket and the descriptor of its peer, with which nothing happens but what the test does. */
 function makeHalf(t, Class, options) {
   const [fd, peer] = lib.socketpair(Class === USocket ? SOCK_STREAM : SOCK_SEQPACKET);
@@ -313,6 +320,23 @@ for (const [name, Server, Socket] of [
       server.resume();
       await until(() => accepted === 20, 'the connections');
       await assertIdle(`a ${name} with connections`);
+    });
+  });
+}
+
+for (const Class of [USocket, SeqpacketSocket]) {
+  describe(`a closed ${Class.name} keeps the process idle`, onLinux(), () => {
+    test('although a duplicate of its descriptor is open, and readable', async (t) => {
+      const { one, copy, peer } = makeDuplicated(t, Class);
+      one.resume();
+      posix.send(peer, Buffer.from('read'));
+      await until(() => one.bytesRead === 4, 'the message');
+      one.destroy();
+      await nextEvent(one, 'close');
+      posix.send(peer, Buffer.from('not read'));
+      await quiet();
+      await assertIdle(`a closed ${Class.name}`);
+      assert.ok(takeOne(copy));
     });
   });
 }

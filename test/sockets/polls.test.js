@@ -93,6 +93,28 @@ describe('numbers of descriptors go round', onLinux({}), () => {
   });
 });
 
+/** Stopped polls of this process, which are ours: Node makes none. */
+const keptPolls = () =>
+  process.report.getReport().libuv.filter((one) => one.type === 'poll' && !one.is_active).length;
+
+test('poll handles are kept, and taken again', onLinux({}), async () => {
+  const open = async (count) => {
+    const pairs = Array.from({ length: count }, () => USocket.pair());
+    for (const end of pairs.flat()) end.on('error', () => {}).resume();
+    await new Promise(setImmediate);
+    return pairs.flat();
+  };
+  const close = (ends) =>
+    Promise.all(ends.map((end) => new Promise((done) => end.destroy().once('close', done))));
+  await close(await open(20));
+  const kept = keptPolls();
+  assert.ok(kept >= 40, `${kept} are kept`);
+  const again = await open(20);
+  assert.ok(keptPolls() <= kept - 40);
+  await close(again);
+  assert.equal(keptPolls(), kept);
+});
+
 describe('a new connection is read before its poll is armed', onLinux({}), () => {
   test("and still its bytes come after 'connection' with its ticks and microtasks", async (t) => {
     const path = temporaryPath(t);
@@ -109,6 +131,22 @@ describe('a new connection is read before its poll is armed', onLinux({}), () =>
     client.resume();
     await once(server, 'close');
     assert.deepEqual(order, ['connection', 'tick', 'microtask', 'data', 'end']);
+  });
+
+  test('and the loop need not turn for what is there already', async (t) => {
+    const order = [];
+    const server = new UServer().listen(temporaryPath(t)).pause();
+    server.on('connection', (socket) => {
+      setImmediate(() => order.push('turn'));
+      socket.on('data', (data) => order.push(String(data)));
+      socket.on('close', () => server.close());
+    });
+    const client = new USocket(server.address());
+    client.end('data').resume();
+    await once(client, 'finish');
+    server.resume();
+    await once(server, 'close');
+    assert.deepEqual(order, ['data', 'turn']);
   });
 
   test('but not where it was paused', async (t) => {

@@ -116,6 +116,30 @@ describe('close() in the callback of a send', onLinux({}), () => {
   });
 });
 
+describe('destroy() with sends that wait', onLinux(), () => {
+  for (const [name, Class, fill] of [
+    ['SeqpacketSocket', SeqpacketSocket, (one, note) => one.write(Buffer.alloc(10_000), note)],
+    ['USocket, descriptors without bytes', USocket, (one, note) => one.write([0], note)],
+  ]) {
+    test(`their callbacks come before 'close': ${name}`, async (t) => {
+      const [one, two] = Class.pair();
+      for (const end of [one, two]) cleanUp(t, end).on('error', () => {});
+      const order = [];
+      for (let count = 0; count < 50; count++) {
+        fill(one, (error) => order.push(error ? 'failed' : 'sent'));
+      }
+      one.on('close', () => order.push('close'));
+      await quiet(1);
+      one.destroy();
+      await nextEvent(one, 'close');
+      await quiet();
+      assert.equal(order.length, 51);
+      assert.equal(order.at(-2), 'failed');
+      assert.equal(order.at(-1), 'close');
+    });
+  }
+});
+
 describe('a send without a peer', onLinux({}), () => {
   test('is ENOTCONN at once, though the send buffer is full', async (t) => {
     const stalled = abstractName();

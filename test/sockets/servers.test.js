@@ -32,6 +32,24 @@ for (const [name, Server, Socket] of [
   const take = (t, server) => server.on('connection', (socket) => cleanUp(t, socket));
 
   describe(name, onLinux(), () => {
+    test("a server that `allow` closes has no 'connection' any more", async (t) => {
+      const events = [];
+      const server = start(t, {
+        allow() {
+          server.close();
+          return true;
+        },
+      });
+      for (const event of ['connection', 'drop', 'error', 'close']) {
+        server.on(event, () => events.push(event));
+      }
+      const client = connect(t, server);
+      client.on('error', () => {});
+      await closing(client.resume());
+      await quiet();
+      assert.deepEqual(events, ['close']);
+    });
+
     describe('accepts', () => {
       test("from the first 'connection' listener on; before, connections wait", async (t) => {
         const server = start(t);

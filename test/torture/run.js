@@ -14,7 +14,8 @@
 //   run({ quick, seed, random, say })   resolves to rows: { what, tried, lost, note }
 //            `tried`, `lost`: numbers, or a string with a unit; a row with `lost` other than 0 fails
 //            `quick`: the short form, for `npm test`; `random()`: numbers from 0 to 1 from the seed
-// A case whose means are missing returns { skipped: reason }.
+// A case whose means are missing returns { skipped: reason }; one that was asked for a part of itself only,
+// { rows, isPart: true }, which is not written.
 
 const { spawn } = require('node:child_process');
 const fs = require('node:fs');
@@ -133,7 +134,7 @@ async function main() {
   for (const name of positionals.length > 0 ? positionals : known) {
     const result = await runApart(name, values.quick, seed);
     console.log(table(result));
-    if (!values.quick) write(result, seed, origin);
+    if (!values.quick && !result.isPart) write(result, seed, origin);
     results.push(result);
   }
   const lost = results.filter(failed).map(({ name }) => name);

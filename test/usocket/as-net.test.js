@@ -39,6 +39,27 @@ compare({
     await stage.over();
   },
 
+  "a write after the peer's end, in the turn of the own end": async (stage) => {
+    await stage.serve((socket) => socket.end());
+    const client = stage.connect();
+    client.resume().on('end', () => {
+      // The stream ends itself in the next tick.
+      const write = () => client.write('x', stage.callback('client', 'write'));
+      process.nextTick(() => process.nextTick(write));
+    });
+    await stage.over();
+  },
+
+  "a write after the peer's end, in the turn behind that of the own end": async (stage) => {
+    await stage.serve((socket) => socket.end());
+    const client = stage.connect();
+    client.resume().on('end', () => {
+      // Asked for before the stream ends itself: it comes before all that follows from that.
+      setImmediate(() => client.write('x', stage.callback('client', 'write')));
+    });
+    await stage.over();
+  },
+
   'destroy(), then end() with a callback': async (stage) => {
     await stage.serve((socket) => socket.resume());
     const client = stage.connect();

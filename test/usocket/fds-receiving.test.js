@@ -91,6 +91,20 @@ describe('receiving', onLinux(), () => {
     });
   });
 
+  test('read(size, null) gives a message no descriptors before its last byte', async (t) => {
+    const [one, two] = makePair(t);
+    await withFiles(t, 1, async (fds, texts) => {
+      one.write({ data: 'abc', fds });
+      await nextEvent(two, 'readable');
+      for (const byte of ['a', 'b']) {
+        const { data, fds: early } = two.read(1, null);
+        assert.deepEqual([String(data), early], [byte, []]);
+      }
+      const { data, fds: due } = two.read(1, null);
+      assert.deepEqual([String(data), ...readAndClose(due)], ['c', ...texts]);
+    });
+  });
+
   test('unshift(chunk, fds)', async (t) => {
     const [one, two] = makePair(t);
     await withFiles(t, 3, async (fds, texts) => {

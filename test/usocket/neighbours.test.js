@@ -46,6 +46,20 @@ function write(socket, { size, files }, paths) {
 }
 
 describe('descriptors come with their message', () => {
+  test('and not with the same Buffer that was written before', async (t) => {
+    const [one, two] = openPair(t);
+    two.on('readable', () => {});
+    const { paths, texts } = makeFiles(t, 1);
+    const fd = fs.openSync(paths[0]);
+    const data = Buffer.from('twice');
+    one.cork();
+    one.write(data);
+    one.write({ data, fds: [fd] });
+    one.uncork();
+    fs.closeSync(fd);
+    assert.deepEqual(await readMessages(two, [5, 5]), [[5], [5, texts[0]]]);
+  });
+
   const CASES = {
     'after one without': [
       { size: 4, files: [] },

@@ -151,13 +151,12 @@ const SCENARIOS = {
   },
 
   async 'the peer is destroyed with data unread'(stage) {
-    await stage.serve((socket) => {
-      socket.pause();
-      setTimeout(() => socket.destroy(), 20);
-    });
+    let accept;
+    const accepted = new Promise((resolve) => (accept = resolve));
+    await stage.serve((socket) => accept(socket.pause()));
     const client = stage.connect().resume();
-    await stage.saw('client', 'connect');
-    client.write('never read');
+    const [peer] = await Promise.all([accepted, stage.saw('client', 'connect')]);
+    client.write('never read', () => peer.destroy());
     await stage.saw('client', 'close');
     await stage.over();
   },

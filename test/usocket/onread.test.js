@@ -32,6 +32,30 @@ describe('onread', onLinux(), () => {
     assert.equal(socket.bytesRead, 3);
   });
 
+  test('a function is asked for each next buffer', async (t) => {
+    const buffers = [];
+    const got = [];
+    const server = startServer(t, {
+      onread: {
+        buffer() {
+          buffers.push(Buffer.alloc(4));
+          return buffers.at(-1);
+        },
+        callback: (length, given) => void got.push([buffers.indexOf(given), length]),
+      },
+    });
+    const client = makeSocket(t, server.address());
+    await nextEvent(server, 'connection');
+    client.write('abcdefghij');
+    await until(() => got.length === 3, 'all bytes');
+    assert.deepEqual(got, [
+      [0, 4],
+      [1, 4],
+      [2, 2],
+    ]);
+    assert.equal(buffers.map(String).join('').replaceAll('\0', ''), 'abcdefghij');
+  });
+
   test('5 MB through a small buffer, with pauses', async (t) => {
     const { chunks, digest } = makeBulk(5);
     const hash = require('node:crypto').createHash('sha256');

@@ -38,6 +38,27 @@ describe('descriptors that are put back', onLinux(), () => {
     assert.deepEqual(numbersOf(all.fds), [1, 2, 3, 4, 5]);
   });
 
+  test('belong to what is read next, not to the message behind', async (t) => {
+    const [one, two] = makePair(t);
+    const files = [1, 2].map((number) => numberedFile(t, number));
+    two.on('readable', () => {});
+    one.write({ data: 'ab', fds: files.slice(0, 1) });
+    await until(() => two.readableLength === 2, 'the first message');
+    const { data, fds } = two.read(2, 1);
+    one.write({ data: 'cd', fds: files.slice(1) });
+    await until(() => two.readableLength === 2, 'the second message');
+    two.unshift(data, fds);
+    const parts = [two.read(2, null), two.read(2, null)];
+    assert.deepEqual(
+      parts.map((part) => String(part.data)),
+      ['ab', 'cd'],
+    );
+    assert.deepEqual(
+      parts.map((part) => numbersOf(part.fds)),
+      [[1], [2]],
+    );
+  });
+
   test('one after the other: the last that is put back comes first', async (t) => {
     const [one, two] = makePair(t);
     const files = [1, 2, 3].map((number) => numberedFile(t, number));

@@ -56,6 +56,46 @@ describe('traffic', onLinux(), () => {
     assert.ok((await reading).equals(Buffer.concat(sent)));
   });
 
+  for (const encoding of ['utf8', 'latin1', 'ascii', 'utf16le', 'base64', 'hex']) {
+    test(`strings of every length as ${encoding} arrive as Buffer.from() has them`, async (t) => {
+      const [one, two] = makePair(t);
+      const reading = allBytes(two);
+      const sent = [];
+      for (const length of [1, 2, 31, 1000, 5000, 70_000]) {
+        const text = encoding === 'hex' ? 'c3'.repeat(length) : 'é€b1'.repeat(length);
+        sent.push(Buffer.from(text, encoding));
+        if (!one.write(text, encoding)) await nextEvent(one, 'drain');
+      }
+      one.end();
+      assert.ok((await reading).equals(Buffer.concat(sent)));
+    });
+  }
+
+  test("nothing of this process's memory is behind the bytes of a chunk", async (t) => {
+    const [one, two] = makePair(t);
+    let length = 0;
+    let behind = 0;
+    two.on('data', (data) => {
+      length += data.length;
+      const rest = new Uint8Array(data.buffer, data.byteOffset + data.length);
+      // Small ones share memory with others that were received.
+      if (data.length < 32_768 || data.byteOffset > 0) return;
+      behind += rest.length;
+      assert.ok(rest.every((byte) => byte === 0));
+    });
+    for (let sent = 0; sent < 2_000_000;) {
+      // Secrets, in memory that is free again.
+      for (let count = 0; count < 50; count++) Buffer.allocUnsafeSlow(65_536).fill(0xaa);
+      globalThis.gc();
+      for (const size of [65_536, 40_000]) {
+        one.write(Buffer.alloc(size, 1));
+        sent += size;
+        await until(() => length === sent, 'the chunk');
+      }
+    }
+    assert.ok(behind > 0);
+  });
+
   test('a reader that does not read stops the writer at the marks', async (t) => {
     const [one, two] = makePair(t, { highWaterMark: 10_000 });
     two.pause();

@@ -50,13 +50,13 @@ impl Inbox {
         (flag::FDS, token)
     }
 
-    /// The same for the pidfd of a message's sender, whose other descriptors have the token `beside`,
-    /// if it has any.
-    pub fn admit_pidfd(&mut self, pidfd: OwnedFd, max: usize, beside: u32) -> (u32, u32) {
+    /// The same for the pidfd of a message's sender, whose other descriptors have the token
+    /// `of_message`, or 0 if the message has none.
+    pub fn admit_pidfd(&mut self, pidfd: OwnedFd, max: usize, of_message: u32) -> (u32, u32) {
         if !self.has_room(1, max) {
-            return (flag::FDS_REFUSED, beside);
+            return (flag::FDS_REFUSED, of_message);
         }
-        let token = if beside == 0 { self.next_token() } else { beside };
+        let token = if of_message == 0 { self.next_token() } else { of_message };
         self.pidfds.insert(token, Pending::new(pidfd));
         (flag::PIDFD, token)
     }

@@ -410,7 +410,7 @@ impl Receiver {
                 let is_cut = message.truncated || place.is_none();
                 let flags = if is_cut { flag::TRUNCATED } else { 0 };
                 let was_cut = message.control_truncated;
-                let mut entry = self.describe(len, message.beside, was_cut, flags);
+                let mut entry = self.describe(len, message.ancillary, was_cut, flags);
                 entry.place = place.unwrap_or_default();
                 batch.push(index, &entry, name.as_ref());
             }
@@ -446,7 +446,7 @@ impl Receiver {
             }
         };
         self.is_bulk.set(chunk.len >= BULK);
-        let more = chunk.len == len || !chunk.beside.fds.is_empty();
+        let more = chunk.len == len || !chunk.ancillary.fds.is_empty();
         let (place, mut flags, buffers, new_slabs) = {
             let mut slab = env.slab.borrow_mut();
             let mut placement = Placement::new(env.js, &mut slab);
@@ -474,7 +474,7 @@ impl Receiver {
         if place.is_none() {
             flags |= flag::TRUNCATED;
         }
-        let mut entry = self.describe(chunk.len, chunk.beside, chunk.control_truncated, flags);
+        let mut entry = self.describe(chunk.len, chunk.ancillary, chunk.control_truncated, flags);
         entry.place = place.unwrap_or_default();
         batch.push(0, &entry, None);
         batch.set_new_slabs(new_slabs);

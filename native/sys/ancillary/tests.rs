@@ -152,12 +152,12 @@ fn an_error_in_place_of_a_descriptor_is_none() {
 #[cfg(target_os = "linux")]
 fn a_sender_of_whom_the_kernel_knows_nothing_is_absent() {
     let nobody = OVERFLOW_ID;
-    let told = [
+    let cases = [
         (Credentials { pid: 0, uid: nobody, gid: nobody }, false),
         (Credentials { pid: 7, uid: nobody, gid: nobody }, true),
         (Credentials { pid: 0, uid: 0, gid: 0 }, true),
     ];
-    for (sender, expected) in told {
+    for (sender, expected) in cases {
         let encoded = bytes(&Rights::with_credentials(&[], Some(sender)).unwrap());
         // SAFETY: there is no descriptor in it.
         let found = unsafe { Received::decode(&raw const encoded[..]) }.credentials;

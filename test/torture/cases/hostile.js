@@ -304,8 +304,9 @@ async function exchanged(scene, { quick }) {
       binder.ask('loop', { path: place, milliseconds: duration }),
       swapper.ask('swap', { place, staging, precious, milliseconds: duration }),
     ]);
-    for (const [code, times] of Object.entries(found))
-      {outcomes[code] = (outcomes[code] ?? 0) + times;}
+    for (const [code, times] of Object.entries(found)) {
+      outcomes[code] = (outcomes[code] ?? 0) + times;
+    }
     // Of all rounds.
     ({ problems, counts } = swapped);
   }

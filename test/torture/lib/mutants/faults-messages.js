@@ -1,17 +1,14 @@
 'use strict';
 
-// Owns the list of planted faults: `breaks` says what each breaks, `edits` are search (once in its file) and replace,
-// `tests` the files of its room that have to fail with it.
+// Owns: planted faults in lib/ that concern messages, destinations, names and what is not a socket.
 
-const edit = (file, search, replace) => ({ file, search, replace });
-const fault = (name, breaks, tests, ...edits) => ({ name, breaks, tests, edits });
+const { edit, fault } = require('./fault.js');
 
 const CONNECTED = 'lib/sockets/connected.js';
 const LIFE = 'lib/sockets/life.js';
 const STREAM_WRITER = 'lib/sockets/stream-writer.js';
 const MESSAGE_WRITER = 'lib/sockets/message-writer.js';
 const NATIVE_SOCKETS = 'lib/native/sockets.js';
-const INBOX = 'native/engine/receive/inbox.rs';
 
 module.exports = [
   fault(
@@ -177,107 +174,5 @@ module.exports = [
     'a signal that throws in a constructor costs the caller its descriptor',
     ['test/sockets/throwing.test.js'],
     edit('lib/sockets/connecting.js', '    detachId(id);\n    throw error;', '    throw error;'),
-  ),
-  fault(
-    'no-nosignal',
-    'sends of sockets raise SIGPIPE where the peer is gone',
-    ['test/sockets/sigpipe.test.js'],
-    edit(
-      'native/sys/message.rs',
-      'libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;',
-      'libc::MSG_DONTWAIT;',
-    ),
-  ),
-  fault(
-    'no-nosignal-posix',
-    'afunix/posix: sends raise SIGPIPE where the peer is gone',
-    ['test/sockets/sigpipe.test.js'],
-    edit(
-      'native/api/posix.rs',
-      'const NOSIGNAL: libc::c_int = libc::MSG_NOSIGNAL;',
-      'const NOSIGNAL: libc::c_int = 0;',
-    ),
-  ),
-  fault(
-    'received-inherited',
-    'received descriptors are not close-on-exec',
-    ['test/dgram/fds.test.js'],
-    edit(
-      'native/sys/message.rs',
-      'pub const RECEIVE_FLAGS: libc::c_int = FLAGS | libc::MSG_CMSG_CLOEXEC;',
-      'pub const RECEIVE_FLAGS: libc::c_int = FLAGS;',
-    ),
-  ),
-  fault(
-    'unref-helper-polls',
-    'unref(): the helper sockets that watch full destinations keep the process',
-    ['test/dgram/unref-waiting.test.js'],
-    edit(
-      'native/engine/send/helper_socket.rs',
-      '        self.poll.set_ref(keeps_alive);',
-      '        let _ = keeps_alive;',
-    ),
-  ),
-  fault(
-    'unref-retry-timer',
-    'unref(): the timer that tries again keeps the process',
-    ['test/dgram/unref-waiting.test.js'],
-    edit(
-      'native/engine/handle.rs',
-      '            retry.timer.set_ref(keeps_alive);',
-      '            let _ = &retry.timer;',
-    ),
-  ),
-  fault(
-    'put-back-order',
-    'unshift(): descriptors come in the opposite order',
-    ['test/usocket/put-back-fds.test.js'],
-    edit(INBOX, 'for fd in fds.into_iter().rev() {', 'for fd in fds {'),
-  ),
-  fault(
-    'max-pending-put-back',
-    'maxPendingFds: unshift() puts back one more',
-    ['test/sockets/max-pending-fds.test.js'],
-    edit(
-      INBOX,
-      'if self.queue.len() + fds.len() > max {',
-      'if self.queue.len() + fds.len() > max + 1 {',
-    ),
-  ),
-  fault(
-    'taken-still-counted',
-    'maxPendingFds: descriptors that were taken still count',
-    ['test/sockets/max-pending-fds.test.js'],
-    edit(INBOX, '        self.count -= fds.len();\n', ''),
-  ),
-  fault(
-    'message-budget',
-    'a flood of messages keeps the event loop: no budget',
-    ['test/sockets/fairness.test.js'],
-    edit(
-      'native/engine/receive/receiver.rs',
-      'const MESSAGE_BUDGET: usize = 128;',
-      'const MESSAGE_BUDGET: usize = 1 << 40;',
-    ),
-  ),
-  fault(
-    'chunk-budget',
-    "a flood of a stream's bytes keeps the event loop: no budget",
-    ['test/sockets/fairness.test.js'],
-    edit(
-      'native/engine/receive/receiver.rs',
-      'const CHUNK_BUDGET: usize = 32;',
-      'const CHUNK_BUDGET: usize = 1 << 40;',
-    ),
-  ),
-  fault(
-    'accept-budget',
-    'a flood of connections keeps the event loop: no budget',
-    ['test/sockets/fairness.test.js'],
-    edit(
-      'native/engine/listener.rs',
-      'const BUDGET: usize = 64;',
-      'const BUDGET: usize = 1 << 40;',
-    ),
   ),
 ];

@@ -1,0 +1,84 @@
+'use strict';
+
+// Owns what comes after destroy(): no data that was waiting, and the callback of close() not before 'close'.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const { describe, test } = require('node:test');
+const { DgramSocket, SeqpacketSocket, USocket, closeFd } = require('../../lib');
+const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
+const { onLinux } = require('../helpers/programs.js');
+const { cleanUp, closing, quiet } = require('../helpers/seqpacket.js');
+const { until, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
+
+const CONNECTED = { SeqpacketSocket, USocket };
+
+describe('resume() and destroy() in one turn', onLinux({}), () => {
+  test('a SeqpacketSocket emits no message that had waited, and closes its descriptors', async (t) => {
+    const before = countFds();
+    const [one, two] = SeqpacketSocket.pair({ receiveFds: true });
+    cleanUp(t, one);
+    const seen = [];
+    two.on('data', (message) => seen.push(message.fds.forEach(closeFd)));
+    two.on('end', () => seen.push('end'));
+    two.pause();
+    const fd = fs.openSync('/dev/null');
+    for (let count = 0; count < 3; count++) one.write({ data: 'x', fds: [fd] });
+    fs.closeSync(fd);
+    two.read(0);
+    await until(() => two.readableLength === 3, 'messages that wait');
+    two.resume();
+    two.destroy();
+    assert.equal(two.read(), null);
+    one.destroy();
+    await closing(two);
+    await quiet();
+    assert.deepEqual(seen, []);
+    await assertNoLeak(before);
+  });
+
+  test('a DgramSocket that is closed emits nothing more', async (t) => {
+    const [one, two] = DgramSocket.pair();
+    t.after(() => one.close());
+    const seen = [];
+    two.on('data', (data) => {
+      seen.push(`${data}`);
+      two.close();
+    });
+    for (let count = 0; count < 5; count++) one.send(`${count}`, () => {});
+    await until(() => seen.length > 0, 'a message');
+    await quiet();
+    assert.deepEqual(seen, ['0']);
+  });
+});
+
+describe('close(callback)', onLinux({}), () => {
+  for (const [name, Class] of Object.entries(CONNECTED)) {
+    for (const error of [undefined, new Error('mine')]) {
+      for (const ticks of [0, 1, 3]) {
+        const what = `${name} ${error ? 'with an error ' : ''}${ticks} ticks ago`;
+        test(`calls back with 'close' and not before: destroyed ${what}`, async (t) => {
+          const [one, two] = Class.pair().map((end) => cleanUp(t, end));
+          const events = [];
+          one.on('error', () => events.push('error'));
+          one.on('close', () => events.push('close'));
+          one.destroy(error);
+          for (let tick = 0; tick < ticks; tick++) {
+            await new Promise((done) => process.nextTick(done));
+          }
+          await within(
+            new Promise((done) => one.close(done)).then(() => events.push('callback')),
+            'the callback',
+          );
+          assert.deepEqual(events, [...(error ? ['error'] : []), 'close', 'callback']);
+          // And once it is closed, all the same.
+          await within(new Promise((done) => one.close(done)), 'the callback of a closed socket');
+          two.destroy();
+        });
+      }
+    }
+  }
+});

@@ -1,0 +1,68 @@
+'use strict';
+
+// Owns: trying planted faults, one at a time, in a copy of the project.
+
+const equivalents = require('./equivalents.js');
+const { build, plant, restoreAddon, firstFailure } = require('./copy.js');
+
+const SURVIVED = 'survived';
+
+const isNative = ({ edits }) => edits.some(({ file }) => file.startsWith('native/'));
+
+/** Tries one fault: `''` if the tests saw it, or why not. */
+function tryFault(folder, fault) {
+  let restore;
+  try {
+    restore = plant(folder, fault.edits);
+  } catch ({ message }) {
+    return `does not apply: ${message}`;
+  }
+  try {
+    const problem = isNative(fault) ? build(folder) : '';
+    if (problem !== '') return `does not build: ${problem}`;
+    return firstFailure(folder, fault.tests) === null ? SURVIVED : '';
+  } finally {
+    restore();
+    // The next fault begins with the addon of the checkout again.
+    if (isNative(fault)) restoreAddon(folder);
+  }
+}
+
+/** Rows for these faults, one for each part of the project. */
+function runPlanted(folder, faults, say) {
+  const rows = new Map();
+  for (const fault of faults) {
+    const place = fault.edits[0].file.split('/').slice(0, 2).join('/');
+    const row = rows.get(place) ?? {
+      what: `planted in ${place}/`,
+      tried: 0,
+      seen: 0,
+      lost: 0,
+      notes: [],
+    };
+    rows.set(place, row);
+    row.tried++;
+    const why = tryFault(folder, fault);
+    say(`${fault.name}: ${why || 'seen'}`);
+    const reason = equivalents.planted[fault.name];
+    if (why === '') row.seen++;
+    else if (why !== SURVIVED || reason === undefined) row.lost++;
+    if (why === '') continue;
+    const known = reason === undefined ? '' : `, ${reason}`;
+    row.notes.push(`${fault.name} (${fault.breaks}): ${why}${known}`.replaceAll('|', '/'));
+  }
+  return [...rows.values()].map(({ what, tried, seen, lost, notes }) => {
+    return { what, tried, lost, note: [`killed ${seen} of ${tried}`, ...notes].join('; ') };
+  });
+}
+
+/** The same tests without a fault, all of which have to pass. */
+function runClean(folder, faults, say) {
+  const files = [...new Set(faults.flatMap(({ tests }) => tests))];
+  const failures = files.map((file) => firstFailure(folder, [file])).filter((it) => it !== null);
+  failures.forEach(say);
+  const note = failures.join('; ').replaceAll('|', '/');
+  return [{ what: 'test files without a fault', tried: files.length, lost: failures.length, note }];
+}
+
+module.exports = { runClean, runPlanted };

@@ -1,0 +1,118 @@
+'use strict';
+
+// Owns: which tests judge the mutants of a file of lib/: those of its room that are about it, the quickest first. Each
+// mutant costs one run of them, up to the first that fails.
+
+/** Files of one folder of tests. */
+const of = (room, ...names) => names.map((name) => `test/${room}/${name}.test.js`);
+
+const CONNECTED = [
+  ...of('usocket', 'life', 'states', 'errors', 'net', 'net-reading', 'death'),
+  ...of('seqpacket', 'end', 'death', 'queued-death', 'finish', 'ref'),
+  ...of('sockets', 'errors', 'timeout', 'detach', 'dead-peers', 'throwing'),
+];
+const MESSAGES = [
+  ...of('dgram', 'dgram', 'send', 'when-full', 'lost-messages', 'connect'),
+  ...of('sockets', 'sends', 'need-drain', 'waiting-fds'),
+  ...of('seqpacket', 'finish', 'queued-death', 'sizes', 'seqpacket'),
+];
+const DGRAM = [
+  ...of('dgram', 'dgram', 'connect', 'life', 'events', 'bind', 'send', 'habits', 'reconnect'),
+  ...of('dgram', 'bind-failures', 'fds', 'when-full', 'iterator-fds', 'destinations'),
+  ...of('sockets', 'signal', 'arguments', 'options', 'detach', 'throwing', 'diagnostics'),
+];
+const SERVERS = [
+  ...of('sockets', 'servers', 'signal', 'detach', 'drain-backlog', 'options', 'throwing'),
+  ...of('usocket', 'server', 'net'),
+  ...of('seqpacket', 'server', 'listen', 'ref'),
+  ...of('sockets', 'collector', 'faults', 'diagnostics', 'arguments-others', 'who-is-the-peer'),
+];
+const STREAMS = [
+  ...of('usocket', 'fds', 'fds-waiting', 'fds-few-bytes', 'fds-receiving', 'callbacks', 'usocket'),
+  ...of('usocket', 'states', 'errors', 'traffic', 'life', 'net-streams', 'put-back-fds', 'onread'),
+  ...of('usocket', 'fds-event', 'fds-with-data', 'neighbours', 'net-reading', 'as-net'),
+  ...of('sockets', 'waiting-fds', 'timeout', 'detach', 'arguments-others', 'throwing'),
+];
+const POSIX = of(
+  'posix',
+  ...['posix', 'arguments', 'messages', 'families', 'descriptors', 'accept-fds', 'foreign-code'],
+);
+
+module.exports = {
+  'lib/cluster/primary.js': of('net', 'cluster'),
+  'lib/cluster/protocol.js': of('net', 'cluster'),
+  'lib/cluster/worker.js': of('net', 'cluster'),
+  'lib/compat/unix-dgram.js': of('compat', 'unix-dgram', 'waiting', 'unix-dgram-room'),
+  'lib/descriptors/activation.js': of('descriptors', 'activation', 'fdstore'),
+  'lib/descriptors/describe.js': of('descriptors', 'fd-type', 'from-fd'),
+  'lib/descriptors/duplicate.js': of('descriptors', 'file-handle'),
+  'lib/descriptors/from-fd.js': of('descriptors', 'from-fd', 'adopt-refused'),
+  'lib/descriptors/memfd.js': of('descriptors', 'memfd', 'foreign-code'),
+  'lib/descriptors/notify.js': of('descriptors', 'notify', 'fdstore'),
+  'lib/descriptors/process.js': of('sockets', 'who-is-the-peer'),
+  'lib/descriptors/reuseport.js': of('descriptors', 'reuseport', 'drain-grace', 'reuseport-drain'),
+  'lib/descriptors/socketpair.js': of('descriptors', 'socketpair', 'foreign-code'),
+  'lib/native/fds.js': [
+    ...of('dgram', 'fds'),
+    ...of('descriptors', 'close'),
+    ...of('sockets', 'arguments', 'arguments-others'),
+  ],
+  'lib/native/results.js': of('posix', 'posix'),
+  'lib/native/sockets.js': [
+    ...of('dgram', 'events', 'dgram', 'fds'),
+    ...of('sockets', 'close-in-data', 'lifecycle', 'detach', 'foreign-code', 'collector'),
+    ...of('seqpacket', 'server'),
+  ],
+  'lib/net/index.js': of('net', 'net'),
+  'lib/net/serve.js': of('net', 'serve', 'web', 'http2'),
+  'lib/net/served.js': of('net', 'serve', 'web'),
+  'lib/net/server.js': of('net', 'net'),
+  'lib/net/socket.js': of('net', 'net'),
+  'lib/posix/checks.js': POSIX,
+  'lib/posix/descriptors.js': POSIX,
+  'lib/posix/index.js': POSIX,
+  'lib/posix/memory.js': POSIX,
+  'lib/posix/names.js': POSIX,
+  'lib/posix/sockaddr.js': POSIX,
+  'lib/sockets/backlog.js': [
+    ...of('seqpacket', 'connect', 'ref'),
+    ...of('usocket', 'server', 'life'),
+    ...of('sockets', 'servers', 'names'),
+  ],
+  'lib/sockets/connected.js': CONNECTED,
+  'lib/sockets/connecting.js': [...of('seqpacket', 'connect'), ...CONNECTED],
+  'lib/sockets/connections.js': of('sockets', 'servers', 'collector'),
+  'lib/sockets/destinations.js': [...of('dgram', 'destinations'), ...of('sockets', 'names')],
+  'lib/sockets/dgram-iterator.js': of('dgram', 'life', 'iterator-fds'),
+  'lib/sockets/dgram-send.js': DGRAM,
+  'lib/sockets/dgram-state.js': DGRAM,
+  'lib/sockets/dgram.js': DGRAM,
+  'lib/sockets/handle-view.js': of('usocket', 'as-net', 'life'),
+  'lib/sockets/life.js': CONNECTED,
+  'lib/sockets/listen.js': [...of('seqpacket', 'listen'), ...SERVERS],
+  'lib/sockets/members.js': [...of('dgram', 'life'), ...CONNECTED],
+  'lib/sockets/message-writer.js': MESSAGES,
+  'lib/sockets/options.js': of('sockets', 'options', 'arguments', 'arguments-others', 'throwing'),
+  'lib/sockets/received-fds.js': [...of('dgram', 'fds', 'iterator-fds'), ...of('usocket', 'fds')],
+  'lib/sockets/seqpacket.js': [
+    ...of('seqpacket', 'seqpacket', 'connect', 'end', 'finish', 'sizes', 'ref'),
+    ...CONNECTED,
+  ],
+  'lib/sockets/server.js': SERVERS,
+  'lib/sockets/stream-reader.js': STREAMS,
+  'lib/sockets/stream-writer.js': STREAMS,
+  'lib/sockets/userver.js': SERVERS,
+  'lib/sockets/usocket.js': STREAMS,
+  'lib/util/callback.js': [...of('dgram', 'events'), ...of('usocket', 'callbacks')],
+  'lib/util/diagnostics.js': of('sockets', 'diagnostics', 'diagnostics-again'),
+  'lib/util/errors.js': [
+    ...of('sockets', 'arguments', 'arguments-others', 'errors'),
+    ...of('usocket', 'errors'),
+    ...of('posix', 'arguments'),
+  ],
+  'lib/util/options.js': of('sockets', 'options', 'throwing', 'foreign-code'),
+  'lib/util/validate.js': [
+    ...of('sockets', 'arguments', 'arguments-others', 'options', 'signal', 'names', 'timeout'),
+    ...of('posix', 'arguments'),
+  ],
+};

@@ -1,0 +1,113 @@
+'use strict';
+
+// Owns connect() of a USocket in unusual moments, as net has it: a second one, one after end() or a failed write, and
+// servers that close before they accept.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const { describe, test } = require('node:test');
+const posix = require('../../posix.js');
+const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { open } = require('../helpers/posix.js');
+const { onLinux } = require('../helpers/programs.js');
+const { closing, eventsOf } = require('../helpers/seqpacket.js');
+const { nextEvent } = require('../helpers/sockets.js');
+const { abstractName } = require('../helpers/tmp.js');
+const { within } = require('../helpers/wait.js');
+const { makeSocket, startServer } = require('../helpers/usocket.js');
+
+describe('connect() again', onLinux(), () => {
+  for (const moment of ['connecting', 'connected']) {
+    test(`is EISCONN while ${moment}, which ends the socket`, async (t) => {
+      const before = countFds();
+      const server = startServer(t);
+      const client = makeSocket(t).connect(server.address());
+      if (moment === 'connected') await nextEvent(client, 'connect');
+      const events = eventsOf(client, ['connect', 'error', 'close']);
+      assert.equal(client.connect(server.address()), client);
+      assert.deepEqual([client.connecting, client.destroyed, events.length], [true, false, 0]);
+      await closing(client);
+      assert.deepEqual(events, ['error EISCONN', 'close true']);
+      server.close();
+      await closing(server);
+      await assertNoLeak(before);
+    });
+  }
+
+  test('reaches the second server where the first is not there', async (t) => {
+    const server = startServer(t);
+    const client = makeSocket(t).connect(abstractName());
+    const events = eventsOf(client, ['connect', 'error']);
+    client.connect(server.address());
+    client.write('hello');
+    const [accepted] = await nextEvent(server, 'connection');
+    assert.equal(String((await nextEvent(accepted, 'data'))[0]), 'hello');
+    assert.deepEqual(events, ['connect']);
+  });
+
+  test('waits no longer for a full backlog', async (t) => {
+    const name = abstractName();
+    const listener = open(t);
+    posix.bind(listener, { sun_family: posix.AF_UNIX, sun_path: name });
+    posix.listen(listener, 0);
+    await nextEvent(makeSocket(t).connect(name), 'connect');
+    const server = startServer(t);
+    const client = makeSocket(t).connect(name).connect(server.address());
+    await Promise.all([nextEvent(client, 'connect'), nextEvent(server, 'connection')]);
+    assert.equal(client.remoteAddress, server.address());
+    // Nor does it turn up there once there is room.
+    posix.close(posix.accept(listener));
+    const next = makeSocket(t).connect(name);
+    await nextEvent(next, 'connect');
+    next.write('the next');
+    const fd = posix.accept(listener);
+    const room = Buffer.alloc(10);
+    assert.equal(room.toString('utf8', 0, posix.recv(fd, room, 10)), 'the next');
+    posix.close(fd);
+  });
+});
+
+describe('connect()', onLinux(), () => {
+  test('is ECONNRESET, and no connection, where the server closes before it accepts', async (t) => {
+    const server = startServer(t);
+    const client = makeSocket(t).connect(server.address());
+    const events = eventsOf(client, ['connect', 'error', 'close']);
+    const failed = once(client, 'error', { signal: AbortSignal.timeout(15_000) }).catch((error) => [
+      error,
+    ]);
+    server.close();
+    const [error] = await failed;
+    assert.deepEqual([error.code, error.syscall], ['ECONNRESET', 'connect']);
+    await closing(client);
+    assert.deepEqual(events, ['error ECONNRESET', 'close true']);
+  });
+
+  test('makes a socket as new that was ended before; the end follows', async (t) => {
+    const server = startServer(t);
+    const client = makeSocket(t);
+    client.end();
+    assert.equal(client.writable, false);
+    client.connect(server.address());
+    assert.deepEqual([client.writable, client.writableEnded], [true, false]);
+    const [accepted] = await nextEvent(server, 'connection');
+    accepted.resume();
+    await nextEvent(accepted, 'end');
+    await closing(client);
+  });
+
+  test('makes a socket as new that failed before; that is still reported', async (t) => {
+    const server = startServer(t);
+    const client = makeSocket(t);
+    client.write('nowhere');
+    assert.equal(client.errored.code, 'ERR_SOCKET_CLOSED');
+    client.connect(server.address());
+    assert.deepEqual([client.writable, client.errored], [true, null]);
+    const events = eventsOf(client, ['connect', 'error', 'close']);
+    await within(new Promise((resolve) => client.once('close', resolve)), "'close'");
+    assert.deepEqual(events, ['error ERR_SOCKET_CLOSED', 'close true']);
+    // A third life.
+    client.connect(server.address());
+    await nextEvent(client, 'connect');
+    assert.deepEqual([client.writable, client.errored], [true, null]);
+  });
+});
