@@ -487,10 +487,9 @@ function fdsRead(socket) {
   return reader.countBefore(socket[kState].bytesRead - socket.readableLength);
 }
 
-/** The end, shutdown(2). */
+/** The end, shutdown(2). Where the peer has ended, too, the socket is closed next. */
 function finish(socket, callback) {
   const error = socket[kStreamWriter]?.failGroups();
-  // Where the peer has ended, too, the socket is closed next.
   life.finishLater(socket, socket.readableEnded && !socket.allowHalfOpen, callback, error);
 }
 

@@ -8,6 +8,7 @@ const { once } = require('node:events');
 const { describe, test } = require('node:test');
 const posix = require('../../posix.js');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { open } = require('../helpers/posix.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closing, eventsOf } = require('../helpers/seqpacket.js');
@@ -15,6 +16,8 @@ const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
 const { within } = require('../helpers/wait.js');
 const { makeSocket, startServer } = require('../helpers/usocket.js');
+
+assertNoLeaks();
 
 describe('connect() again', onLinux(), () => {
   for (const moment of ['connecting', 'connected']) {
