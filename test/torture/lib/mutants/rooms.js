@@ -102,6 +102,7 @@ module.exports = {
   'lib/sockets/stream-reader.js': STREAMS,
   'lib/sockets/stream-writer.js': STREAMS,
   'lib/sockets/userver.js': SERVERS,
+  'lib/sockets/wrapped.js': of('usocket', 'tls', 'http-endings'),
   'lib/sockets/usocket.js': STREAMS,
   'lib/util/callback.js': [...of('dgram', 'events'), ...of('usocket', 'callbacks')],
   'lib/util/diagnostics.js': of('sockets', 'diagnostics', 'diagnostics-again'),
