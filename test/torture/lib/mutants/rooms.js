@@ -92,7 +92,13 @@ module.exports = {
   'lib/sockets/listen.js': [...of('seqpacket', 'listen'), ...SERVERS],
   'lib/sockets/members.js': [...of('dgram', 'life'), ...CONNECTED],
   'lib/sockets/message-writer.js': MESSAGES,
-  'lib/sockets/options.js': of('sockets', 'options', 'arguments', 'arguments-others', 'throwing'),
+  'lib/sockets/options.js': [
+    ...of('sockets', 'options', 'arguments', 'arguments-others', 'throwing', 'max-pending-fds'),
+    ...of('dgram', 'fds'),
+    ...of('usocket', 'life'),
+    ...of('seqpacket', 'server', 'sizes'),
+    ...of('sockets', 'who-is-the-peer'),
+  ],
   'lib/sockets/received-fds.js': [...of('dgram', 'fds', 'iterator-fds'), ...of('usocket', 'fds')],
   'lib/sockets/seqpacket.js': [
     ...of('seqpacket', 'seqpacket', 'connect', 'end', 'finish', 'sizes', 'ref'),
