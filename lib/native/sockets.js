@@ -69,7 +69,7 @@ const owners = [];
 /** Lets an object have the events of a socket. */
 function own(id, owner) {
   const index = id & INDEX_MASK;
-  while (owners.length <= index) owners.push(null);
+  for (let at = owners.length; at < index; at++) owners[at] = null;
   owners[index] = owner;
 }
 
@@ -182,7 +182,8 @@ function descriptorError(flags) {
     const message = 'Descriptors of a message were lost: the process may not open any more';
     return codedError(Error, 'ERR_AFUNIX_FDS_LOST', message);
   }
-  const message = 'More descriptors arrived than maxPendingFds allows; they were closed';
+  const message =
+    'More descriptors arrived than may wait, by maxPendingFds or for this process; they were closed';
   return codedError(Error, 'ERR_AFUNIX_TOO_MANY_FDS', message);
 }
 

@@ -69,7 +69,8 @@ export interface SocketOptions {
   credentials?: boolean | undefined;
   /**
    * How many received descriptors may wait to be taken. More are closed, which is an `'error'`
-   * (ERR_AFUNIX_TOO_MANY_FDS). Default: 1024.
+   * (ERR_AFUNIX_TOO_MANY_FDS); so are those beyond half of what the process may open, for all sockets
+   * together, unless 16 or fewer wait for this one. Default: 1024.
    */
   maxPendingFds?: number | undefined;
   /** How many descriptors that wait to be sent make sends return false. Default: 256. */

@@ -221,8 +221,9 @@ function writeAfterEnd(socket, callback) {
  */
 function finishLater(socket, isClosedNext, callback, error) {
   const state = socket[kState];
-  state.finishing = error === undefined ? callback : () => callback(error);
   const status = binding.finish(socket[kId], isClosedNext ? 0 : 1);
+  if (status < 0 && socket[kId] > 0) error ??= socket[kMakeError](status, 'shutdown');
+  state.finishing = error === undefined ? callback : () => callback(error);
   if (status < 0) setImmediate(finishNow, state);
 }
 

@@ -72,13 +72,16 @@ class StreamReader {
   take(count) {
     if (count === 0) return [];
     this.fds -= count;
-    for (let left = count; left > 0;) {
-      const [group] = this.groups;
+    let over = 0;
+    // Each group once, whatever others made of Array.prototype.
+    for (let left = count; over < this.groups.length; over++) {
+      const group = this.groups[over];
       const some = Math.min(group.count, left);
       group.count -= some;
       left -= some;
-      if (group.count === 0) this.groups.shift();
+      if (group.count > 0) break;
     }
+    this.groups.splice(0, over);
     return binding.takeNextFds(this.socket[kId], count);
   }
 

@@ -281,16 +281,18 @@ class StreamWriter {
     const done = [];
     let room = data.length * MAX_FDS;
     let count = 0;
-    while (this.groups.length > 0 && room > 0) {
-      const [group] = this.groups;
+    let over = 0;
+    // Each group once, whatever others made of Array.prototype.
+    for (; over < this.groups.length && room > 0; over++) {
+      const group = this.groups[over];
       const some = Math.min(group.left, room);
       count += some;
       room -= some;
       group.left -= some;
       if (group.left > 0) break;
       if (group.callback) done.push(group.callback);
-      this.groups.shift();
     }
+    this.groups.splice(0, over);
     if (callback) done.push(callback);
     // Another object for each write: the user may write one Buffer twice.
     const chunk = new FastBuffer(data.buffer, data.byteOffset, data.byteLength);

@@ -12,7 +12,7 @@ use socket2::SockRef;
 
 use crate::engine::env::Environment;
 use crate::engine::handle::{Event, Handle, Kind, MAX_SEND_PAUSE, Source};
-use crate::engine::receive::receiver::Receiver;
+use crate::engine::receive::receiver::{Look, Receiver};
 use crate::engine::send::message_queue::Offer;
 use crate::engine::send::sender::Sender;
 use crate::engine::send::stream_queue::Piece;
@@ -263,7 +263,7 @@ impl Endpoint {
     /// Of a new connection: takes what there is, before anything is armed.
     pub fn read_first(&self) {
         if self.receiver.is_reading() {
-            self.receiver.pump(&self.handle, true);
+            self.receiver.pump(&self.handle, Look::First);
             self.defer();
         }
     }
@@ -389,10 +389,11 @@ impl Endpoint {
     /// Sends no more, and says so in a later phase of the loop. With `shut_down` the peer sees the end
     /// once it has read what was sent; where it is gone that fails, and nobody waits for it.
     pub fn finish(&self, shut_down: bool) -> Result<()> {
-        if shut_down {
-            let _ = self.handle.with_fd(socket::shut_down_sending);
+        self.handle.env.finish_soon(self.handle.id)?;
+        match shut_down.then(|| self.handle.with_fd(socket::shut_down_sending)) {
+            None | Some(Err(Errno::NOTCONN)) => Ok(()),
+            Some(done) => done,
         }
-        self.handle.env.finish_soon(self.handle.id)
     }
 
     /// Takes the error that waits in the kernel, SO_ERROR.
@@ -460,7 +461,7 @@ impl Source for Endpoint {
             self.receiver.fail(errno);
         }
         if events & READABLE != 0 {
-            self.receiver.pump(&self.handle, false);
+            self.receiver.pump(&self.handle, Look::Woken);
         }
         if events & WRITABLE != 0 {
             self.sender.on_writable(&self.handle);

@@ -10,6 +10,7 @@ use crate::engine::endpoint::{Endpoint, Options, prepare};
 use crate::engine::env::Environment;
 use crate::engine::handle::Source;
 use crate::engine::handle::{Callee, Event, Handle, Kind, MAX_ERROR_PAUSE, MAX_SEND_PAUSE};
+use crate::engine::in_vain::{self, InVain};
 use crate::engine::sockets::Socket;
 use crate::node::uv::{DISCONNECT, READABLE};
 use crate::sys::errno::{Errno, Result};
@@ -28,6 +29,8 @@ enum Trouble {
     Shortage,
     /// Accepting fails for good, perhaps; JavaScript knows.
     Failure,
+    /// The poll says so, again and again, and there is none.
+    InVain,
 }
 
 /// One listening socket.
@@ -43,6 +46,7 @@ pub struct Listener {
     /// Messages of its connections are marked from the start, see [`prepare`].
     marks_messages: Cell<bool>,
     trouble: Cell<Trouble>,
+    in_vain: InVain,
     /// Accepted, and not taken by JavaScript yet.
     accepted: RefCell<VecDeque<OwnedFd>>,
     /// Taken by JavaScript just now, and not read yet.
@@ -87,6 +91,7 @@ impl Listener {
                 is_accepting: Cell::new(false),
                 marks_messages: Cell::new(false),
                 trouble: Cell::new(Trouble::None),
+                in_vain: InVain::default(),
                 accepted: RefCell::new(VecDeque::new()),
                 fresh: RefCell::new(Vec::new()),
                 options: Cell::new(None),
@@ -166,24 +171,32 @@ impl Listener {
         self.handle.arm(mask, false)
     }
 
-    fn accept_all(&self) {
+    /// `was_woken`: the poll says that there are connections.
+    fn accept_all(&self, was_woken: bool) {
         self.report_accepted();
-        let mut budget = BUDGET;
+        let (mut budget, mut is_in_vain) = (BUDGET, true);
         while budget > 0 && self.is_accepting.get() {
             let (count, end) = self.accept_batch();
             if count > 0 {
+                is_in_vain = false;
+                self.in_vain.forget();
                 self.trouble.set(Trouble::None);
                 self.handle.forget_retries();
                 self.report_accepted();
             }
             match end {
-                None => budget -= count,
-                Some(Errno::AGAIN) => {
-                    self.trouble.set(Trouble::None);
-                    break;
-                }
+                None => budget -= self.batch,
+                Some(Errno::AGAIN) => break,
                 Some(errno) => return self.look_later(errno),
             }
+        }
+        if !self.is_accepting.get() {
+            return;
+        }
+        self.trouble.set(Trouble::None);
+        if was_woken && is_in_vain && self.in_vain.add() {
+            self.trouble.set(Trouble::InVain);
+            self.handle.retry_later(in_vain::MAX_PAUSE);
         }
     }
 
@@ -200,10 +213,10 @@ impl Listener {
         }
     }
 
-    /// Accepts a batch of connections; says what ended it, if not that number.
+    /// Accepts as often as a batch has connections: how many there were, and what ended it before.
     fn accept_batch(&self) -> (usize, Option<Errno>) {
         let mut count = 0;
-        while count < self.batch {
+        for _ in 0..self.batch {
             match self.handle.with_fd(socket::accept) {
                 Ok(fd) => self.accepted.borrow_mut().push_back(fd),
                 // One that was given up in the meantime.
@@ -261,12 +274,12 @@ impl Source for Listener {
             // Shut down by whoever shares it, which is seen when it accepts again.
             self.trouble.set(Trouble::Failure);
         }
-        self.accept_all();
+        self.accept_all(true);
         self.handle.env.defer(&self.handle);
     }
 
     fn on_retry(&self) {
-        self.accept_all();
+        self.accept_all(false);
         self.handle.env.defer(&self.handle);
     }
 

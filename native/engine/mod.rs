@@ -4,6 +4,7 @@ pub mod batch;
 pub mod endpoint;
 pub mod env;
 pub mod handle;
+pub mod in_vain;
 pub mod listener;
 pub mod receive;
 pub mod send;

@@ -9,6 +9,7 @@ pub mod message;
 pub mod name;
 pub mod owned;
 pub mod peer;
+pub mod pending;
 pub mod receive_memory;
 pub mod reuseport;
 pub mod sockaddr;

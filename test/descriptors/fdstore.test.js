@@ -8,6 +8,7 @@ const path = require('node:path');
 const { describe, test } = require('node:test');
 const { USocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
@@ -15,6 +16,8 @@ const { temporaryFolder } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
 
 const { Manager } = require(path.join(__dirname, '..', '..', 'examples', 'fdstore.js'));
+
+assertNoLeaks();
 
 /** A client of the service: what it was answered, by number, and by whom. */
 class Client {

@@ -25,8 +25,11 @@ const {
 } = require('../../lib');
 const posix = require('../../lib/posix/index.js');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 /** Passes a descriptor through a socket, as to another process: the copy is another number. */
 async function passed(holder) {
@@ -162,7 +165,10 @@ describe('fromFd() makes', () => {
     writer.end('something else');
     await once(writer, 'close');
     assert.equal(fs.readFileSync(file, 'utf8'), 'something else');
-    assert.ok(fromFd(fs.openSync('/dev/null', 'w')) instanceof fs.WriteStream);
+    const sink = fromFd(fs.openSync('/dev/null', 'w'));
+    assert.ok(sink instanceof fs.WriteStream);
+    sink.destroy();
+    await once(sink, 'close');
   });
 });
 
@@ -205,8 +211,7 @@ describe('fromFd() refuses', () => {
     assert.equal(await text(client), 'still here');
     assert.equal(await text(right), 'here, too');
     udp.close();
-    file.destroy();
-    right.destroy();
+    for (const each of [file, left, right, paused]) each.destroy();
     server.close();
   });
 

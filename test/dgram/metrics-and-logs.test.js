@@ -6,6 +6,7 @@
 const assert = require('node:assert/strict');
 const path = require('node:path');
 const { describe, test } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startReceiver, startStalled } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closed, inbox, openSocket } = require('../helpers/sockets.js');
@@ -13,6 +14,8 @@ const { temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
 
 const example = (name) => require(path.join(__dirname, '..', '..', 'examples', name));
+
+assertNoLeaks();
 
 describe('metrics', onLinux(), () => {
   const { Metrics } = example('dogstatsd.js');

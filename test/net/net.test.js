@@ -11,11 +11,14 @@ const { describe, test } = require('node:test');
 const afunix = require('../../lib');
 const unix = require('../../lib/net');
 const posix = require('../../lib/posix');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp } = require('../helpers/seqpacket.js');
 const { turn } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const MARK = 64 * 1024;
 
@@ -42,11 +45,12 @@ async function connected(t, lib, serverOptions, clientOptions) {
   const path = temporaryPath(t);
   const server = lib.createServer(serverOptions);
   t.after(() => server.close());
+  server.on('connection', (socket) => cleanUp(t, socket));
   server.listen(path);
   await once(server, 'listening');
   const client = cleanUp(t, lib.connect({ path, ...clientOptions }));
   const [[socket]] = await Promise.all([once(server, 'connection'), once(client, 'connect')]);
-  return { server, client, socket: cleanUp(t, socket), path };
+  return { server, client, socket, path };
 }
 
 /** Name → a program that returns what it saw. */

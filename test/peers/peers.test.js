@@ -8,11 +8,14 @@ const { createHash, randomBytes } = require('node:crypto');
 const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { assertNoLeak, countFds, makeFiles, readAndClose } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { skipUnlessPython, startPeer } = require('../helpers/python.js');
 const { closed, inbox, openSocket, sendTo } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { delay, until, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const SIZES = [0, 1, 1000, 65536, 200_000];
 const FD_COUNTS = [1, 2, 64, 253];

@@ -11,12 +11,15 @@ const { describe, test } = require('node:test');
 const { DgramSocket } = require('../../lib');
 const posix = require('../../lib/posix/index.js');
 const { makeFiles, readAndClose } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB } = require('../helpers/node.js');
 const { open, own, receive } = require('../helpers/posix.js');
 const { findProgram, onLinux, startProgram } = require('../helpers/programs.js');
 const { skipUnlessPython, startPython } = require('../helpers/python.js');
 const { abstractName, temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const { AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_STREAM } = posix;
 

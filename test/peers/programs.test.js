@@ -6,10 +6,13 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { describe, test } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux, skipUnless, startProgram } = require('../helpers/programs.js');
 const { closed, inbox, openSocket, sendTo } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** Waits for another program to bind a path or an abstract name. */
 function untilBound(name) {

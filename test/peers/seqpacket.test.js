@@ -9,6 +9,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { assertNoLeak, countFds, makeFiles, readAndClose } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB } = require('../helpers/node.js');
 const { onLinux, skipUnless, startProgram } = require('../helpers/programs.js');
 const { skipUnlessPython, startPython } = require('../helpers/python.js');
@@ -23,6 +24,8 @@ const {
 const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const SIZES = [0, 1, 1000, 65536, 0, 200_000, 0];
 const KINDS = [

@@ -11,10 +11,13 @@ const { describe, test } = require('node:test');
 const { USocket } = require('../../lib');
 const { startBus } = require('../helpers/dbus.js');
 const { assertNoLeak, countFds, makeFiles, readAndClose } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { usePackages } = require('../helpers/npm.js');
 const { onLinux, skipUnless } = require('../helpers/programs.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { until, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const needs = skipUnless('dbus-daemon');
 const skipped = (packages) => onLinux(needs.skip ? needs : packages.options);

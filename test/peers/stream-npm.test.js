@@ -9,10 +9,13 @@ const { Readable } = require('node:stream');
 const { text } = require('node:stream/consumers');
 const { describe, test } = require('node:test');
 const { USocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { usePackages } = require('../helpers/npm.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { MB, digestOf, openServer, traffic } = require('../helpers/streams.js');
 const { Queue, until, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const LARGE = 20 * MB;
 

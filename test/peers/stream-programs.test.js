@@ -10,6 +10,7 @@ const path = require('node:path');
 const { pipeline } = require('node:stream/promises');
 const { describe, test } = require('node:test');
 const { USocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB } = require('../helpers/node.js');
 const { onLinux, skipUnless, startProgram } = require('../helpers/programs.js');
 const { closing } = require('../helpers/seqpacket.js');
@@ -25,6 +26,8 @@ const {
 } = require('../helpers/streams.js');
 const { abstractName, temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const LARGE = 20 * MB;
 const KINDS = [

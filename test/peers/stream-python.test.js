@@ -10,6 +10,7 @@ const path = require('node:path');
 const { describe, test } = require('node:test');
 const { USocket } = require('../../lib');
 const { assertNoLeak, countFds, makeFiles, readAndClose } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { skipUnlessPython, startPython } = require('../helpers/python.js');
 const { closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
@@ -17,6 +18,8 @@ const { nextEvent } = require('../helpers/sockets.js');
 const { MB, connect, digestOf, openServer, traffic } = require('../helpers/streams.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const FD_COUNTS = [1, 64, 253, 1000];
 const MOST_FDS = 253;

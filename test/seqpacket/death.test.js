@@ -9,6 +9,7 @@ const { describe, test } = require('node:test');
 const { Worker } = require('node:worker_threads');
 const { SeqpacketServer, SeqpacketSocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB, runScript, startScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const {
@@ -24,6 +25,8 @@ const {
 const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
 const { delay, until, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** Names for messages, in order. */
 const numbered = (count) => Array.from({ length: count }, (_, index) => `message ${index}`);

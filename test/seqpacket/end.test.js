@@ -7,6 +7,7 @@ const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { SeqpacketSocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const {
   closing,
@@ -26,6 +27,8 @@ const {
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
 const { delay, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** Names for messages, in order. */
 const numbered = (count) => Array.from({ length: count }, (_, index) => `message ${index}`);

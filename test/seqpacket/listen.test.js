@@ -11,6 +11,7 @@ const { describe, test } = require('node:test');
 const { pathToFileURL } = require('node:url');
 const { SeqpacketServer, SeqpacketSocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript, startScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const {
@@ -25,6 +26,8 @@ const {
 } = require('../helpers/seqpacket.js');
 const { closed, leaveDeadFile } = require('../helpers/sockets.js');
 const { abstractName, temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 /** Connects, sends and reads one message back: the server has to echo. */
 async function assertEcho(t, name) {

@@ -13,6 +13,9 @@ const { compileLibrary, environment } = require('../torture/lib/faults-library.j
 
 const SCRIPT = path.join(__dirname, '..', 'torture', 'lib', 'faults-ever.js');
 
+/** What a poll calls for: "not ready" is what would have them called for ever. */
+const POLLED = ['accept4', 'receives', 'sendmmsg', 'sends'];
+
 /** The errors take turns, so that each is somewhere. */
 let turn = 0;
 const nextErrno = () => ERRNOS[turn++ % ERRNOS.length];
@@ -26,7 +29,10 @@ describe('a system call that fails for ever', onLinux(skipUnless('cc')), () => {
   });
 
   for (const [scene, [calls]] of Object.entries(SCENES)) {
-    const trials = calls.map((call) => ({ scene, call, errno: nextErrno() }));
+    const trials = calls.flatMap((call) => {
+      const errnos = POLLED.includes(call) ? ['EAGAIN', nextErrno()] : [nextErrno()];
+      return errnos.map((errno) => ({ scene, call, errno }));
+    });
     const words = trials.map(({ call, errno }) => `${call} ${errno}`).join(', ');
     test(`${scene}: ${words}`, async (t) => {
       const program = startProgram(t, process.execPath, [SCRIPT, JSON.stringify(trials)], { env });

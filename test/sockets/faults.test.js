@@ -55,6 +55,28 @@ describe('a system call that fails', onLinux(skipUnless('cc')), () => {
       assert.deepEqual(result, ['ENOMEM']);
     });
 
+    test(`${kind}Socket: shutdown after the last write is an 'error', and the end of the socket`, async (t) => {
+      const body = async (afunix, strike, _name, Socket) => {
+        const { once } = require('node:events');
+        const [one, two] = afunix[Socket].pair();
+        const seen = [];
+        two.on('data', (data) => seen.push(String(data)));
+        const over = once(two, 'close');
+        require('node:fs').accessSync(strike);
+        one.resume().end('last');
+        const [error] = await once(one, 'error');
+        await over;
+        console.log(JSON.stringify([error.code, error.syscall, one.destroyed, ...seen]));
+      };
+      const result = await run(
+        t,
+        `(...args) => (${body})(...args, '${kind}Socket')`,
+        'shutdown',
+        'EACCES',
+      );
+      assert.deepEqual(result, ['EACCES', 'shutdown', true, 'last']);
+    });
+
     test(`${kind}Server: listen() leaves nothing open then, and it can be tried again`, async (t) => {
       const body = async (afunix, strike, name, Server) => {
         const { accessSync, readdirSync } = require('node:fs');

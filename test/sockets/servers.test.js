@@ -91,6 +91,38 @@ for (const [name, Server, Socket] of [
         }
         assert.equal(server.listening, true);
       });
+
+      for (const way of ['break', 'throw']) {
+        test(`no more after a loop is left by ${way}: nobody is orphaned`, async (t) => {
+          const server = start(t);
+          const clients = Array.from({ length: 5 }, () => connect(t, server));
+          const closings = clients.map((client) => closing(client.on('error', () => {}).resume()));
+          const loop = async () => {
+            for await (const socket of server) {
+              // Others come meanwhile.
+              await quiet(10);
+              socket.destroy();
+              if (way === 'throw') throw new Error('on purpose');
+              break;
+            }
+          };
+          if (way === 'throw') await assert.rejects(loop(), /on purpose/);
+          else await loop();
+          await quiet(10);
+          assert.equal(server.listenerCount('connection'), 0);
+          await untilConnections(server, 0);
+          // Who was not asked for waits, for the next loop too.
+          for await (const socket of server) {
+            socket.destroy();
+            break;
+          }
+          await untilConnections(server, 0);
+          const over = nextEvent(server, 'close');
+          server.close();
+          await over;
+          await within(Promise.all(closings), 'all clients to be turned away');
+        });
+      }
     });
 
     describe('drops', () => {

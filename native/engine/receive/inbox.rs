@@ -7,34 +7,39 @@ use std::os::fd::OwnedFd;
 use crate::engine::batch::flag;
 use crate::sys::descriptor::close_passed;
 use crate::sys::errno::Errno;
+use crate::sys::pending::{self, Pending};
 use crate::sys::unix_addr::UnixAddr;
 
 /// Descriptors that may wait to be taken, unless it is said otherwise.
 pub const DEFAULT_MAX_PENDING: usize = 1024;
 
+/// A socket for which so few wait may have them however many wait for others.
+const ALWAYS: usize = 16;
+
 /// Received descriptors that JavaScript has not taken yet. Dropping closes them.
 #[derive(Default)]
 pub struct Inbox {
     /// A message's, by the token that JavaScript knows.
-    by_token: HashMap<u32, Vec<OwnedFd>>,
+    by_token: HashMap<u32, Vec<Pending>>,
     /// How many these are.
     count: usize,
     last_token: u32,
     /// A stream's, in the order of their arrival.
-    queue: VecDeque<OwnedFd>,
+    queue: VecDeque<Pending>,
     /// Pidfds of senders, by the same tokens.
-    pidfds: HashMap<u32, OwnedFd>,
+    pidfds: HashMap<u32, Pending>,
 }
 
 impl Inbox {
-    /// Takes in the descriptors of one message, unless more than `max` would wait then: these are
-    /// closed. Returns a [`flag`] and, for a message, their token; for bytes of a stream
+    /// Takes in the descriptors of one message, unless more than `max` would wait then, or more than
+    /// may in the whole process: these are closed. Returns a [`flag`] and, for a message, their token; for bytes of a stream
     /// (`is_stream`), how many they are.
     pub fn admit(&mut self, fds: Vec<OwnedFd>, max: usize, is_stream: bool) -> (u32, u32) {
-        if self.waiting() + fds.len() > max {
+        if !self.has_room(fds.len(), max) {
             close_passed(fds);
             return (flag::FDS_REFUSED, 0);
         }
+        let fds: Vec<Pending> = fds.into_iter().map(Pending::new).collect();
         let token = if is_stream {
             let count = fds.len() as u32;
             self.queue.extend(fds);
@@ -48,12 +53,17 @@ impl Inbox {
     /// The same for the pidfd of a message's sender, whose other descriptors have the token
     /// `of_message`, or 0 if the message has none.
     pub fn admit_pidfd(&mut self, pidfd: OwnedFd, max: usize, of_message: u32) -> (u32, u32) {
-        if self.waiting() + 1 > max {
+        if !self.has_room(1, max) {
             return (flag::FDS_REFUSED, of_message);
         }
         let token = if of_message == 0 { self.next_token() } else { of_message };
-        self.pidfds.insert(token, pidfd);
+        self.pidfds.insert(token, Pending::new(pidfd));
         (flag::PIDFD, token)
+    }
+
+    fn has_room(&self, count: usize, max: usize) -> bool {
+        let waiting = self.waiting() + count;
+        waiting <= max && (waiting <= ALWAYS || pending::has_room(count))
     }
 
     /// How many descriptors wait.
@@ -61,7 +71,7 @@ impl Inbox {
         self.count + self.queue.len() + self.pidfds.len()
     }
 
-    fn put(&mut self, fds: Vec<OwnedFd>) -> u32 {
+    fn put(&mut self, fds: Vec<Pending>) -> u32 {
         let token = self.next_token();
         self.count += fds.len();
         self.by_token.insert(token, fds);
@@ -82,27 +92,28 @@ impl Inbox {
 
     /// The pidfd of a message's sender, which is the caller's from here on.
     pub fn take_pidfd(&mut self, token: u32) -> Option<OwnedFd> {
-        self.pidfds.remove(&token)
+        self.pidfds.remove(&token).map(Pending::take)
     }
 
     /// A message's descriptors, which are the caller's from here on.
     pub fn take(&mut self, token: u32) -> Vec<OwnedFd> {
         let fds = self.by_token.remove(&token).unwrap_or_default();
         self.count -= fds.len();
-        fds
+        fds.into_iter().map(Pending::take).collect()
     }
 
     /// `count` of a stream's descriptors, those behind the next `skipped`, as above.
     pub fn take_next(&mut self, count: usize, skipped: usize) -> Vec<OwnedFd> {
         let start = skipped.min(self.queue.len());
         let end = start.saturating_add(count).min(self.queue.len());
-        self.queue.drain(start..end).collect()
+        self.queue.drain(start..end).map(Pending::take).collect()
     }
 
     /// All that were sent, as above.
     pub fn take_all(&mut self) -> Vec<OwnedFd> {
         self.count = 0;
-        self.queue.drain(..).chain(self.by_token.drain().flat_map(|(_, fds)| fds)).collect()
+        let of_messages = self.by_token.drain().flat_map(|(_, fds)| fds);
+        self.queue.drain(..).chain(of_messages).map(Pending::take).collect()
     }
 
     /// A stream's descriptors that were taken, and are to be taken again before the others. ENOBUFS
@@ -112,7 +123,7 @@ impl Inbox {
             return Err((Errno::NOBUFS, fds));
         }
         for fd in fds.into_iter().rev() {
-            self.queue.push_front(fd);
+            self.queue.push_front(Pending::new(fd));
         }
         Ok(())
     }

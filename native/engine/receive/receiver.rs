@@ -31,6 +31,17 @@ const WAKE_UPS_NOW: usize = 2;
 /// memory that JavaScript gets; fewer are copied out of memory that sockets share.
 const BULK: usize = 16 << 10;
 
+/// Why a socket looks for messages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// It is new: nothing is known of it, and it may well have ended already.
+    First,
+    /// The poll says that there is something.
+    Woken,
+    /// A pause after an error, or after wake-ups in vain, has passed.
+    AfterPause,
+}
+
 /// How one call to the kernel ended.
 struct Taken {
     /// Messages, or chunks of a stream.
@@ -184,20 +195,20 @@ impl Receiver {
         inbox.get_or_insert_default().put_back(fds, self.max_pending.get())
     }
 
-    /// Takes waiting messages, a batch at a time, and hands each batch to JavaScript. `is_first`:
-    /// nothing is known of the socket, which may well have ended already.
+    /// Takes waiting messages, a batch at a time, and hands each batch to JavaScript.
     ///
     /// In a nested turn of the loop nothing is taken: it would overtake what the pump outside still
     /// has to hand over.
-    pub fn pump(&self, handle: &Handle, is_first: bool) {
+    pub fn pump(&self, handle: &Handle, why: Look) {
         if self.is_pumping.replace(true) {
             return;
         }
-        self.take_what_waits(handle, is_first);
+        self.take_what_waits(handle, why);
         self.is_pumping.set(false);
     }
 
-    fn take_what_waits(&self, handle: &Handle, is_first: bool) {
+    fn take_what_waits(&self, handle: &Handle, why: Look) {
+        let is_first = why == Look::First;
         let mut ahead = self.read_ahead.get();
         let probing = ahead.begin_wakeup() || is_first;
         // A batch is no good at the end, which the kernel repeats for each of its messages.
@@ -218,7 +229,6 @@ impl Receiver {
                     received.more
                 }
                 Err(Errno::AGAIN) => {
-                    self.trouble.recover(handle);
                     missed = true;
                     break;
                 }
@@ -245,16 +255,18 @@ impl Receiver {
         if ended || missed {
             self.finish(handle, ended);
         }
-        self.trouble.note(handle, missed && taken == 0);
-        if missed && taken == 0 && self.kind == Kind::Datagram {
-            self.end_if_shut_down(handle);
+        if missed && taken == 0 {
+            self.trouble.find_nothing(handle, why == Look::Woken);
+            if self.kind == Kind::Datagram {
+                self.end_if_shut_down(handle);
+            }
         }
     }
 
     /// The pause after an error has passed.
     pub fn look_again(&self, handle: &Handle) {
         if self.trouble.wake() {
-            self.pump(handle, false);
+            self.pump(handle, Look::AfterPause);
         }
     }
 

@@ -3,10 +3,8 @@
 use std::cell::Cell;
 
 use crate::engine::handle::{Event, Handle, MAX_ERROR_PAUSE};
+use crate::engine::in_vain::{self, InVain};
 use crate::sys::errno::Errno;
-
-/// From so many wake-ups in vain on, the next ones come after a pause.
-const MANY_IN_VAIN: u8 = 64;
 
 /// Why a socket that reads does not look just now.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -15,37 +13,47 @@ enum State {
     None,
     /// Receiving failed, and JavaScript knows.
     Reported,
-    /// It failed again: the next look is after a pause.
-    Resting,
+    /// It failed again, or found nothing again: the next look is after a pause.
+    Resting {
+        /// JavaScript knows of an error.
+        reported: bool,
+    },
 }
 
 /// What is wrong with receiving.
 #[derive(Default)]
 pub struct Trouble {
     state: Cell<State>,
-    /// Wake-ups in a row that found nothing.
-    in_vain: Cell<u8>,
+    in_vain: InVain,
 }
 
 impl Trouble {
     /// The poll would fire for ever: the retry timer says when to look.
     pub fn is_resting(&self) -> bool {
-        self.state.get() == State::Resting
+        matches!(self.state.get(), State::Resting { .. })
     }
 
     /// The pause has passed: true if there was one.
     pub fn wake(&self) -> bool {
-        let is_due = self.is_resting();
-        if is_due {
-            self.state.set(State::Reported);
-        }
-        is_due
+        let State::Resting { reported } = self.state.get() else { return false };
+        self.state.set(if reported { State::Reported } else { State::None });
+        true
     }
 
-    /// Receiving works.
+    /// Something was received.
     pub fn recover(&self, handle: &Handle) {
-        if self.state.replace(State::None) == State::Resting {
+        if self.state.replace(State::None) != State::None || self.in_vain.is_many() {
             handle.forget_retries();
+        }
+        self.in_vain.forget();
+    }
+
+    /// Nothing was there to receive, although, if `was_woken`, the poll had said so.
+    pub fn find_nothing(&self, handle: &Handle, was_woken: bool) {
+        // It works, whatever failed before.
+        self.state.set(State::None);
+        if was_woken && self.in_vain.add() {
+            self.rest(handle, false, in_vain::MAX_PAUSE);
         }
     }
 
@@ -57,21 +65,13 @@ impl Trouble {
             self.state.set(State::Reported);
             handle.report(Event::Error, errno.to_js());
         } else {
-            self.rest(handle);
+            self.rest(handle, true, MAX_ERROR_PAUSE);
         }
         is_new
     }
 
-    /// A wake-up found something, or nothing although the descriptor is readable.
-    pub fn note(&self, handle: &Handle, in_vain: bool) {
-        self.in_vain.set(if in_vain { self.in_vain.get().saturating_add(1) } else { 0 });
-        if self.in_vain.get() >= MANY_IN_VAIN {
-            self.rest(handle);
-        }
-    }
-
-    fn rest(&self, handle: &Handle) {
-        self.state.set(State::Resting);
-        handle.retry_later(MAX_ERROR_PAUSE);
+    fn rest(&self, handle: &Handle, reported: bool, max: u64) {
+        self.state.set(State::Resting { reported });
+        handle.retry_later(max);
     }
 }

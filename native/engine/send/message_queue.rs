@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use crate::engine::handle::Handle;
+use crate::engine::in_vain::InVain;
 use crate::engine::send::helper_socket::HelperSocket;
 use crate::engine::send::payload::Payload;
 use crate::node::js::{Js, Value};
@@ -85,6 +86,8 @@ pub struct Destination {
     waiting: VecDeque<Waiting>,
     /// Made when the destination was first full.
     helper: Option<HelperSocket>,
+    /// Wake-ups by the helper.
+    in_vain: InVain,
     /// When it was last tried to send something.
     tried: Instant,
     /// To be tried although the helper says nothing, see [`Destination::grows_doubtful`].
@@ -94,7 +97,8 @@ pub struct Destination {
 impl Destination {
     fn new(to: Option<Name>) -> Destination {
         let tried = Instant::now();
-        Destination { to, waiting: VecDeque::new(), helper: None, tried, doubtful: false }
+        let (waiting, in_vain) = (VecDeque::new(), InVain::default());
+        Destination { to, waiting, helper: None, in_vain, tried, doubtful: false }
     }
 
     fn addr(&self) -> Option<&UnixAddr> {
@@ -368,6 +372,16 @@ impl MessageQueue {
         if let Ok(Destination { helper: Some(helper), .. }) = self.get(id) {
             helper.confirm();
         }
+    }
+
+    /// Notes what a destination's helper spoke for. True: in vain, so often that it has to rest.
+    pub fn is_in_vain(&mut self, id: usize, moved: bool) -> bool {
+        let Ok(destination) = self.get(id) else { return false };
+        if moved || destination.is_empty() {
+            destination.in_vain.forget();
+            return false;
+        }
+        destination.in_vain.add()
     }
 
     /// Stops watching a destination.

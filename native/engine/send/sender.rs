@@ -5,6 +5,7 @@ use std::os::fd::{BorrowedFd, RawFd};
 
 use crate::engine::batch::call_for_items;
 use crate::engine::handle::{Callee, Event, Handle, Kind, MAX_SEND_PAUSE};
+use crate::engine::in_vain::{self, InVain};
 use crate::engine::send::message_queue::{Flushed, MessageQueue, Offer, PEER, Settled};
 use crate::engine::send::stream_queue::{Piece, Progress, StreamQueue};
 use crate::node::uv::WRITABLE;
@@ -19,6 +20,14 @@ enum Queue {
     Stream(StreamQueue),
 }
 
+/// How an attempt to send what waits for a destination ended.
+struct Attempt {
+    /// Something went, or failed for good.
+    moved: bool,
+    /// There is no use in trying another destination.
+    is_full: bool,
+}
+
 /// The sending side of a socket. One that never had to wait has no memory of its own beyond this.
 pub struct Sender {
     kind: Kind,
@@ -26,6 +35,8 @@ pub struct Sender {
     queue: RefCell<Option<Box<Queue>>>,
     /// Something waits for this socket's own descriptor to become writable.
     waits_for_self: Cell<bool>,
+    /// Wake-ups by the socket's own descriptor.
+    in_vain: InVain,
     /// JavaScript wants to hear once there is room to send to the peer.
     notifies: Cell<bool>,
     /// Messages only wait.
@@ -39,6 +50,7 @@ impl Sender {
             kind,
             queue: RefCell::new(None),
             waits_for_self: Cell::new(false),
+            in_vain: InVain::default(),
             notifies: Cell::new(false),
             is_corked: Cell::new(false),
         }
@@ -75,15 +87,19 @@ impl Sender {
     /// The descriptor is writable.
     pub fn on_writable(&self, handle: &Handle) {
         if self.waits_for_self.replace(false) {
-            self.advance(handle);
+            if self.advance(handle) {
+                self.in_vain.forget();
+            } else if self.in_vain.add() && self.waits_for_self.replace(false) {
+                handle.retry_later(in_vain::MAX_PAUSE);
+            }
         }
         if self.notifies.replace(false) {
             handle.report(Event::Writable, 0);
         }
     }
 
-    /// Sends what waits and is not watched by others, as far as there is room.
-    pub fn advance(&self, handle: &Handle) {
+    /// Sends what waits and is not watched by others, as far as there is room. False: none of it went.
+    pub fn advance(&self, handle: &Handle) -> bool {
         match self.kind {
             Kind::Stream => self.advance_stream(handle),
             Kind::Datagram | Kind::Seqpacket => self.flush_all(handle),
@@ -247,41 +263,51 @@ impl Sender {
         let Ok(mut messages) = self.messages() else { return };
         messages.confirm(to);
         drop(messages);
-        self.flush(handle, to);
+        let moved = self.flush(handle, to).moved;
         // Only now: JavaScript usually sent more in the meantime, and each change of the mask costs
         // two system calls.
         if let Ok(mut messages) = self.messages() {
             messages.rest(to);
+            if messages.is_in_vain(to, moved) {
+                messages.disarm(to);
+                handle.retry_later(in_vain::MAX_PAUSE);
+            }
         }
     }
 
     /// Tries every destination that waits for the socket itself, until its send buffer is full.
-    fn flush_all(&self, handle: &Handle) {
-        let Ok(mut messages) = self.messages() else { return };
+    /// False: nothing went.
+    fn flush_all(&self, handle: &Handle) -> bool {
+        let Ok(mut messages) = self.messages() else { return false };
         let unwatched = messages.unwatched();
         drop(messages);
+        let mut has_moved = false;
         for to in unwatched {
             if let Ok(mut messages) = self.messages() {
                 messages.set_turn(to);
             }
-            if self.flush(handle, to) {
+            let Attempt { moved, is_full } = self.flush(handle, to);
+            has_moved |= moved;
+            if is_full {
                 break;
             }
         }
+        has_moved
     }
 
-    /// Sends what waits for one destination. Returns whether there is no use in trying another.
-    fn flush(&self, handle: &Handle, to: usize) -> bool {
+    /// Sends what waits for one destination.
+    fn flush(&self, handle: &Handle, to: usize) -> Attempt {
         let mut settled = Vec::new();
         let js = handle.env.js;
         let flushed = handle.with_fd(|fd| self.messages()?.flush(js, fd, to, &mut settled));
-        if !settled.is_empty() {
+        let moved = !settled.is_empty();
+        if moved {
             handle.forget_retries();
         }
         let mut is_full = false;
         match flushed {
             Ok(Flushed::Blocked(errno)) => {
-                is_full = self.wait_for_room(handle, to, errno, settled.is_empty());
+                is_full = self.wait_for_room(handle, to, errno, !moved);
             }
             // The poll or the helper is level-triggered and stays armed.
             Ok(Flushed::More) if to == PEER => self.waits_for_self.set(true),
@@ -294,7 +320,7 @@ impl Sender {
             Ok(Flushed::Empty) | Err(_) => {}
         }
         self.report(handle, &settled);
-        is_full
+        Attempt { moved, is_full }
     }
 }
 
@@ -378,22 +404,29 @@ impl Sender {
         }
     }
 
-    fn advance_stream(&self, handle: &Handle) {
+    fn advance_stream(&self, handle: &Handle) -> bool {
         let js = handle.env.js;
         let progress = handle.with_fd(|fd| {
             let mut stream = self.stream()?;
             Ok(stream.is_waiting().then(|| stream.advance(js, fd)))
         });
         let outcome = match progress {
-            Ok(Some(Progress::Blocked(errno))) => return self.wait_to_go_on(handle, errno),
+            Ok(Some(Progress::Blocked { errno, moved })) => {
+                self.wait_to_go_on(handle, errno);
+                return moved;
+            }
             // The poll is level-triggered.
-            Ok(Some(Progress::More)) => return self.waits_for_self.set(true),
+            Ok(Some(Progress::More)) => {
+                self.waits_for_self.set(true);
+                return true;
+            }
             Ok(Some(Progress::Done)) => Ok(()),
             Ok(Some(Progress::Failed(errno))) => Err(errno),
-            Ok(None) | Err(_) => return,
+            Ok(None) | Err(_) => return false,
         };
         handle.forget_retries();
         // There is only one write at a time: it needs no ticket.
         handle.report(Event::Written, outcome.map_or_else(Errno::to_js, |()| 0));
+        true
     }
 }

@@ -43,7 +43,12 @@ pub enum Progress {
     /// More waits, and may be sent at once.
     More,
     /// More waits for room.
-    Blocked(Errno),
+    Blocked {
+        /// Why.
+        errno: Errno,
+        /// Some of it went.
+        moved: bool,
+    },
     /// It cannot be sent.
     Failed(Errno),
 }
@@ -187,7 +192,7 @@ impl StreamQueue {
         match self.advance(js, fd) {
             Progress::Done => Ok(None),
             Progress::Failed(errno) => Err(errno),
-            Progress::Blocked(errno) => Ok(Some(errno)),
+            Progress::Blocked { errno, .. } => Ok(Some(errno)),
             Progress::More => Ok(Some(Errno::AGAIN)),
         }
     }
@@ -199,7 +204,9 @@ impl StreamQueue {
             match self.send_front(js, fd, budget) {
                 Ok(0) => return Progress::More,
                 Ok(sent) => budget -= sent,
-                Err(errno) if errno.means_later() => return Progress::Blocked(errno),
+                Err(errno) if errno.means_later() => {
+                    return Progress::Blocked { errno, moved: budget < MAX_BYTES };
+                }
                 Err(errno) => {
                     self.abandon();
                     return Progress::Failed(errno);

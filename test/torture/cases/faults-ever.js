@@ -102,7 +102,7 @@ async function run({ quick, random, say }) {
 
 module.exports = {
   about:
-    'A system call fails for ever, with each of 17 errors, in each kind of traffic: what is lost without an error, events that repeat, processor time, and whether everything works once the call does.',
+    'A system call fails for ever, with each of 18 errors, in each kind of traffic: what is lost without an error, events that repeat, processor time, and whether everything works once the call does.',
   limit: 1200,
   quickLimit: 600,
   run,

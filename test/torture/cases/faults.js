@@ -38,11 +38,19 @@ const CALLS = [
   'bind',
   'epoll_ctl',
   'close',
-  'dup',
+  'listen',
+  'shutdown',
+  'getsockname',
+  'getpeername',
+  'getsockopt',
+  'setsockopt',
   'fcntl',
 ];
-/** What strace cannot tell apart: a duplicate is made by fcntl(2). */
-const STRACE_CALLS = CALLS.filter((call) => call !== 'dup');
+/** What strace cannot tell apart (a duplicate is made by fcntl(2)), or what Node itself cannot do without. */
+const LIBRARY_CALLS = [
+  ...['dup', 'poll', 'ioctl', 'netlink', 'openat', 'fstatat', 'renameat', 'linkat', 'unlinkat'],
+  ...['mknodat', 'fchownat', 'fchmod', 'chmod', 'flock', 'memfd_create', 'pidfd_open'],
+];
 
 /** Trials that run at the same time. */
 const AT_ONCE = 2;
@@ -311,19 +319,18 @@ async function run({ quick, random, say }) {
 async function runIn(folder, quick, random, say) {
   const rows = [];
   const library = compile(folder, say);
-  const all = matrix(CALLS, random);
-  const seen = new Report('library', CALLS, say);
+  const all = matrix([...CALLS, ...LIBRARY_CALLS], random);
+  const seen = new Report('library', [...CALLS, ...LIBRARY_CALLS], say);
   if (library !== undefined) {
     const chosen = quick ? all.slice(0, 600) : all;
     const tools = { library, folder, report: seen };
     await each(inProcesses(chosen), (trials) => runInLibrary(tools, trials));
     rows.push(...seen.table());
   }
-  const report = new Report('strace', STRACE_CALLS, say);
+  const report = new Report('strace', CALLS, say);
   // What a class never calls cannot fail for it. Each pair of call and error, in one of the patterns.
   const isMade = ({ scenario, call }) =>
-    STRACE_CALLS.includes(call) &&
-    (library === undefined || seen.struck.has(`${scenario} ${call}`));
+    CALLS.includes(call) && (library === undefined || seen.struck.has(`${scenario} ${call}`));
   const pairs = new Map();
   for (const trial of all.filter(isMade)) {
     pairs.set(`${trial.scenario} ${trial.call} ${trial.errno}`, trial);
@@ -345,8 +352,8 @@ async function runIn(folder, quick, random, say) {
 
 module.exports = {
   about:
-    'System calls fail (EINTR, EAGAIN, ENOBUFS, ENOMEM, EMFILE, ECONNRESET, ETOOMANYREFS, EPIPE; the first, every third, random ones) while numbered messages and descriptors move: all arrive, or one clear error is told.',
-  limit: 600,
+    'System calls fail (EINTR, EAGAIN, ENOBUFS, ENOMEM, EMFILE, ECONNRESET, ETOOMANYREFS, EPIPE; the first, every third, random ones) while numbered messages and descriptors move, names are taken with permissions and owners, and questions are asked: all is done, or one clear error is told.',
+  limit: 1200,
   quickLimit: 600,
   run,
 };

@@ -4,21 +4,27 @@
 // The trial commands it with paths for access(2), which exist nowhere:
 //   /afunix-faults/on/CALL/ERRNO/PATTERN/SEED   PATTERN: first, third (every third), random, ever
 //   /afunix-faults/off
+// CALL may be `sends` or `receives` too: all that send, or receive.
 // Each fault is a line in the file that AFUNIX_FAULTS_LOG names.
 //
-// Only the main thread, only AF_UNIX sockets other than the standard streams. close(2) closes before it
+// Only the main thread, only AF_UNIX sockets other than the standard streams, and calls on names that take a folder,
+// which Node itself does not use. close(2) closes before it
 // fails, as Linux does. epoll_ctl(2) fails only where libuv can bear it: see is_probe().
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -53,11 +59,17 @@ static int is_due(void) {
   return fault.random % 3 == 0;
 }
 
+static int is_meant(const char *call) {
+  if (strcmp(fault.call, "sends") == 0) return strncmp(call, "send", 4) == 0;
+  if (strcmp(fault.call, "receives") == 0) return strncmp(call, "recv", 4) == 0;
+  return strcmp(fault.call, call) == 0;
+}
+
 /* Whether this call fails; errno is set then. */
 static int strikes(const char *call) {
   char line[64];
   int length;
-  if (!fault.armed || strcmp(call, fault.call) != 0) return 0;
+  if (!fault.armed || !is_meant(call)) return 0;
   if (syscall(SYS_gettid) != getpid() || !is_due()) return 0;
   /* For ever is told once in a thousand: a call that is repeated without a pause would fill the disk. */
   if (strcmp(fault.pattern, "ever") == 0 && fault.seen % 1000 != 1) {
@@ -153,7 +165,10 @@ int bind(int fd, const struct sockaddr *to, socklen_t length) {
 
 int socket(int domain, int type, int protocol) {
   REAL(socket);
-  return domain == AF_UNIX && strikes("socket") ? -1 : real(domain, type, protocol);
+  if (domain == AF_UNIX && strikes("socket")) return -1;
+  /* sock_diag(7), by which a socket is asked for its file. */
+  if (domain == AF_NETLINK && strikes("netlink")) return -1;
+  return real(domain, type, protocol);
 }
 
 int socketpair(int domain, int type, int protocol, int fds[2]) {
@@ -233,4 +248,85 @@ int fcntl64(int fd, int command, ...) {
   long arg = va_arg(list, long);
   va_end(list);
   return strikes_fcntl(fd, command) ? -1 : real(fd, command, arg);
+}
+
+int poll(struct pollfd *fds, nfds_t count, int timeout) {
+  REAL(poll);
+  return count > 0 && STRIKES("poll", fds[0].fd) ? -1 : real(fds, count, timeout);
+}
+
+int ioctl(int fd, unsigned long request, ...) {
+  REAL(ioctl);
+  va_list list;
+  va_start(list, request);
+  void *arg = va_arg(list, void *);
+  va_end(list);
+  return request == FIONBIO && STRIKES("ioctl", fd) ? -1 : real(fd, request, arg);
+}
+
+int openat(int at, const char *path, int flags, ...) {
+  REAL(openat);
+  va_list list;
+  va_start(list, flags);
+  mode_t mode = va_arg(list, mode_t);
+  va_end(list);
+  return strikes("openat") ? -1 : real(at, path, flags, mode);
+}
+
+int fstatat(int at, const char *path, struct stat *found, int flags) {
+  REAL(fstatat);
+  return strikes("fstatat") ? -1 : real(at, path, found, flags);
+}
+
+int renameat(int from, const char *old, int to, const char *new) {
+  REAL(renameat);
+  return strikes("renameat") ? -1 : real(from, old, to, new);
+}
+
+int linkat(int from, const char *old, int to, const char *new, int flags) {
+  REAL(linkat);
+  return strikes("linkat") ? -1 : real(from, old, to, new, flags);
+}
+
+int unlinkat(int at, const char *path, int flags) {
+  REAL(unlinkat);
+  return strikes("unlinkat") ? -1 : real(at, path, flags);
+}
+
+int mknodat(int at, const char *path, mode_t mode, dev_t device) {
+  REAL(mknodat);
+  return strikes("mknodat") ? -1 : real(at, path, mode, device);
+}
+
+int fchownat(int at, const char *path, uid_t user, gid_t group, int flags) {
+  REAL(fchownat);
+  return strikes("fchownat") ? -1 : real(at, path, user, group, flags);
+}
+
+int fchmod(int fd, mode_t mode) {
+  REAL(fchmod);
+  return STRIKES("fchmod", fd) ? -1 : real(fd, mode);
+}
+
+int chmod(const char *path, mode_t mode) {
+  REAL(chmod);
+  return strikes("chmod") ? -1 : real(path, mode);
+}
+
+int flock(int fd, int operation) {
+  REAL(flock);
+  return strikes("flock") ? -1 : real(fd, operation);
+}
+
+/* Calls for which the C library has no function, or not everywhere. */
+long syscall(long number, ...) {
+  REAL(syscall);
+  va_list list;
+  long args[6];
+  va_start(list, number);
+  for (int at = 0; at < 6; at++) args[at] = va_arg(list, long);
+  va_end(list);
+  if (number == SYS_memfd_create && strikes("memfd_create")) return -1;
+  if (number == SYS_pidfd_open && strikes("pidfd_open")) return -1;
+  return real(number, args[0], args[1], args[2], args[3], args[4], args[5]);
 }

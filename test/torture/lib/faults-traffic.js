@@ -6,6 +6,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { Sequence } = require('./faults-ledger.js');
+const { names, questions } = require('./faults-names.js');
 
 function numbered(number, size = 64) {
   const data = Buffer.alloc(size, number & 0xff);
@@ -18,9 +19,12 @@ function deadFile(afunix, folder, name) {
   const file = path.join(folder, name);
   const live = `${file}.live`;
   const socket = new afunix.DgramSocket();
-  socket.bind(live);
-  fs.linkSync(live, file);
-  socket.close();
+  try {
+    socket.bind(live);
+    fs.linkSync(live, file);
+  } finally {
+    socket.close();
+  }
   return file;
 }
 
@@ -450,6 +454,8 @@ const SCENARIOS = {
   'USocket, fds': streamWith(true),
   unix_dgram: unixDgram,
   pairs,
+  names: names(deadFile),
+  questions,
 };
 
 module.exports = { SCENARIOS, deadFile };
