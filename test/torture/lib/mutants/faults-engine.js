@@ -122,8 +122,8 @@ module.exports = [
     ['test/sockets/polls.test.js', 'test/sockets/accepted.test.js'],
     edit(
       ENDPOINT,
-      '            self.receiver.pump(&self.handle, true);\n            self.defer();',
-      '            self.defer();',
+      '            self.receiver.pump(&self.handle, Look::First);\n',
+      '            let _ = Look::First;\n',
     ),
   ),
   fault(
