@@ -65,10 +65,11 @@ async function main() {
   const client = new USocket({ ...OPTIONS, path: front });
   client.end({ data: 'read this', fds: [fd] });
   fs.closeSync(fd);
-  const [answer] = await once(client, 'data');
-  console.log(`the service read: ${answer}`);
-  console.log(`it sent ${answer.fds.length} descriptor back`);
-  for (const received of answer.fds) closeFd(received);
+  client.on('data', (answer) => {
+    console.log(`the service read: ${answer}`);
+    console.log(`it sent ${answer.fds.length} descriptor back`);
+    for (const received of answer.fds) closeFd(received);
+  });
   await once(client, 'end');
   console.log('and ended its side after ours');
 

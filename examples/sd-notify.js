@@ -72,6 +72,7 @@ async function manage() {
   const service = fork(__filename, {
     env: { ...process.env, NOTIFY_SOCKET: address, WATCHDOG_USEC: String(100_000) },
   });
+  const ended = once(service, 'exit');
   let signsOfLife = 0;
   const told = [];
   manager.on('data', (data, _from, { credentials }) => {
@@ -92,7 +93,7 @@ async function manage() {
   const stranger = new DgramSocket();
   await promisify(stranger.sendTo).call(stranger, 'STOPPING=1', address);
   stranger.close();
-  const [code] = await once(service, 'exit');
+  const [code] = await ended;
   while (!told.includes('STOPPING')) await pause(5);
   console.log(`${signsOfLife} signs of life; it ended with code ${code}`);
   manager.close();

@@ -16,7 +16,7 @@ const SECTIONS = [
 ];
 
 /** Milliseconds for one section; it needs a few hundred. */
-const TIME_LIMIT = 15_000;
+const TIME_LIMIT = 60_000;
 
 /** A folder for socket files, removed however this process ends. */
 function makeFolder() {

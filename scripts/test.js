@@ -34,7 +34,7 @@ function testFiles() {
 function runTests() {
   const files = positionals.length > 0 ? positionals : testFiles();
   if (files.length === 0) throw new Stop('no test files under test/.');
-  const options = ['--test-concurrency=2', '--test-timeout=120000', '--test-reporter=spec'];
+  const options = ['--test-concurrency=2', '--test-timeout=600000', '--test-reporter=spec'];
   return run(process.execPath, ['--test', '--expose-gc', ...options, ...files]);
 }
 

@@ -3,7 +3,8 @@
 // Native code knows a socket by its id. `owners` has the object that gets its events, by the id's index. A
 // socket's object has these methods:
 //   [kMessage](data, flags, words, at)   one message; `at` is its entry, for the functions below
-//   [kSettled](outcomes)                 queued sends are done: ticket, 0 or a negative errno, ticket, …
+//   [kSettled](outcomes)                 queued messages are done: ticket, 0 or a negative errno, ticket, …
+//   [kWritten](status)                   of a stream: the write that waited is done, 0 or a negative errno
 //   [kError](errno)                      an error of the socket itself
 //   [kEnd]()                             the peer sends no more
 //   [kFinished]()                        after finish(): the end has been sent
@@ -24,7 +25,7 @@ binding.startSockets();
 const { layout } = binding;
 const { CURSOR, COUNT, NEW_SLABS, ID, PAIRS, ENTRY, NAMES, NAME_BYTES, INDEX_MASK } = layout;
 const { OFFSET, LENGTH, FLAGS, BUFFER, PID, UID, GID, NAME_LENGTH } = layout;
-const { EVENT_ERROR, EVENT_END, EVENT_SHORTAGE, EVENT_FINISHED } = layout;
+const { EVENT_ERROR, EVENT_END, EVENT_SHORTAGE, EVENT_WRITTEN, EVENT_FINISHED } = layout;
 
 /** A socket's id, 0 while it has none. */
 const kId = Symbol('kId');
@@ -34,6 +35,7 @@ const kError = Symbol('kError');
 const kEnd = Symbol('kEnd');
 const kFinished = Symbol('kFinished');
 const kWritable = Symbol('kWritable');
+const kWritten = Symbol('kWritten');
 const kAccepts = Symbol('kAccepts');
 const kConnection = Symbol('kConnection');
 const kShortage = Symbol('kShortage');
@@ -49,6 +51,7 @@ const flag = Object.freeze({
   FDS_REFUSED: layout.FLAG_FDS_REFUSED,
   INTO: layout.FLAG_INTO,
   PIDFD: layout.FLAG_PIDFD,
+  WHOLE: layout.FLAG_WHOLE,
 });
 
 /** What makes a message an error: descriptors that came with it are gone. */
@@ -114,10 +117,10 @@ function onMessages(words, buffers) {
     const flags = words[at + FLAGS];
     if (flags & flag.NAME) owner[kSenderName] = senderName(words, index, words[at + NAME_LENGTH]);
     if (several) buffer = buffers[words[at + BUFFER] & 0xff];
-    const data =
-      length === 0 || flags & NO_BYTES
-        ? new FastBuffer(0)
-        : new FastBuffer(buffer, words[at + OFFSET], length);
+    let data;
+    if (flags & flag.WHOLE) data = buffer;
+    else if (length === 0 || flags & NO_BYTES) data = new FastBuffer(0);
+    else data = new FastBuffer(buffer, words[at + OFFSET], length);
     owner[kMessage](data, flags, words, at);
   }
 }
@@ -147,7 +150,8 @@ function onConnections(id, count) {
 function onEvent(id, kind, value) {
   const owner = owners[id & INDEX_MASK];
   if (owner === null || owner[kId] !== id) return;
-  if (kind === EVENT_ERROR) owner[kError](value);
+  if (kind === EVENT_WRITTEN) owner[kWritten](value);
+  else if (kind === EVENT_ERROR) owner[kError](value);
   else if (kind === EVENT_END) owner[kEnd]();
   else if (kind === EVENT_FINISHED) owner[kFinished]();
   else if (kind === EVENT_SHORTAGE) owner[kShortage](value);
@@ -221,6 +225,7 @@ module.exports = {
   kSettled,
   kShortage,
   kWritable,
+  kWritten,
   lengthAt,
   loading,
   own,

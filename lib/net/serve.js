@@ -91,6 +91,8 @@ class Front {
     });
     this.listener = listener;
     this.open.add(listener);
+    // Where unref() came first: a net.Server shows it in no other way.
+    if (web._unref) listener.unref();
     // As in net: what is aborted already listens to nothing, and is closed.
     if (!signal?.aborted) listener.listen(rest);
     if (callback) web.once('listening', callback);

@@ -1,10 +1,14 @@
 // Owns: the Server of afunix/net: a UServer whose connections are Sockets of afunix/net.
 'use strict';
 
+const { invalidValue } = require('../util/errors');
 const check = require('../util/validate');
 const { kConnectionKind } = require('../sockets/server');
 const { UServer } = require('../sockets/userver');
 const { NetPlan, Socket } = require('./socket');
+
+/** Options of listen() that say where; the last two are errors of their own. */
+const WHERE = ['path', 'fd', 'host', 'port'];
 
 /** A server of Unix stream sockets with net.Server's shape. See net.d.ts. */
 class Server extends UServer {
@@ -21,7 +25,15 @@ class Server extends UServer {
     this.pauseOnConnect = given.pauseOnConnect ?? false;
   }
 
-  static [kConnectionKind] = { Socket, Plan: NetPlan };
+  static [kConnectionKind] = { Socket, Plan: NetPlan, asNet: true };
+
+  /** As UServer's; but as in net, options have to say where. */
+  listen(path, backlog, callback) {
+    if (check.isOptions(path) && WHERE.every((name) => path[name] === undefined)) {
+      throw invalidValue('options', path, 'must have the property "path"');
+    }
+    return super.listen(path, backlog, callback);
+  }
 }
 
 module.exports = { Server };

@@ -83,6 +83,11 @@ class Socket extends USocket {
     return duplex.unshift.call(this, chunk, encoding);
   }
 
+  /** net's former name for `connecting`. */
+  get _connecting() {
+    return this.connecting;
+  }
+
   /** As net has it for Unix sockets: an object without properties. The names are `remoteAddress` and the server's. */
   address() {
     return {};

@@ -134,27 +134,33 @@ class ConnectedSocket extends Duplex {
   setTimeout(milliseconds, callback) {
     const state = this[kState];
     if (this.destroyed) return this;
-    const delay = check.duration(milliseconds, 'milliseconds');
+    const delay = check.duration(milliseconds, 'msecs');
     check.optionalCallback(callback);
     state.timeout = milliseconds;
     if (delay > 0) {
       // An HTTP server sets and unsets it with each request: the Timeout stays.
-      if (state.timer !== null && state.timerDelay === delay) {
+      if (state.timer !== null && Math.abs(state.timerDelay) === delay) {
         state.timer.refresh();
       } else {
         clearTimeout(state.timer);
         state.timer = setTimeout(onTimeout, delay, this).unref();
-        state.timerDelay = delay;
       }
+      state.timerDelay = delay;
+    } else if (state.timerDelay > 0) {
+      state.timerDelay = -state.timerDelay;
     }
     if (callback && delay > 0) this.once('timeout', callback);
     else if (callback) this.off('timeout', callback);
     return this;
   }
 
-  /** What setTimeout() was given; undefined before. */
+  /** What setTimeout() was given; undefined before. As in net, to assign it sets no time-out. */
   get timeout() {
     return this[kState]?.timeout;
+  }
+
+  set timeout(value) {
+    this[kState].timeout = value;
   }
 
   /** Whether a connection is being made. */
@@ -281,7 +287,7 @@ function deliver(socket, data) {
 /** Also where the time-out was switched off meanwhile. */
 function onTimeout(socket) {
   const state = socket[kState];
-  if (!(state.timeout > 0)) return;
+  if (!(state.timerDelay > 0)) return;
   // As in net: a write that waits and moves on is activity.
   const queued = socket[kId] > 0 ? binding.queuedBytes(socket[kId]) : 0;
   const { lastQueued } = state;

@@ -56,14 +56,18 @@ class ConnectionState {
     this.finishing = null;
     /** What connect(2) said, as far as it is known. */
     this.status = 0;
+    /** Node's tls or http2 have it: see wrapped.js. */
+    this.isWrapped = false;
     /** What libraries look at, once one does. */
     this.handleView = null;
     this.referenced = true;
     this.server = plan.server;
     /** Those that wait for the same server, while this one does. */
     this.backlog = null;
+    /** What users see of it. */
     this.timeout = undefined;
     this.timer = null;
+    /** Milliseconds; below 0 while it is switched off. */
     this.timerDelay = 0;
     /** Bytes that waited in native code when the time-out last looked. */
     this.lastQueued = 0;
@@ -195,7 +199,7 @@ function wantsData(socket) {
 
 /** There was activity: the time-out starts anew. */
 function refreshTimer(state) {
-  if (state.timer !== null && state.timeout > 0) state.timer.refresh();
+  if (state.timerDelay > 0) state.timer.refresh();
 }
 
 /** Whether a send that failed so is the end of the connection. */
@@ -207,7 +211,7 @@ function isFatal(errno) {
 function writeAfterEnd(socket, callback) {
   const error = codedError(Error, 'EPIPE', 'This socket has been ended by the other party');
   if (callback) nextTick(callback, error);
-  socket.destroy(error);
+  if (!socket[kState].isWrapped) socket.destroy(error);
   return false;
 }
 

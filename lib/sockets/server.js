@@ -17,13 +17,17 @@ const { closeId, demand, detachId, kAccepts, kConnection, kError, kId, kShortage
 
 const kCaptureRejection = Symbol.for('nodejs.rejection');
 
-/** Of a class of servers: `{ Socket, Plan }`, the class of its connections, and that of their options. */
+/**
+ * Of a class of servers: `{ Socket, Plan, asNet }`, the class of its connections, that of their options, and whether it
+ * does as net's servers do: it accepts before there is a listener, and these get the socket alone.
+ */
 const kConnectionKind = Symbol('kConnectionKind');
 
 /** What a server knows. */
 class ServerState {
-  constructor(Socket, plan, allow, signal) {
+  constructor({ Socket, asNet = false }, plan, allow, signal) {
     this.Socket = Socket;
+    this.asNet = asNet;
     /** What connections are made from. */
     this.plan = plan;
     this.allow = allow;
@@ -61,7 +65,7 @@ class SocketServer extends EventEmitter {
    * @param {(socket: object) => void} [connectionListener]
    */
   constructor(options, connectionListener) {
-    const { Socket, Plan } = new.target[kConnectionKind];
+    const kind = new.target[kConnectionKind];
     if (typeof options === 'function') [options, connectionListener] = [undefined, options];
     check.optionalCallback(connectionListener, 'connectionListener');
     const { signal, allow, captureRejections, ...forSockets } = check.optionsObject(options);
@@ -71,12 +75,8 @@ class SocketServer extends EventEmitter {
     /** Above this many connections new ones are closed at once. No limit unless set. */
     this.maxConnections = undefined;
     this[kId] = 0;
-    this[kState] = new ServerState(
-      Socket,
-      new Plan({ __proto__: null, ...forSockets }),
-      allow,
-      signal,
-    );
+    const plan = new kind.Plan({ __proto__: null, ...forSockets });
+    this[kState] = new ServerState(kind, plan, allow, signal);
     if (connectionListener) this.on('connection', connectionListener);
   }
 
@@ -85,10 +85,12 @@ class SocketServer extends EventEmitter {
     return this[kId] > 0;
   }
 
-  /** Whether it wants connections now: not before there is a listener. */
+  /** Whether it wants connections now: most not before there is a listener. */
   get [kAccepts]() {
-    if (this[kId] === 0 || this[kState].paused) return false;
-    if (this.listenerCount('connection') > this[kState].idleLoops) return true;
+    const { asNet, idleLoops, paused } = this[kState];
+    if (this[kId] === 0 || paused) return false;
+    if (asNet && idleLoops === 0) return true;
+    if (this.listenerCount('connection') > idleLoops) return true;
     setAccepting(this, false);
     return false;
   }
@@ -265,7 +267,8 @@ function admit(server, id) {
   }
   state.connections++;
   publishConnection(server, socket);
-  server.emit('connection', socket, state.path);
+  if (state.asNet) server.emit('connection', socket);
+  else server.emit('connection', socket, state.path);
 }
 
 /** Why a new connection may not stay; undefined if it may, null if there is nobody to report that to. */

@@ -76,13 +76,10 @@ class StreamWriter {
 
   /** Nothing waits, here or in Writable: what is written now may be sent now. */
   isIdle() {
+    if (this.callback !== null) return false;
     const { socket } = this;
-    return (
-      this.callback === null &&
-      socket.writableLength === 0 &&
-      socket.writableCorked === 0 &&
-      socket[kState].phase === life.OPEN
-    );
+    const { corked, length } = socket._writableState;
+    return length === 0 && corked === 0 && socket[kState].phase === life.OPEN;
   }
 
   /**
@@ -110,15 +107,10 @@ class StreamWriter {
     return result > 0 ? 0 : result || 1;
   }
 
-  /** Passes a write to Writable, whose turn comes inside of `write`, with the result that it has already. */
-  passOn(result, write) {
+  /** Notes the result of a write that goes to Writable next; `hasResult` ends with that. */
+  noteResult(result) {
     this.result = result;
     this.hasResult = true;
-    try {
-      return write();
-    } finally {
-      this.hasResult = false;
-    }
   }
 
   /** Writable's turn: entries are `{ chunk, encoding }`. */
@@ -143,39 +135,61 @@ class StreamWriter {
       this.callback = callback;
       state.lastQueued = socket.writableLength;
     } else if (socket[kId] > 0) {
-      callback(life.noteSendFailure(socket, streamError(result, 'write')));
+      this.fail(streamError(result, 'write'), callback);
     } else {
       callback(codedError(Error, 'ERR_SOCKET_CLOSED', 'Socket is closed'));
     }
   }
 
+  /** A write failed. For what wraps the socket its callback is enough. */
+  fail(error, callback) {
+    if (this.socket[kState].isWrapped) {
+      this.cancelled = error;
+      callback();
+    } else {
+      callback(life.noteSendFailure(this.socket, error));
+    }
+  }
+
   submit(entries) {
+    if (this.marks.length > 0) return this.submitMarked(entries);
+    // http writes an answer and an empty chunk behind it.
+    let last = -1;
+    let full = 0;
+    for (let at = 0; at < entries.length; at++) {
+      if (entries[at].chunk.length === 0) continue;
+      last = at;
+      full++;
+    }
+    if (full === 0) return this.attempt(EMPTY);
+    if (full === 1) {
+      const { chunk, encoding } = entries[last];
+      return typeof chunk === 'string' ? this.attemptString(chunk, encoding) : this.attempt(chunk);
+    }
+    const buffers = [];
+    for (let at = 0; at <= last; at++) {
+      const { chunk, encoding } = entries[at];
+      if (chunk.length > 0) buffers.push(bufferOf(chunk, encoding));
+    }
+    life.refreshTimer(this.socket[kState]);
+    return writeMany(this.socket[kId], buffers);
+  }
+
+  /** The same for chunks of which some take descriptors along. */
+  submitMarked(entries) {
     const buffers = [];
     const counts = [];
-    let total = 0;
-    if (this.marks.length === 0) {
-      // http writes an answer and an empty chunk behind it.
-      const full = entries.length === 1 ? entries : entries.filter(({ chunk }) => chunk.length > 0);
-      if (full.length === 1) {
-        const [{ chunk, encoding }] = full;
-        return typeof chunk === 'string'
-          ? this.attemptString(chunk, encoding)
-          : this.attempt(chunk);
-      }
-    }
     for (const { chunk, encoding } of entries) {
       let count = 0;
       if (this.marks.length > 0 && this.marks[0].chunk === chunk) ({ count } = this.marks.shift());
-      total += count;
+      // Only chunks with bytes have descriptors.
       if (chunk.length === 0) continue;
-      buffers.push(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk);
+      buffers.push(bufferOf(chunk, encoding));
       counts.push(count);
     }
     if (buffers.length === 0) return this.attempt(EMPTY);
     life.refreshTimer(this.socket[kState]);
-    return total === 0
-      ? writeMany(this.socket[kId], buffers)
-      : writeMany(this.socket[kId], buffers, counts);
+    return writeMany(this.socket[kId], buffers, counts);
   }
 
   /** Native code has sent what waited, or cannot. */
@@ -185,7 +199,7 @@ class StreamWriter {
     if (callback === null) return;
     this.callback = null;
     if (status === 0) callback();
-    else callback(life.noteSendFailure(socket, streamError(status, 'write')));
+    else this.fail(streamError(status, 'write'), callback);
   }
 
   /** The connection is made: what was written before goes now. */
@@ -209,7 +223,12 @@ class StreamWriter {
       }
       const wrapped = this.wrap(callback);
       const settled = result > 0 ? this.count(fds.length, wrapped) : wrapped;
-      return this.passOn(result, () => write.call(socket, bytes, settled)) && this.hasRoom();
+      this.noteResult(result);
+      try {
+        return write.call(socket, bytes, settled) && this.hasRoom();
+      } finally {
+        this.hasResult = false;
+      }
     }
     const wrapped = this.wrap(callback);
     if (fds !== undefined && !this.queueFds(fds, wrapped)) return true;
@@ -380,6 +399,10 @@ function checkEncoding(encoding) {
     if (Buffer.isEncoding(encoding)) return;
   }
   throw codedError(TypeError, 'ERR_UNKNOWN_ENCODING', `Unknown encoding: ${show(encoding)}`);
+}
+
+function bufferOf(chunk, encoding) {
+  return typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
 }
 
 /** How many bytes a chunk has. */

@@ -2,10 +2,11 @@
 'use strict';
 
 const { ENOTCONN } = require('os').constants.errno;
+const { Duplex } = require('stream');
 const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
 const { descriptorsOf } = require('../native/fds');
-const { fdsToken, flag, kId, kSettled, lengthAt } = require('../native/sockets');
+const { fdsToken, flag, kId, kWritten, lengthAt } = require('../native/sockets');
 const { runAlone } = require('../util/callback');
 const { noPath, streamError } = require('../util/errors');
 const { nextTick, setImmediate } = require('../util/host');
@@ -19,6 +20,7 @@ const { ConnectedPlan, refuseObjectMode } = require('./options');
 const { makePair } = require('./pair');
 const { StreamReader, checkFdsWithData, checkOnread, withData } = require('./stream-reader');
 const { StreamWriter, bytesIn, checkEncoding, partsOf } = require('./stream-writer');
+const { isOfWrap, leaveToWrap } = require('./wrapped');
 
 const { kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = life;
 const { kPrepare, kReceived, kReset } = life;
@@ -164,26 +166,33 @@ class USocket extends ConnectedSocket {
       if (message === null || message === undefined) return super.write(message);
       ({ data, fds, callback } = partsOf(message, encoding, callback));
     }
-    if (this.writableEnded && this.readableEnded && !this.allowHalfOpen) {
+    const isEnded = this.writableEnded;
+    if (isEnded && this.readableEnded && !this.allowHalfOpen) {
       return life.writeAfterEnd(this, callback);
     }
-    const isOver = this.writableEnded || this.destroyed || this._writableState.errored;
+    const isOver = isEnded || this.destroyed || this._writableState.errored;
     // Also after a failed write, before the socket is destroyed: the peer must not see a gap. What
     // a Writable does then is right: an error with its code, to the callback and 'error'.
     if (isOver || this[kId] === 0) return super.write(data, encoding, callback);
+    const state = this[kState];
     const writer = writerOf(this);
     if (fds !== undefined || (writer.groups.length > 0 && data.length > 0)) {
       return writer.writeWithFds(data, encoding, fds, callback);
     }
-    this[kState].bytesWritten += bytesIn(data, encoding);
-    if (!writer.isIdle() || data.length >= this[kState].plan.indirectLength) {
+    state.bytesWritten += bytesIn(data, encoding);
+    if (!writer.isIdle() || data.length >= state.plan.indirectLength) {
       return super.write(data, encoding, writer.wrap(callback));
     }
     const result =
       typeof data === 'string' ? writer.attemptString(data, encoding) : writer.attempt(data);
     if (result !== 0) {
-      const wrapped = writer.wrap(callback);
-      return writer.passOn(result, () => super.write(data, encoding, wrapped));
+      // Writable's turn comes inside of its write().
+      writer.noteResult(result);
+      try {
+        return super.write(data, encoding, writer.wrap(callback));
+      } finally {
+        writer.hasResult = false;
+      }
     }
     // All of it is sent: Writable need not know.
     if (callback) nextTick(callback, null);
@@ -200,11 +209,15 @@ class USocket extends ConnectedSocket {
    * As any emitter's. But Writable emits 'drain' in front of callbacks: an exception there waits for
    * the next tick, or they would never run, nor would 'finish' come.
    */
-  emit(name, ...values) {
-    if (name === 'data' && this[kState].plan.fdsWithData) readerOf(this).attach(values[0]);
-    if (name !== 'drain') return super.emit(name, ...values);
-    runAlone(() => super.emit(name));
-    return this.listenerCount(name) > 0;
+  emit(name, value, ...more) {
+    if (name === 'drain') {
+      runAlone(emitDrain, this);
+      return this.listenerCount(name) > 0;
+    }
+    if (name === 'data' && this[kState].plan.fdsWithData) readerOf(this).attach(value);
+    // Most often there is one: that costs no array.
+    if (arguments.length === 2) return super.emit(name, value);
+    return arguments.length === 1 ? super.emit(name) : super.emit(name, value, ...more);
   }
 
   /** write({ data: bytes, fds }), under the name that dbus-native has for it. */
@@ -259,9 +272,8 @@ class USocket extends ConnectedSocket {
     this[kStreamWriter]?.failDeferred();
   }
 
-  [kSettled](outcomes) {
-    // There is only one write at a time.
-    this[kStreamWriter]?.settle(outcomes[1]);
+  [kWritten](status) {
+    this[kStreamWriter]?.settle(status);
   }
 
   [kMakeError](errno, syscall, path) {
@@ -374,6 +386,8 @@ class USocket extends ConnectedSocket {
     super.on(event, listener);
     if (event === 'fds' && this[kReader]?.fds > 0) {
       nextTick(emitFds, this[kReader]);
+    } else if (event === 'data' && isOfWrap(listener)) {
+      leaveToWrap(this);
     }
     return this;
   }
@@ -458,6 +472,10 @@ function readerOf(socket) {
 
 function writerOf(socket) {
   return (socket[kStreamWriter] ??= new StreamWriter(socket));
+}
+
+function emitDrain(socket) {
+  Duplex.prototype.emit.call(socket, 'drain');
 }
 
 function emitFds(reader) {

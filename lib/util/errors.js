@@ -95,17 +95,22 @@ function codedError(Base, code, message) {
 /** Why connect() or listen() has nothing to go to: ERR_MISSING_ARGS, or ERR_INVALID_ARG_VALUE for what net takes. */
 function noPath(host, port) {
   if (host === undefined && port === undefined) {
-    const message = 'The "options" or "path" argument must be specified';
+    const message = 'The "options" or "port" or "path" argument must be specified';
     return codedError(TypeError, 'ERR_MISSING_ARGS', message);
   }
   const message = 'Unix sockets only: give a path; host and port are for node:net';
   return codedError(TypeError, 'ERR_INVALID_ARG_VALUE', message);
 }
 
+/** As Node's messages have it. */
+function kindOf(name) {
+  return name.includes('.') ? 'property' : 'argument';
+}
+
 /** ERR_INVALID_ARG_TYPE */
 function invalidType(name, expected, actual) {
   const received = actual === null || actual === undefined ? String(actual) : describe(actual);
-  const message = `The "${name}" argument must be ${expected}. Received ${received}`;
+  const message = `The "${name}" ${kindOf(name)} must be ${expected}. Received ${received}`;
   return codedError(TypeError, 'ERR_INVALID_ARG_TYPE', message);
 }
 
@@ -120,7 +125,7 @@ function show(value) {
 
 /** ERR_INVALID_ARG_VALUE */
 function invalidValue(name, value, reason) {
-  const message = `The argument '${name}' ${reason}. Received ${show(value)}`;
+  const message = `The ${kindOf(name)} '${name}' ${reason}. Received ${show(value)}`;
   return codedError(TypeError, 'ERR_INVALID_ARG_VALUE', message);
 }
 

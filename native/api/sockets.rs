@@ -251,6 +251,7 @@ pub fn register(js: Js, target: Value, env: &Rc<Environment>) {
     set(c"EVENT_SHORTAGE", Event::Shortage as i32);
     set(c"EVENT_WRITABLE", Event::Writable as i32);
     set(c"EVENT_FINISHED", Event::Finished as i32);
+    set(c"EVENT_WRITTEN", Event::Written as i32);
     set(c"MAX_STRING", MAX_STRING as i32);
     set(c"MAX_FDS", MAX_FDS as i32);
     set(c"DEFAULT_MAX_PENDING_FDS", DEFAULT_MAX_PENDING as i32);
@@ -399,9 +400,10 @@ const MAX_STRING: usize = 16 << 10;
 /// For short strings: it spares the Buffer.
 fn write_string(call: &Call, env: &Environment) -> Result<i32> {
     let endpoint = endpoint(call, env)?;
-    // One more for the NUL.
-    let mut room = [0; MAX_STRING + 1];
     let latin1 = call.int(2)? != 0;
+    let mut room = env.scratch.borrow_mut();
+    // One more for the NUL.
+    room.resize(MAX_STRING + 1, 0);
     let len = call.js.read_string(call.arg(1), &mut room, latin1).ok_or(Errno::INVAL)?;
     let waits = endpoint.write_copy(&room[..len])?;
     Ok(if waits { 0 } else { len as i32 })

@@ -71,6 +71,7 @@ pub const LAYOUT: &[(&CStr, usize)] = &[
     (c"FLAG_FDS_REFUSED", flag::FDS_REFUSED as usize),
     (c"FLAG_INTO", flag::INTO as usize),
     (c"FLAG_PIDFD", flag::PIDFD as usize),
+    (c"FLAG_WHOLE", flag::WHOLE as usize),
 ];
 
 /// What an entry says of its message, apart from its length and place.
@@ -91,6 +92,8 @@ pub mod flag {
     pub const INTO: u32 = 64;
     /// The sender's pidfd waits under the entry's token.
     pub const PIDFD: u32 = 128;
+    /// The buffer is the message: a Buffer, and not an ArrayBuffer.
+    pub const WHOLE: u32 = 256;
 }
 
 /// One received message as JavaScript will see it.
@@ -273,7 +276,7 @@ impl<'a> Placement<'a> {
         Some(Place { buffer, offset })
     }
 
-    /// Hands over an ArrayBuffer that holds the bytes already.
+    /// Hands over a Buffer, or an ArrayBuffer, that holds the bytes already.
     pub fn hand_over(&mut self, store: Value) -> Place {
         self.buffers.push(store);
         Place { buffer: self.buffers.len() - 1, offset: 0 }

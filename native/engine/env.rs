@@ -53,6 +53,8 @@ pub struct Environment {
     pub slab: RefCell<Slab>,
     /// An ArrayBuffer made for a stream's bytes, of which few came.
     pub spare: RefCell<Option<Reference>>,
+    /// Where short strings become bytes: clearing so much memory for each would cost more than that.
+    pub scratch: RefCell<Vec<u8>>,
     /// Where events go, for each loading of lib/ one. Empty once the environment has ended.
     loadings: RefCell<Vec<Rc<Hooks>>>,
     /// The name of async contexts, in an array: a reference to a string cannot be had.
@@ -84,6 +86,7 @@ impl Environment {
             folders: Folders::default(),
             slab: RefCell::new(Slab::default()),
             spare: RefCell::new(None),
+            scratch: RefCell::new(Vec::new()),
             loadings: RefCell::new(Vec::new()),
             context_name: RefCell::new(Reference::new(js, js.array(&[js.string("AFUNIXSOCKET")]))),
             batch: RefCell::new(None),

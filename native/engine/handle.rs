@@ -70,7 +70,9 @@ pub enum Event {
     /// There is room to send to the peer, or the peer is gone, as asked for.
     Writable = 3,
     /// The end has been sent, as asked for.
-    Finished = 4,
+    Finished = 5,
+    /// The write that waited is done: 0, or an errno, negated. Of streams.
+    Written = 4,
 }
 
 /// Something with a [`Handle`], which the loop's events go to.

@@ -15,7 +15,7 @@ use crate::node::uv::{DISCONNECT, READABLE};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::{peer, socket, socket_file};
 
-/// Connections accepted before JavaScript hears of them.
+/// Connections accepted before JavaScript hears of them, on a socket of its own.
 const BATCH: usize = 16;
 /// Connections accepted in one wake-up at most.
 const BUDGET: usize = 64;
@@ -34,6 +34,9 @@ enum Trouble {
 pub struct Listener {
     handle: Handle,
     kind: Kind,
+    /// Connections accepted before JavaScript hears of them: one, where others may share the socket. What was
+    /// accepted and not taken is lost when a handler closes this one, while those in the backlog are theirs.
+    batch: usize,
     /// Others can connect.
     is_listening: Cell<bool>,
     is_accepting: Cell<bool>,
@@ -52,7 +55,7 @@ impl Listener {
     /// A socket that does not listen yet: its number.
     pub fn create(env: &Rc<Environment>, loading: usize, kind: Kind) -> Result<i32> {
         let fd = socket::create(kind.socket_type())?;
-        Listener::enter(env, loading, kind, |handle| {
+        Listener::enter(env, loading, kind, BATCH, |handle| {
             handle.install(fd);
             Ok(())
         })
@@ -60,7 +63,7 @@ impl Listener {
 
     /// Takes over a listening socket; EINVAL if it does not listen. On Err it is the caller's.
     pub fn adopt(env: &Rc<Environment>, loading: usize, kind: Kind, fd: RawFd) -> Result<i32> {
-        Listener::enter(env, loading, kind, |handle| {
+        Listener::enter(env, loading, kind, 1, |handle| {
             handle.adopt(fd, kind.socket_type(), |fd| {
                 if socket::is_listening(fd) { Ok(()) } else { Err(Errno::INVAL) }
             })
@@ -71,6 +74,7 @@ impl Listener {
         env: &Rc<Environment>,
         loading: usize,
         kind: Kind,
+        batch: usize,
         open: impl FnOnce(&Handle) -> Result<()>,
     ) -> Result<i32> {
         let mut made = None;
@@ -78,6 +82,7 @@ impl Listener {
             let listener = Rc::new(Listener {
                 handle: Handle::new(env, id, loading),
                 kind,
+                batch,
                 is_listening: Cell::new(false),
                 is_accepting: Cell::new(false),
                 marks_messages: Cell::new(false),
@@ -195,10 +200,10 @@ impl Listener {
         }
     }
 
-    /// Accepts up to [`BATCH`] connections; says what ended it, if not that number.
+    /// Accepts a batch of connections; says what ended it, if not that number.
     fn accept_batch(&self) -> (usize, Option<Errno>) {
         let mut count = 0;
-        while count < BATCH {
+        while count < self.batch {
             match self.handle.with_fd(socket::accept) {
                 Ok(fd) => self.accepted.borrow_mut().push_back(fd),
                 // One that was given up in the meantime.

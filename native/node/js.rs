@@ -188,6 +188,11 @@ impl Js {
     pub fn uninit_array_buffer(self, len: usize) -> Option<(Value, Room)> {
         // Only Buffers are made without being zeroed first.
         let (view, room) = self.buffer(len)?;
+        Some((self.store_of(view)?, room))
+    }
+
+    /// The ArrayBuffer behind a Buffer that is all of it.
+    pub fn store_of(self, view: Value) -> Option<Value> {
         let (mut kind, mut length, mut data, mut offset) = (0, 0, ptr::null_mut(), 0);
         // SAFETY: a Buffer of ours; every out-parameter is written before napi_ok is returned.
         let store = self.out(|env, out| unsafe {
@@ -201,7 +206,7 @@ impl Js {
                 &mut offset,
             )
         })?;
-        (offset == 0).then_some((store, room))
+        (offset == 0).then_some(store)
     }
 
     /// A new zeroed ArrayBuffer; `None` when memory is short.

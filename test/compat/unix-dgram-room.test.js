@@ -173,7 +173,7 @@ describe('a connected socket whose peer is full', onLinux({}), () => {
     );
     const { cpu, writable } = JSON.parse(await program.lines.next());
     assert.equal(writable, 0);
-    assert.ok(cpu <= 20, `${cpu} ms of processor time in a second`);
+    assert.ok(cpu <= 200, `${cpu} ms of processor time in a second`);
     assert.equal((await program.ended()).code, 0);
   });
 });

@@ -10,13 +10,13 @@ const { startReceiver, startStalled } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { Outcomes, openSocket, sendTo } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
+const { delay } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
 /** Longer than a stalled receiver is believed in, in milliseconds. */
 const PATIENCE = 150;
 
-const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
 const numbers = (from, count) => Array.from({ length: count }, (_, index) => `${from + index}`);
 
 describe('a stalled receiver whose name another socket takes', onLinux({}), () => {
@@ -26,7 +26,7 @@ describe('a stalled receiver whose name another socket takes', onLinux({}), () =
     const sender = openSocket(t);
     const outcomes = new Outcomes();
     for (const text of numbers(0, 20)) sender.sendTo(text, old.name, outcomes.callback());
-    await pause(PATIENCE);
+    await delay(PATIENCE);
     const sent = outcomes.codes.length;
     assert.ok(sent > 0 && sent < 20, `${sent} were sent`);
     return { old, sender, outcomes, sent };
@@ -50,7 +50,7 @@ describe('a stalled receiver whose name another socket takes', onLinux({}), () =
     fs.unlinkSync(old.name);
     const receiver = await startStalled(t, old.name);
     for (const text of numbers(20, 40)) sender.sendTo(text, old.name, outcomes.callback());
-    await pause(PATIENCE);
+    await delay(PATIENCE);
     assert.ok(outcomes.codes.length > sent && outcomes.codes.length < 60);
     receiver.resume();
     assert.deepEqual(await receiver.texts(60 - sent), numbers(sent, 60 - sent));
@@ -69,7 +69,7 @@ describe('a stalled receiver whose name another socket takes', onLinux({}), () =
     const { old, sender, outcomes, sent } = await setUp(t);
     for (const text of numbers(20, 5)) {
       sender.sendTo(text, old.name, outcomes.callback());
-      await pause(PATIENCE);
+      await delay(PATIENCE);
     }
     assert.equal(outcomes.codes.length, sent);
     old.resume();

@@ -13,7 +13,7 @@ const { DgramSocket, SeqpacketServer, SeqpacketSocket } = require('../../lib');
 const { FILES, generate } = require('./messages-generate.js');
 
 /** Milliseconds for what has to happen at the end of a program. */
-const PATIENCE = 5000;
+const PATIENCE = 60_000;
 
 /** The same as content() in messages-peer.py. */
 function contentOf(number, size) {

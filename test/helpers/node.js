@@ -39,7 +39,7 @@ function startScript(t, body, args = [], { flags, openFiles, ...options } = {}) 
  * as JSON in its last line; undefined if it printed nothing.
  */
 async function runScript(t, body, args, options) {
-  const { code, signal, stdout, stderr } = await startScript(t, body, args, options).ended(60_000);
+  const { code, signal, stdout, stderr } = await startScript(t, body, args, options).ended();
   if (code !== 0) throw new Error(`the script ended with ${signal ?? `code ${code}`}\n${stderr}`);
   const last = stdout.trimEnd().split('\n').at(-1);
   return last === '' ? undefined : JSON.parse(last);

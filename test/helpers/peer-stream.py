@@ -129,9 +129,12 @@ class Peer:
             lost = lost or bool(flags & socket.MSG_CTRUNC)
         return {"text": data.decode(), "calls": calls, "lost": lost}
 
-    def receive_credentials(self, size):
-        """Takes so many bytes and returns who sent each: [pid, uid, gid]."""
+    def pass_credentials(self):
+        """From here on the kernel says who sends."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+
+    def receive_credentials(self, size):
+        """Takes so many bytes and returns who sent each: [pid, uid, gid]. After pass_credentials."""
         data, senders = b"", []
         while len(data) < size:
             room = socket.CMSG_SPACE(CREDENTIALS.size)

@@ -9,7 +9,7 @@ const posix = require('../../lib/posix/index.js');
 const { AF_UNIX, SOCK_STREAM, SOL_SOCKET, SO_RCVTIMEO, SO_SNDTIMEO } = posix;
 
 /** Seconds that a call in a test may block. */
-const PATIENCE = 15;
+const PATIENCE = 90;
 
 /** The bytes of a `struct timeval`. */
 function timeval(milliseconds) {

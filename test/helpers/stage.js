@@ -101,7 +101,7 @@ function compare(scenarios) {
       const seen = {};
       for (const [family, classes] of Object.entries(FAMILIES)) {
         const stage = new Stage(t, classes);
-        await within(scenario(stage), `the scenario on ${family}`, 10_000).catch((error) => {
+        await within(scenario(stage), `the scenario on ${family}`).catch((error) => {
           error.message += `\n${JSON.stringify(stage.seen, null, 1)}`;
           throw error;
         });

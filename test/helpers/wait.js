@@ -2,8 +2,8 @@
 
 // Owns waiting in tests: every wait ends, at the latest with an Error that says what did not come.
 
-/** Milliseconds: far more than anything here takes, even on a busy machine. */
-const LIMIT = 20_000;
+/** Milliseconds: far more than anything here takes, even on a slow machine that is busy with something else. */
+const LIMIT = 100_000;
 
 /**
  * The promise's result, or an Error after the time limit.
@@ -32,6 +32,18 @@ async function until(check, what, limit = LIMIT) {
     if (performance.now() > end) throw new Error(`waited ${limit} ms in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+}
+
+/** Turns of the event loop in which everything that is under way in one process comes to its end. */
+const TURNS = 20;
+
+/**
+ * A pause for what is not to happen meanwhile, or happens without an event. After the time the event loop has its
+ * turns: on a busy machine the time may pass before it has looked at any socket.
+ */
+async function delay(milliseconds) {
+  await new Promise((resolve) => setTimeout(resolve, milliseconds));
+  for (let turn = 0; turn < TURNS; turn++) await new Promise(setImmediate);
 }
 
 /** A queue with a waiting end: what is put in comes out of `next()`, in order. */
@@ -72,4 +84,4 @@ class Queue {
   }
 }
 
-module.exports = { LIMIT, Queue, until, within };
+module.exports = { LIMIT, Queue, delay, until, within };

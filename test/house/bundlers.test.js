@@ -99,6 +99,9 @@ const BUNDLERS = {
     })`,
 };
 
+/** Milliseconds: they read thousands of files. */
+const BUILD_LIMIT = 400_000;
+
 describe('a program that is bundled', { skip: skip ?? false }, () => {
   let project;
 
@@ -114,7 +117,7 @@ describe('a program that is bundled', { skip: skip ?? false }, () => {
     const { code, stdout, stderr } = await startProgram(t, process.execPath, args, {
       cwd,
       env,
-    }).ended(60_000);
+    }).ended(BUILD_LIMIT);
     assert.equal(code, 0, stderr);
     return stdout.trim();
   }

@@ -32,7 +32,12 @@ after(() => fs.rmSync(folder, { recursive: true, force: true }));
 /** Runs Node where nothing but Node is on the PATH, and no npm configuration of ours applies. */
 function node(cwd, ...args) {
   const env = { PATH: programs, HOME: folder, npm_config_cache: path.join(folder, 'cache') };
-  const result = spawnSync(process.execPath, args, { cwd, env, encoding: 'utf8', timeout: 40_000 });
+  const result = spawnSync(process.execPath, args, {
+    cwd,
+    env,
+    encoding: 'utf8',
+    timeout: 300_000,
+  });
   if (result.error) throw result.error;
   return result;
 }

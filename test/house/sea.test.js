@@ -26,7 +26,7 @@ describe('a single executable', onLinux({ skip: host.skip ?? tools.skip ?? false
     const folder = temporaryFolder(t);
     const executable = path.join(folder, 'program');
     const env = { ...process.env, NODE_PATH: path.join(tools.folder, 'node_modules') };
-    const built = await startProgram(t, host.program, [BUILD, executable], { env }).ended(100_000);
+    const built = await startProgram(t, host.program, [BUILD, executable], { env }).ended(400_000);
     assert.equal(built.code, 0, built.stderr);
     const temporary = path.join(folder, 'tmp');
     fs.mkdirSync(temporary);
@@ -34,7 +34,7 @@ describe('a single executable', onLinux({ skip: host.skip ?? tools.skip ?? false
       cwd: temporary,
       env: { PATH: process.env.PATH, TMPDIR: temporary },
     });
-    const { code, stdout, stderr } = await program.ended(60_000);
+    const { code, stdout, stderr } = await program.ended();
     assert.deepEqual([code, stderr], [0, '']);
     assert.equal(stdout, 'hello from a single executable\ngoodbye\n');
     assert.deepEqual(fs.readdirSync(temporary), [], 'the file of the addon is gone');

@@ -41,7 +41,7 @@ async function run(t, ...programs) {
   const env = { ...process.env, PATH: bin, TMPDIR: temporary };
   const { code, stdout, stderr } = await startProgram(t, process.execPath, [EXAMPLE, picture], {
     env,
-  }).ended(60_000);
+  }).ended();
   assert.equal(code, 0, stderr);
   assert.deepEqual(fs.readdirSync(temporary), []);
   return { picture, stdout };

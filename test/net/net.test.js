@@ -235,7 +235,9 @@ const PROGRAMS = {
   async setTimeout(t, lib) {
     const { client } = await connected(t, lib, undefined, { timeout: 10 });
     const first = client.timeout;
-    await once(client, 'timeout');
+    const timedOut = once(client, 'timeout');
+    client.write('x'); // It may have timed out before both ends were there: this begins anew.
+    await timedOut;
     const seen = [first, client.setTimeout(0) === client, client.timeout, client.destroyed];
     let calls = 0;
     client.setTimeout(5, () => calls++);

@@ -15,6 +15,7 @@ const { serve, USocket } = require('../../lib');
 const unix = require('../../lib/net');
 const { makeCertificate } = require('../helpers/certificate.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
+const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp } = require('../helpers/seqpacket.js');
 const { turn } = require('../helpers/sockets.js');
@@ -398,3 +399,14 @@ async function overHttp2(t, path, ca, scheme = 'http') {
 function overHttp2Tls(t, path, ca) {
   return overHttp2(t, path, ca, 'https');
 }
+
+test('an unref() that came first counts', onLinux(), async (t) => {
+  await runScript(
+    t,
+    (afunix, path) => {
+      const web = require('node:http').createServer().unref();
+      afunix.serve(web, path, () => console.log('true'));
+    },
+    [temporaryPath(t)],
+  );
+});

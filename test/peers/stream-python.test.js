@@ -330,12 +330,10 @@ describe('Python', onLinux(skipUnlessPython()), () => {
       ['child', { pid: child, ...identity }],
       ['parent', { pid, ...identity }],
     ]);
-    peer.tell('receive_credentials', { size: 4 });
-    // What was sent before it asked has no sender.
-    await quiet();
-    await new Promise((done) => setTimeout(done, 100));
+    // What is sent before it asks has no sender.
+    await peer.call('pass_credentials');
     socket.write('ours');
-    const { text, senders } = await peer.answer('receive_credentials');
+    const { text, senders } = await peer.call('receive_credentials', { size: 4 });
     assert.equal(text, 'ours');
     assert.deepEqual(senders, [[process.pid, process.getuid(), process.getgid()]]);
   });

@@ -9,7 +9,6 @@ const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
 const { describe, test } = require('node:test');
-const { setTimeout: delay } = require('node:timers/promises');
 const { pathToFileURL } = require('node:url');
 const { SeqpacketSocket } = require('../../lib');
 const { assertNoLeak, countFds, makeFiles, readAndClose } = require('../helpers/descriptors.js');
@@ -38,7 +37,7 @@ const {
   openSocket,
 } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
-const { until } = require('../helpers/wait.js');
+const { delay, until } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
@@ -427,7 +426,7 @@ describe('connect()', onLinux(), () => {
 
   test('a full backlog: ETIMEDOUT after connectTimeout, without using the processor', async (t) => {
     const { server } = fullServer(t);
-    const client = makeSocket(t, { connectTimeout: 500 });
+    const client = makeSocket(t, { connectTimeout: 1500 });
     const events = eventsOf(client);
     const started = performance.now();
     const before = process.cpuUsage();
@@ -438,8 +437,8 @@ describe('connect()', onLinux(), () => {
     const { user, system } = process.cpuUsage(before);
     const lasted = performance.now() - started;
     assert.deepEqual(events, ['error ETIMEDOUT', 'close true']);
-    assert.ok(lasted > 400 && lasted < 3000, `${lasted} ms`);
-    assert.ok((user + system) / 1000 < 100, `${(user + system) / 1000} ms CPU`);
+    assert.ok(lasted > 1400 && lasted < 60_000, `${lasted} ms`);
+    assert.ok((user + system) / 1000 < 1000, `${(user + system) / 1000} ms CPU`);
   });
 
   test('a full backlog whose server closes: ECONNREFUSED', async (t) => {

@@ -6,7 +6,6 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
-const { setTimeout: delay } = require('node:timers/promises');
 const { Worker } = require('node:worker_threads');
 const { SeqpacketServer, SeqpacketSocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
@@ -24,7 +23,7 @@ const {
 } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
-const { until, within } = require('../helpers/wait.js');
+const { delay, until, within } = require('../helpers/wait.js');
 
 /** Names for messages, in order. */
 const numbered = (count) => Array.from({ length: count }, (_, index) => `message ${index}`);

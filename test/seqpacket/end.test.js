@@ -5,7 +5,6 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
-const { setTimeout: delay } = require('node:timers/promises');
 const { SeqpacketSocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { onLinux } = require('../helpers/programs.js');
@@ -26,7 +25,7 @@ const {
 } = require('../helpers/seqpacket.js');
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
-const { within } = require('../helpers/wait.js');
+const { delay, within } = require('../helpers/wait.js');
 
 /** Names for messages, in order. */
 const numbered = (count) => Array.from({ length: count }, (_, index) => `message ${index}`);

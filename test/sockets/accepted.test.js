@@ -50,7 +50,7 @@ async function keepForgotten(afunix, serverName, socketName, path, options) {
   for (const reference of references) reference.deref()?.destroy();
   const closed = await Promise.race([
     once(server, 'close').then(() => true),
-    new Promise((resolve) => setTimeout(resolve, 10_000, false).unref()),
+    new Promise((resolve) => setTimeout(resolve, 60_000, false).unref()),
   ]);
   console.log(JSON.stringify({ ...result, closed }));
   process.exit();

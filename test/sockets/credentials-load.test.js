@@ -84,7 +84,7 @@ describe('credentials of many clients', onLinux({}), () => {
           programs.push(startScript(t, clients, args));
         }
         const total = 2 * CLIENTS * MESSAGES;
-        await until(() => census.bytes === total, `${total} bytes`, 60_000);
+        await until(() => census.bytes === total, `${total} bytes`);
         for (const program of programs) {
           const { code, stderr } = await program.ended();
           assert.deepEqual([code, stderr], [0, '']);
@@ -154,7 +154,7 @@ describe('credentials of many clients', onLinux({}), () => {
     // Bound while all of them try.
     await until(() => programs.every(({ pid }) => pid > 0), 'programs');
     socket.bind(name);
-    await until(() => census.bytes === 3 * CLIENTS, 'all messages', 60_000);
+    await until(() => census.bytes === 3 * CLIENTS, 'all messages');
     assert.deepEqual(census.wrong, []);
     assert.equal(census.absent, 0);
     for (const program of programs) await program.ended();

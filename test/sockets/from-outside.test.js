@@ -62,13 +62,13 @@ async function exchange(afunix, [lib, kind, changes]) {
     try {
       // Once as they are, so that they have been read and their polls are armed.
       await Promise.all(ends.map((end) => send(end, 'first')));
-      await until(() => lengthOf(0) === 5 && lengthOf(1) === 5, 'the first messages', 3000);
+      await until(() => lengthOf(0) === 5 && lengthOf(1) === 5, 'the first messages');
       for (const end of ends) change(end.fd, which);
       const large = Buffer.alloc(isDatagram ? 60_000 : 100_000, 'x');
       await Promise.all(ends.flatMap((end) => [send(end, 'second'), send(end, large)]));
       const whole = 11 + large.length;
-      await until(() => lengthOf(0) === whole && lengthOf(1) === whole, 'the others', 3000);
-      await until(() => fds[0].length === 3 && fds[1].length === 3, 'descriptors', 3000);
+      await until(() => lengthOf(0) === whole && lengthOf(1) === whole, 'the others');
+      await until(() => fds[0].length === 3 && fds[1].length === 3, 'descriptors');
       const { share } = await measure(30);
       if (share > 0.6 && (await measure(100)).share > 0.6) problems.push(`${which}: busy`);
     } catch ({ message }) {
@@ -78,9 +78,9 @@ async function exchange(afunix, [lib, kind, changes]) {
     const over = ends.map((end) => once(end, 'close'));
     const start = performance.now();
     for (const end of ends) (end.destroy ?? end.close).call(end);
-    if (performance.now() - start > 1000) problems.push(`${which}: close() took its time`);
+    if (performance.now() - start > 10_000) problems.push(`${which}: close() took its time`);
     await Promise.all(over);
-    await until(() => count() <= before, 'descriptors to close', 3000).catch(() => {
+    await until(() => count() <= before, 'descriptors to close').catch(() => {
       problems.push(`${which}: ${count() - before} descriptors left`);
     });
   };
@@ -114,7 +114,7 @@ const SO_PEEK_OFF = 42;
 
 describe('an open socket', onLinux({}), () => {
   const run = async (t, kind, changes) => {
-    const problems = await runScript(t, exchange, [[LIB, kind, changes]], { timeout: 60_000 });
+    const problems = await runScript(t, exchange, [[LIB, kind, changes]], { timeout: 300_000 });
     assert.deepEqual(problems, []);
   };
 
@@ -193,7 +193,7 @@ async function serve(afunix, [lib, kind]) {
 describe('a listener', onLinux({}), () => {
   for (const kind of ['U', 'Seqpacket']) {
     test(`whose options and flags others change serves on: ${kind}Server`, async (t) => {
-      assert.deepEqual(await runScript(t, serve, [[LIB, kind]], { timeout: 60_000 }), []);
+      assert.deepEqual(await runScript(t, serve, [[LIB, kind]], { timeout: 300_000 }), []);
     });
   }
 });
@@ -214,7 +214,7 @@ async function discard(afunix, [lib, kind]) {
     sin_port: tcp.address().port,
     sin_addr: '127.0.0.1',
   });
-  posix.setsockopt(fd, posix.SOL_SOCKET, 13, Buffer.from(Int32Array.of(1, 5).buffer));
+  posix.setsockopt(fd, posix.SOL_SOCKET, 13, Buffer.from(Int32Array.of(1, 60).buffer));
   posix.fcntl(fd, posix.F_SETFL, 0o4000);
   // Far more than the other end takes: closing would wait for it.
   try {
@@ -240,7 +240,7 @@ describe('a received descriptor that lingers and that nobody takes', onLinux({})
   for (const kind of KINDS) {
     test(`stops no event loop when it is closed: ${kind}`, async (t) => {
       const took = await runScript(t, discard, [[LIB, kind]]);
-      assert.ok(took < 3000, `${took} ms`);
+      assert.ok(took < 30_000, `${took} ms`);
     });
   }
 });

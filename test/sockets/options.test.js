@@ -39,8 +39,9 @@ test('what is on Object.prototype is no option, of no call', onLinux({}), async 
       ]) {
         const server = new Server({}, (socket) => socket.end('y')).listen({ path: name });
         const socket = new Socket({}).connect({ path: name });
+        const closed = once(socket, 'close');
         done.push(String((await once(socket, 'data'))[0]));
-        await once(socket, 'close');
+        await closed;
         server.close({});
         await once(server, 'close');
         for (const end of Socket.pair({})) end.destroy();

@@ -57,9 +57,10 @@ describe('numbers of descriptors go round', onLinux({}), () => {
     `;
     const workerData = { lib: require.resolve('../../lib'), folder: temporaryPath(t) };
     const worker = new Worker(source, { eval: true, workerData });
-    const [heard] = await once(worker, 'message');
+    // Both can come in one turn: a worker's last messages are emitted right before its 'exit'.
+    const [[heard], [code]] = await Promise.all([once(worker, 'message'), once(worker, 'exit')]);
     assert.deepEqual(heard, ['net', 'ours']);
-    assert.deepEqual(await once(worker, 'exit'), [0]);
+    assert.equal(code, 0);
   });
 
   test('a number that a paused net.Socket has is EEXIST, and one that is free again is not', async () => {

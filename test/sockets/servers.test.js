@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const { beforeEach, describe, test } = require('node:test');
-const { SeqpacketServer, SeqpacketSocket, UServer, USocket } = require('../../lib');
+const { SeqpacketServer, SeqpacketSocket, UServer, USocket, dup } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing, eventsOf, quiet, untilConnections } = require('../helpers/seqpacket.js');
@@ -123,6 +123,26 @@ for (const [name, Server, Socket] of [
     });
 
     describe('closes', () => {
+      test('in a handler of its own: who else has the socket serves those that wait', async (t) => {
+        const first = start(t);
+        const other = start(t, {}, { fd: dup(first.fd) }).pause();
+        const last = start(t, {}, { fd: dup(first.fd) });
+        // The one that made the socket is no longer of it: only such as got it from somebody share it.
+        first.close();
+        const served = [];
+        const answer = (who) => (socket) => {
+          served.push(who);
+          cleanUp(t, socket).end();
+        };
+        last.on('connection', answer('last')).on('connection', () => last.close());
+        other.on('connection', answer('other'));
+        const clients = Array.from({ length: 8 }, () => connect(t, other).resume());
+        await closing(last);
+        other.resume();
+        await Promise.all(clients.map(closing));
+        assert.deepEqual(served, ['last', ...Array(7).fill('other')]);
+      });
+
       test("each time with 'close'; the callback comes with it", async (t) => {
         const server = start(t);
         const order = [];

@@ -3,11 +3,10 @@
 // Owns moments in which programs written for net.Socket were let down: each scene runs on net and on USocket, and has
 // to give the same.
 
-const { setTimeout: delay } = require('node:timers/promises');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { quiet } = require('../helpers/seqpacket.js');
 const { compare } = require('../helpers/stage.js');
-const { until } = require('../helpers/wait.js');
+const { delay, until } = require('../helpers/wait.js');
 
 assertNoLeaks();
 

@@ -6,7 +6,6 @@
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const { describe, test } = require('node:test');
-const { setTimeout: delay } = require('node:timers/promises');
 const { USocket, closeFd } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { runScript, startScript, startWorker } = require('../helpers/node.js');
@@ -14,7 +13,7 @@ const { onLinux } = require('../helpers/programs.js');
 const { closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
-const { until } = require('../helpers/wait.js');
+const { delay, until } = require('../helpers/wait.js');
 const { allBytes, connectedPair, makePair, startServer } = require('../helpers/usocket.js');
 
 describe('the peer dies', onLinux(), () => {

@@ -6,7 +6,6 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { beforeEach, describe, test } = require('node:test');
-const { setTimeout: delay } = require('node:timers/promises');
 const { closeFd } = require('../../lib');
 const { assertNoLeak, countFds, nulls } = require('../helpers/descriptors.js');
 const { WITHOUT_IO_URING, runScript } = require('../helpers/node.js');
@@ -15,6 +14,7 @@ const { quiet } = require('../helpers/seqpacket.js');
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
 const { temporaryFolder } = require('../helpers/tmp.js');
 const { collect, makePair, numberIn, numberedFile, untilFds } = require('../helpers/usocket.js');
+const { delay } = require('../helpers/wait.js');
 
 /** Stops reading, and writes until the kernel takes no more. */
 async function fillUp(one, two) {

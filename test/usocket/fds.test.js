@@ -6,7 +6,6 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { beforeEach, describe, test } = require('node:test');
-const { setTimeout: delay } = require('node:timers/promises');
 const { USocket, closeFd } = require('../../lib');
 const {
   assertNoLeak,
@@ -19,7 +18,7 @@ const {
 const { onLinux } = require('../helpers/programs.js');
 const { closing, quiet, write } = require('../helpers/seqpacket.js');
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
-const { until } = require('../helpers/wait.js');
+const { delay, until } = require('../helpers/wait.js');
 const { collect, identity, makePair, untilFds } = require('../helpers/usocket.js');
 
 // What the test before destroyed is closed when descriptors are counted.

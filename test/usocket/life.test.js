@@ -5,7 +5,6 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
-const { setTimeout: delay } = require('node:timers/promises');
 const { USocket, socketpair } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { startScript } = require('../helpers/node.js');
@@ -13,7 +12,7 @@ const { onLinux } = require('../helpers/programs.js');
 const { closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
-const { until, within } = require('../helpers/wait.js');
+const { delay, until, within } = require('../helpers/wait.js');
 const { makePair, makeSocket, startServer } = require('../helpers/usocket.js');
 
 describe('life', onLinux(), () => {

@@ -5,10 +5,10 @@
 // see helpers/stage.js.
 
 const { describe } = require('node:test');
-const { setTimeout: delay } = require('node:timers/promises');
 const { inspect } = require('node:util');
 const { onLinux } = require('../helpers/programs.js');
 const { compare } = require('../helpers/stage.js');
+const { delay } = require('../helpers/wait.js');
 
 /** Name → what to do on a stage. */
 const SCENARIOS = {

@@ -8,10 +8,9 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { finished, pipeline, PassThrough, Readable } = require('node:stream');
 const { describe } = require('node:test');
-const { setTimeout: delay } = require('node:timers/promises');
 const { onLinux } = require('../helpers/programs.js');
 const { quiet } = require('../helpers/seqpacket.js');
-const { until } = require('../helpers/wait.js');
+const { delay, until } = require('../helpers/wait.js');
 const { compare } = require('../helpers/stage.js');
 
 /** Name → what to do on a stage. */

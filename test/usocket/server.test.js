@@ -8,7 +8,6 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { describe, test } = require('node:test');
-const { setTimeout: delay } = require('node:timers/promises');
 const { SeqpacketServer, SeqpacketSocket, UServer, USocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { runScript } = require('../helpers/node.js');
@@ -16,7 +15,7 @@ const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing, eventsOf, quiet, untilConnections } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName, temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
-const { until, within } = require('../helpers/wait.js');
+const { delay, until, within } = require('../helpers/wait.js');
 const { makeServer, makeSocket, startServer } = require('../helpers/usocket.js');
 
 describe('listen()', onLinux(), () => {

@@ -7,10 +7,10 @@ const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
 const { describe, test } = require('node:test');
-const { setTimeout: delay } = require('node:timers/promises');
 const { USocket } = require('../../lib');
 const posix = require('../../lib/posix');
 const { temporaryPath } = require('../helpers/tmp.js');
+const { delay } = require('../helpers/wait.js');
 
 const { AF_UNIX, SHUT_RD, SHUT_WR, SOCK_STREAM } = posix;
 const EVENTS = ['end', 'finish', 'error', 'close'];

@@ -5,6 +5,7 @@
 const assert = require('node:assert/strict');
 const http2 = require('node:http2');
 const https = require('node:https');
+const net = require('node:net');
 const { text } = require('node:stream/consumers');
 const { pipeline } = require('node:stream/promises');
 const { describe, test } = require('node:test');
@@ -12,6 +13,7 @@ const tls = require('node:tls');
 const { USocket } = require('../../lib');
 const { makeCertificate } = require('../helpers/certificate.js');
 const { skipUnless } = require('../helpers/programs.js');
+const { cleanUp } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const {
   KB,
@@ -23,6 +25,7 @@ const {
   textOf,
   traffic,
 } = require('../helpers/streams.js');
+const { temporaryPath } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
 
 const LARGE = 20 * MB;
@@ -290,4 +293,79 @@ describe('HTTP/2', () => {
     await nextEvent(stream, 'close');
     await until(() => client.destroyed, 'the session to end');
   });
+});
+
+/** The same with a net.Socket, whose failed writes tls and http2 look at themselves. */
+const CLIENTS = {
+  net: (t, path) => cleanUp(t, net.connect(path)),
+  USocket: (t, path) => connect(t, path),
+};
+
+describe('farewells that find nobody are no errors', () => {
+  for (const [name, open] of Object.entries(CLIENTS)) {
+    test(`of TLS, by ${name}`, skipUnless('openssl'), async (t) => {
+      const keys = makeCertificate(t);
+      const server = tls.createServer(keys, (secure) => {
+        secure.on('error', () => {});
+        secure.end('answer', () => secure.destroy());
+      });
+      const path = temporaryPath(t);
+      server.listen(path);
+      t.after(() => server.close());
+      await nextEvent(server, 'listening');
+      const accepting = nextEvent(server, 'secureConnection');
+      const options = { socket: open(t, path), ca: keys.cert, servername: 'localhost' };
+      const secure = cleanUp(t, tls.connect(options));
+      secure.on('error', (error) => assert.fail(error));
+      const [accepted] = await accepting;
+      await until(() => accepted.closed, 'the server to go');
+      assert.equal(await textOf(secure), 'answer');
+      await until(() => secure.closed, 'the client to close');
+    });
+
+    test(`of HTTP/2, by ${name}`, async (t) => {
+      const sockets = [];
+      const web = http2.createServer((_request, response) => response.end('answer'));
+      web.on('session', (session) => session.on('error', () => {}));
+      web.on('connection', (socket) => sockets.push(socket.on('error', () => {})));
+      const path = temporaryPath(t);
+      web.listen(path);
+      t.after(() => web.close());
+      await nextEvent(web, 'listening');
+      const client = http2.connect('http://localhost', { createConnection: () => open(t, path) });
+      t.after(() => client.destroy());
+      client.on('error', (error) => assert.fail(error));
+      assert.equal((await ask(client, { ':path': '/' })).body, 'answer');
+      sockets[0].destroy();
+      client.close();
+      await until(() => client.destroyed, 'the session to end');
+    });
+  }
+
+  test(
+    'what the user of TLS writes is one, as with a net.Socket',
+    skipUnless('openssl'),
+    async (t) => {
+      const keys = makeCertificate(t);
+      const server = tls.createServer(keys, (secure) => secure.on('error', () => {}));
+      const path = temporaryPath(t);
+      server.listen(path);
+      t.after(() => server.close());
+      await nextEvent(server, 'listening');
+      const seen = {};
+      for (const [name, open] of Object.entries(CLIENTS)) {
+        const accepting = nextEvent(server, 'secureConnection');
+        const options = { socket: open(t, path), ca: keys.cert, servername: 'localhost' };
+        const secure = cleanUp(t, tls.connect(options));
+        const codes = (seen[name] = []);
+        secure.on('error', ({ code }) => codes.push(`error ${code}`));
+        const [[accepted]] = await Promise.all([accepting, nextEvent(secure, 'secureConnect')]);
+        accepted.destroy();
+        await until(() => accepted.closed, 'the server to go');
+        secure.write('nobody reads this', (error) => codes.push(`callback ${error?.code}`));
+        await until(() => secure.closed, 'the client to close');
+      }
+      assert.deepEqual(seen.USocket, seen.net);
+    },
+  );
 });

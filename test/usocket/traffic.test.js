@@ -10,14 +10,13 @@ const path = require('node:path');
 const { describe, test } = require('node:test');
 const { Readable } = require('node:stream');
 const { pipeline } = require('node:stream/promises');
-const { setTimeout: delay } = require('node:timers/promises');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { LIB, startScript } = require('../helpers/node.js');
 const { onLinux, skipUnless } = require('../helpers/programs.js');
 const { closing, quiet } = require('../helpers/seqpacket.js');
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
 const { temporaryFolder } = require('../helpers/tmp.js');
-const { until } = require('../helpers/wait.js');
+const { delay, until } = require('../helpers/wait.js');
 const {
   allBytes,
   collect,
@@ -170,7 +169,7 @@ describe('robustness', onLinux(), () => {
     let ticks = 0;
     const timer = setInterval(() => ticks++, 1);
     const before = flood.bytesRead;
-    await until(() => rounds > 100 && ticks > 20, 'others to have their turn', 10_000);
+    await until(() => rounds > 100 && ticks > 20, 'others to have their turn');
     clearInterval(timer);
     assert.ok(flood.bytesRead > before);
     program.kill('SIGKILL');

@@ -1,4 +1,4 @@
-//! Owns: where a stream's bytes are received: in memory that sockets share, in an ArrayBuffer that
+//! Owns: where a stream's bytes are received: in memory that sockets share, in a Buffer that
 //! JavaScript gets, or in the user's own.
 
 use std::cell::RefCell;
@@ -17,10 +17,10 @@ const CHUNK: usize = 64 << 10;
 pub enum ChunkMemory {
     /// Memory that all sockets share.
     Shared,
-    /// An ArrayBuffer, perhaps the spare one.
+    /// A Buffer, perhaps the spare one.
     Store {
-        /// The ArrayBuffer.
-        store: Value,
+        /// The Buffer.
+        buffer: Value,
         /// Its bytes.
         room: Room,
         /// Where it is referenced already.
@@ -31,7 +31,7 @@ pub enum ChunkMemory {
 }
 
 impl ChunkMemory {
-    /// The user's memory, if there is any; for many bytes (`is_bulk`) an ArrayBuffer. EFAULT where the
+    /// The user's memory, if there is any; for many bytes (`is_bulk`) a Buffer. EFAULT where the
     /// user's has no bytes any more.
     pub fn choose(
         handle: &Handle,
@@ -47,17 +47,17 @@ impl ChunkMemory {
         Ok(store.unwrap_or(ChunkMemory::Shared))
     }
 
-    /// An ArrayBuffer for a chunk: the spare one, if there is.
+    /// A Buffer for a chunk: the spare one, if there is.
     fn store(handle: &Handle) -> Option<ChunkMemory> {
         let env = &handle.env;
         if let Some(spare) = env.spare.borrow_mut().take() {
-            let store = spare.get();
-            if let Some(room) = env.js.as_room(store).filter(|room| room.len() == CHUNK) {
-                return Some(ChunkMemory::Store { store, room, spare: Some(spare) });
+            let buffer = spare.get();
+            if let Some(room) = env.js.as_memory(buffer).filter(|room| room.len() == CHUNK) {
+                return Some(ChunkMemory::Store { buffer, room, spare: Some(spare) });
             }
         }
-        let (store, room) = env.js.uninit_array_buffer(CHUNK)?;
-        Some(ChunkMemory::Store { store, room, spare: None })
+        let (buffer, room) = env.js.buffer(CHUNK)?;
+        Some(ChunkMemory::Store { buffer, room, spare: None })
     }
 
     /// Its start and length.
@@ -73,11 +73,11 @@ impl ChunkMemory {
         }
     }
 
-    /// JavaScript does not see it: an ArrayBuffer is kept for the next bytes.
+    /// JavaScript does not see it: a Buffer is kept for the next bytes.
     pub fn keep(self, handle: &Handle) {
-        if let ChunkMemory::Store { store, spare, .. } = self {
+        if let ChunkMemory::Store { buffer, spare, .. } = self {
             let env = &handle.env;
-            *env.spare.borrow_mut() = spare.or_else(|| Reference::new(env.js, store));
+            *env.spare.borrow_mut() = spare.or_else(|| Reference::new(env.js, buffer));
         }
     }
 }

@@ -440,10 +440,13 @@ impl Receiver {
             let mut placement = Placement::new(env.js, &mut slab);
             let (place, flags) = match target {
                 ChunkMemory::User(_) => (Some(Default::default()), flag::INTO),
-                ChunkMemory::Store { store, room, .. } if chunk.len >= len / 2 => {
+                ChunkMemory::Store { buffer, .. } if chunk.len == len => {
+                    (Some(placement.hand_over(buffer)), flag::WHOLE)
+                }
+                ChunkMemory::Store { buffer, room, .. } if chunk.len >= len / 2 => {
                     // What was there before is nobody's to see.
                     room.clear(chunk.len);
-                    (Some(placement.hand_over(store)), 0)
+                    (env.js.store_of(buffer).map(|store| placement.hand_over(store)), 0)
                 }
                 target => {
                     // SAFETY: memory of ours, into which the kernel wrote so many bytes.

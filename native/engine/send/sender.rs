@@ -394,6 +394,6 @@ impl Sender {
         };
         handle.forget_retries();
         // There is only one write at a time: it needs no ticket.
-        self.report(handle, &vec![(0, outcome)]);
+        handle.report(Event::Written, outcome.map_or_else(Errno::to_js, |()| 0));
     }
 }

@@ -17,7 +17,7 @@ const CHILD = path.join(__dirname, '..', 'lib', 'death-child.js');
 const CALLS = path.join(__dirname, '..', 'lib', 'death-calls.c');
 const KINDS = ['stream', 'seqpacket', 'dgram', 'unix_dgram'];
 /** Milliseconds: far more than anything here takes. */
-const LIMIT = 20_000;
+const LIMIT = 100_000;
 
 const BOTH = ['data', 'callback', 'end', 'drain', 'finish', 'timeout', 'error', 'close'];
 /** The moments of a side of a connection, and of a datagram socket. */
@@ -122,7 +122,7 @@ async function inside(scene, sideName, moment, nth, action) {
   if (CLASSES[scene.kind]) await until(() => caller.isClosed, 100);
   caller.close();
   answerer.close();
-  await until(() => caller.isClosed && answerer.isClosed, 5000);
+  await until(() => caller.isClosed && answerer.isClosed);
   await pause(0);
   await new Promise(setImmediate);
   return { problems: [...caller.settle(), ...answerer.settle()], came: left <= 0 };
@@ -229,14 +229,14 @@ async function outside({ scene, side, death, preload }) {
     if (!isClosed) survivor.problem('still open after the death of its peer');
   } else {
     const { confirmed = 0 } = told;
-    await until(() => survivor.received >= confirmed, 2000);
+    await until(() => survivor.received >= confirmed);
   }
   if (scene.rude === '' && told.confirmed > survivor.received) {
     survivor.problem(`received ${survivor.received} of ${told.confirmed} confirmed`);
   }
   if (told.received > survivor.number) survivor.problem('the dead one received what nobody sent');
   survivor.close();
-  await until(() => survivor.isClosed, 5000);
+  await until(() => survivor.isClosed);
   survivor.settle();
   if (side === 'answerer') {
     // What the dead one left in the way is no hindrance.
@@ -425,7 +425,7 @@ exports.about =
   'Sockets of every class closed, ended or failing inside every event and callback; processes that ' +
   'die there, by SIGKILL, process.exit() or an exception, and at system calls, with traffic both ways.';
 exports.limit = 900;
-exports.quickLimit = 120;
+exports.quickLimit = 600;
 
 exports.run = async (context) => {
   if (process.platform !== 'linux') return { skipped: 'it counts descriptors in /proc' };

@@ -58,6 +58,6 @@ module.exports = {
   about:
     'Random programs do with USocket and UServer what they do with net; messages arrive as callbacks say.',
   limit: 14_400,
-  quickLimit: 90,
+  quickLimit: 600,
   run,
 };

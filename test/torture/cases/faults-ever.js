@@ -14,7 +14,7 @@ const SCENES = path.join(__dirname, '..', 'lib', 'faults-ever.js');
 /** Trials of one process. */
 const PER_PROCESS = 60;
 /** Milliseconds a process may be silent. */
-const SILENCE = 40_000;
+const SILENCE = 150_000;
 
 const cut = (text) => (text.length > 300 ? `${text.slice(0, 300)} …` : text);
 
@@ -104,6 +104,6 @@ module.exports = {
   about:
     'A system call fails for ever, with each of 17 errors, in each kind of traffic: what is lost without an error, events that repeat, processor time, and whether everything works once the call does.',
   limit: 1200,
-  quickLimit: 100,
+  quickLimit: 600,
   run,
 };

@@ -49,7 +49,7 @@ const AT_ONCE = 2;
 /** Trials of one process, with the library. */
 const PER_PROCESS = 24;
 /** Milliseconds a process may be silent. */
-const SILENCE = 20_000;
+const SILENCE = 150_000;
 
 const cut = (text) => (text.length > 300 ? `${text.slice(0, 300)} …` : text);
 
@@ -347,6 +347,6 @@ module.exports = {
   about:
     'System calls fail (EINTR, EAGAIN, ENOBUFS, ENOMEM, EMFILE, ECONNRESET, ETOOMANYREFS, EPIPE; the first, every third, random ones) while numbered messages and descriptors move: all arrive, or one clear error is told.',
   limit: 600,
-  quickLimit: 60,
+  quickLimit: 600,
   run,
 };

@@ -147,6 +147,6 @@ module.exports = {
   about:
     'Sockets dropped in every state are collected with their descriptors, or held, as documented.',
   limit: 300,
-  quickLimit: 60,
+  quickLimit: 600,
   run,
 };

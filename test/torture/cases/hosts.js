@@ -18,7 +18,7 @@ const REPORTER = path.join(__dirname, '..', 'lib', 'hosts-reporter.mjs');
 const HIDE = path.join(__dirname, '..', 'lib', 'hosts-hide.c');
 
 /** Milliseconds. */
-const SMOKE_LIMIT = 15_000;
+const SMOKE_LIMIT = 100_000;
 const SUITE_LIMIT = 300_000;
 
 const WITH_IO_URING = { UV_USE_IO_URING: '1' };
@@ -261,6 +261,6 @@ module.exports = {
     'One file of the addon under several versions of Node (all tests in JavaScript under each), with ' +
     'io_uring, and in hosts that cannot run it.',
   limit: 1800,
-  quickLimit: 60,
+  quickLimit: 600,
   run,
 };

@@ -27,6 +27,6 @@ async function run({ quick, say }) {
 module.exports = {
   about: 'A web server is restarted under load, with its listening sockets and idle connections.',
   limit: 300,
-  quickLimit: 60,
+  quickLimit: 600,
   run,
 };

@@ -257,7 +257,7 @@ module.exports = {
   about:
     'Two processes send frames over stream sockets, in chunks of any size, some with descriptors.',
   limit: 600,
-  quickLimit: 60,
+  quickLimit: 600,
   roles: { receive, send },
   run,
 };

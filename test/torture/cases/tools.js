@@ -39,6 +39,6 @@ module.exports = {
     'A test file that uses the package, in Jest 24 to 30 (node and jsdom, real and fake timers), ' +
     'Vitest and node:test.',
   limit: 3600,
-  quickLimit: 120,
+  quickLimit: 600,
   run,
 };

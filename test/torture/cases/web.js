@@ -16,6 +16,7 @@ const { Readable } = require('node:stream');
 const { pipeline } = require('node:stream/promises');
 const { serve, USocket } = require('../../../lib');
 const unix = require('../../../lib/net');
+const { Queue } = require('../../helpers/wait.js');
 
 const WORKER = path.join(__dirname, '..', '..', 'helpers', 'cluster-worker.js');
 const MB = 1024 * 1024;
@@ -111,7 +112,7 @@ async function vanishing(folder, count, random) {
     await Promise.all(Array.from({ length: Math.min(50, count - at) }, one));
   }
   const open = () => new Promise((done) => web.getConnections((_error, all) => done(all)));
-  const end = performance.now() + 10_000;
+  const end = performance.now() + 60_000;
   while ((await open()) > 0 && performance.now() < end) {
     await new Promise((done) => setTimeout(done, 5));
   }
@@ -127,30 +128,43 @@ async function vanishing(folder, count, random) {
   };
 }
 
+/** Waits for a report of that event. */
+async function reported(worker, event) {
+  for (;;) {
+    const report = await worker.reports.next(`${event} of a worker`);
+    if (report.event === event) return;
+    if (report.event === 'error') throw new Error(`a worker: ${report.message}`);
+  }
+}
+
 /** Workers at one path, replaced again and again while connections come. */
 async function workers(folder, count) {
   const name = path.join(folder, 'workers');
   cluster.setupPrimary({ exec: WORKER, args: ['UServer', JSON.stringify({ path: name })] });
   const start = async () => {
     const worker = cluster.fork();
-    for (;;) {
-      const [report] = await once(worker, 'message');
-      if (report.event === 'listening') return worker;
-    }
+    // All of them: several come in one turn, between which nobody who awaits the next is called.
+    worker.reports = new Queue();
+    worker.on('message', (report) => worker.reports.put(report));
+    worker.on('exit', (code, signal) => {
+      worker.reports.fail(new Error(`a worker ended with ${signal ?? `code ${code}`}`));
+    });
+    await reported(worker, 'listening');
+    return worker;
   };
   const two = [await start(), await start()];
   let tried = 0;
-  let lost = 0;
   let replaced = 0;
+  const outcomes = new Map();
   const ask = async () => {
     while (tried < count) {
       tried++;
       const socket = new USocket(name);
-      const answer = await new Promise((done) => {
-        socket.on('data', () => done(true)).on('error', () => done(false));
-        socket.on('close', () => done(false));
+      const outcome = await new Promise((done) => {
+        socket.on('data', () => done('answered')).on('error', ({ code }) => done(code));
+        socket.on('close', () => done('closed'));
       });
-      if (!answer) lost++;
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
       socket.destroy();
     }
   };
@@ -160,13 +174,15 @@ async function workers(folder, count) {
     const old = two.shift();
     two.push(next);
     old.send('close');
-    for (let closed = false; !closed;) closed = (await once(old, 'message'))[0].event === 'close';
+    await reported(old, 'close');
     old.process.kill();
     replaced++;
   }
   await asking;
   for (const worker of two) worker.process.kill();
-  const note = `${replaced} workers replaced`;
+  const lost = tried - outcomes.get('answered');
+  const ends = [...outcomes].map(([outcome, times]) => `${times} ${outcome}`).join(', ');
+  const note = `${replaced} workers replaced; ${ends}`;
   return { what: 'connections to two workers', tried, lost, note };
 }
 

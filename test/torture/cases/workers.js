@@ -18,7 +18,7 @@ const { DgramSocket, SeqpacketServer, SeqpacketSocket, UServer, USocket } = afun
 const LIFE = path.join(__dirname, '..', 'lib', 'workers-life.js');
 const AT_ONCE = 16;
 /** Milliseconds that a worker may take to end after terminate(). */
-const END_LIMIT = 30_000;
+const END_LIMIT = 100_000;
 /** RSS may grow by so much for each worker: Node alone leaves about that behind. */
 const MAX_GROWTH = 64 * 1024;
 
@@ -103,7 +103,7 @@ exports.about =
   'Workers started and ended, 16 at a time, with live sockets of every class, descriptors in ' +
   "flight and connections to the main thread, while the main thread's own sockets pass numbers.";
 exports.limit = 900;
-exports.quickLimit = 90;
+exports.quickLimit = 600;
 
 exports.run = async ({ quick, random, say }) => {
   if (process.platform !== 'linux') return { skipped: 'it counts descriptors in /proc' };

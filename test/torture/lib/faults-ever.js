@@ -15,7 +15,7 @@ const BUSY = 0.4;
 /** 'error' events of one socket while a call fails; one that tries again with growing pauses may have a second. */
 const MOST_EVENTS = 2;
 /** Milliseconds in which what works again has to show it. */
-const PATIENCE = 8000;
+const PATIENCE = 60_000;
 
 const RECEIVES = ['recvfrom', 'recvmsg', 'recvmmsg'];
 const SENDS = ['sendto', 'sendmsg', 'sendmmsg'];

@@ -9,7 +9,7 @@
 const { setTimeout: sleep } = require('node:timers/promises');
 
 /** Longest silence of a run, in milliseconds: pauses between attempts are 32 at most. */
-const PATIENCE = 6000;
+const PATIENCE = 60_000;
 
 /** The book of one run. */
 class Ledger {

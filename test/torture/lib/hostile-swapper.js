@@ -11,7 +11,7 @@ const { answer } = require('./hostile-process.js');
 const { KINDS, identify } = require('./hostile-things.js');
 
 /** Milliseconds within which what was moved aside has to be back. */
-const BACK = 2000;
+const BACK = 60_000;
 
 const problems = [];
 const counts = {};
