@@ -269,7 +269,7 @@ class USocket extends ConnectedSocket {
   }
 
   [kClosed]() {
-    this[kStreamWriter]?.failDeferred();
+    return this[kStreamWriter];
   }
 
   [kWritten](status) {
