@@ -75,12 +75,14 @@ function adoptDescriptor(socket, fd, signal) {
  * @throws {Error} EISCONN
  */
 function renew(socket, path) {
-  const { phase, plan, referenced } = socket[kState];
+  const { phase, plan, referenced, wantsData: wantedData } = socket[kState];
   if (phase === CONNECTING || phase === OPEN) throw socket[kMakeError](-EISCONN, 'connect', path);
   socket._undestroy();
   if (phase === UNCONNECTED) return;
   socket[kState] = new ConnectionState(plan);
   socket[kState].referenced = referenced;
+  // As in net, also for a read of the life before that found no connection.
+  socket[kState].wantsData = wantedData;
   socket[kReset]();
 }
 

@@ -268,7 +268,7 @@ class USocket extends ConnectedSocket {
   }
 
   [kClosed]() {
-    this[kStreamWriter]?.failDeferred();
+    return this[kStreamWriter];
   }
 
   [kWritten](status) {
