@@ -3,6 +3,7 @@
 mod descriptors;
 mod posix;
 mod posix_constants;
+mod posix_transfer;
 mod sockets;
 
 use std::rc::Rc;

@@ -1,9 +1,8 @@
 //! Owns: the synchronous socket calls as lib/posix/index.js makes them. Each is the system's own call:
 //! it blocks if the descriptor does, and the event loop waits.
 //!
-//! Functions return a count, a descriptor or 0; failures are errnos, negated. `send` and `recv` and
-//! their like are on the hot path: they return [`ODD`] for arguments that JavaScript has to look at
-//! more closely, so that it looks at no others.
+//! Functions return a count, a descriptor or 0; failures are errnos, negated. Those on the hot path are in
+//! `posix_transfer`.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
@@ -11,10 +10,9 @@ use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use crate::api::posix_constants;
-use crate::node::function::{BareFunction, Call, Quick, bare_function, quick_function};
+use crate::api::{posix_constants, posix_transfer};
+use crate::node::function::{BareFunction, Call, bare_function};
 use crate::node::js::{Js, Value};
-use crate::node::view::Room;
 use crate::sys::ancillary::{Credentials, RECEIVE_CAPACITY, Received, Rights};
 use crate::sys::blocking::{finish_connecting, interruptible, option, poll, resume};
 use crate::sys::descriptor;
@@ -22,14 +20,12 @@ use crate::sys::errno::{Errno, Result, check_once, syscall};
 use crate::sys::sockaddr::{SLOT, SockAddr};
 use crate::sys::socket::protect;
 
-/// "JavaScript has to look at the arguments": no errno is that large.
-const ODD: i32 = i32::MIN;
-
+/// Never raise SIGPIPE.
 #[cfg(target_os = "linux")]
-const NOSIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
+pub const NOSIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
 /// Sockets have SO_NOSIGPIPE there, see [`protect`].
 #[cfg(not(target_os = "linux"))]
-const NOSIGNAL: libc::c_int = 0;
+pub const NOSIGNAL: libc::c_int = 0;
 #[cfg(target_os = "linux")]
 const CLOEXEC_FDS: libc::c_int = libc::MSG_CMSG_CLOEXEC;
 /// [`Received::decode`] sees to it there.
@@ -80,11 +76,7 @@ pub fn exports(call: &Call) -> Value {
     for (name, function) in FUNCTIONS {
         js.set_named(target, name, bare_function(js, name, *function));
     }
-    js.set_named(target, c"send", quick_function::<4, Send>(js, c"send"));
-    js.set_named(target, c"recv", quick_function::<4, Receive>(js, c"recv"));
-    js.set_named(target, c"sendto", quick_function::<5, SendTo>(js, c"sendto"));
-    js.set_named(target, c"recvfrom", quick_function::<5, ReceiveFrom>(js, c"recvfrom"));
-    js.set_named(target, c"ODD", js.int(ODD));
+    posix_transfer::register(js, target);
     js.set_named(target, c"SLOT", js.int(SLOT as i32));
     js.set_named(target, c"constants", posix_constants::object(js));
     target
@@ -146,13 +138,15 @@ fn report(call: &Call, index: usize, fd: RawFd, addr: SockAddr) -> Result<()> {
     write_slot(call.js, call.arg(index), fd, addr)
 }
 
-fn read_slot(js: Js, slot: Value) -> Result<SockAddr> {
+/// The address in a slot that JavaScript filled.
+pub fn read_slot(js: Js, slot: Value) -> Result<SockAddr> {
     let mut bytes = [0; SLOT];
     js.as_memory(slot).and_then(|room| room.first(SLOT)).ok_or(Errno::INVAL)?.read(&mut bytes);
     SockAddr::from_slot(&bytes)
 }
 
-fn write_slot(js: Js, slot: Value, fd: RawFd, mut addr: SockAddr) -> Result<()> {
+/// Puts an address of the socket `fd`, or of its peer, into a slot.
+pub fn write_slot(js: Js, slot: Value, fd: RawFd, mut addr: SockAddr) -> Result<()> {
     // The kernel reports no address of an unbound sender. Other families report none where there is
     // none: then the family stays AF_UNSPEC.
     if addr.len() == 0 && is_unix(fd) {
@@ -214,137 +208,6 @@ fn accept(call: &Call) -> Result<RawFd> {
         report(call, 1, accepted.as_raw_fd(), from)?;
     }
     Ok(accepted.into_raw_fd())
-}
-
-/// The arguments of the calls that move bytes: descriptor, where the bytes are, flags. None if
-/// JavaScript has to look at them; an empty buffer may be one that was detached. That the numbers
-/// are integers is for JavaScript to see to, where it costs nothing.
-#[inline]
-fn transfer(js: Js, args: [Value; 4]) -> Option<(RawFd, Room, libc::c_int)> {
-    let (fd, length, flags) = (js.as_int(args[0])?, js.as_int(args[2])?, js.as_int(args[3])?);
-    let whole = js.as_memory(args[1])?;
-    let room = whole.first(usize::try_from(length).ok()?)?;
-    (whole.len() > 0).then_some((fd, room, flags))
-}
-
-/// What the calls that move bytes return. The kernel moves less than 2 GiB at a time.
-#[inline]
-fn count(moved: Result<isize>) -> i32 {
-    moved.map_or_else(Errno::to_js, |moved| moved as i32)
-}
-
-/// `send(fd, memory, length, flags)`
-struct Send;
-
-impl Quick<4> for Send {
-    fn run(js: Js, args: &[Value; 4]) -> i32 {
-        let Some((fd, bytes, flags)) = transfer(js, *args) else { return ODD };
-        // SAFETY: no address is passed.
-        count(unsafe { send_bytes(fd, bytes, flags, ptr::null(), 0) })
-    }
-}
-
-/// `recv(fd, memory, length, flags)`
-struct Receive;
-
-impl Quick<4> for Receive {
-    fn run(js: Js, args: &[Value; 4]) -> i32 {
-        let Some((fd, room, flags)) = transfer(js, *args) else { return ODD };
-        // SAFETY: no address is asked for.
-        count(unsafe { receive_bytes(fd, room, flags, ptr::null_mut(), ptr::null_mut()) })
-    }
-}
-
-/// `sendto(fd, memory, length, flags, slot)`
-struct SendTo;
-
-impl Quick<5> for SendTo {
-    fn run(js: Js, args: &[Value; 5]) -> i32 {
-        let [fd, memory, length, flags, slot] = *args;
-        let Some((fd, bytes, flags)) = transfer(js, [fd, memory, length, flags]) else {
-            return ODD;
-        };
-        // SAFETY: pointer and length come from one address.
-        let send = |to: SockAddr| unsafe { send_bytes(fd, bytes, flags, to.as_ptr(), to.len()) };
-        count(read_slot(js, slot).and_then(send))
-    }
-}
-
-/// `recvfrom(fd, memory, length, flags, slot)`
-struct ReceiveFrom;
-
-impl Quick<5> for ReceiveFrom {
-    fn run(js: Js, args: &[Value; 5]) -> i32 {
-        let [fd, memory, length, flags, slot] = *args;
-        let Some((fd, room, flags)) = transfer(js, [fd, memory, length, flags]) else {
-            return ODD;
-        };
-        let mut from = SockAddr::empty();
-        let (addr, addr_len) = from.as_out();
-        // SAFETY: room for an address and its length.
-        let received = unsafe { receive_bytes(fd, room, flags, addr, addr_len) };
-        count(received.and_then(|received| {
-            write_slot(js, slot, fd, from)?;
-            Ok(received)
-        }))
-    }
-}
-
-/// `sendto(2)`, `send(2)`.
-///
-/// # Safety
-/// `addr` and `addr_len` are of one address, or null and 0; `bytes` are still JavaScript's.
-#[inline]
-unsafe fn send_bytes(
-    fd: RawFd,
-    bytes: Room,
-    flags: libc::c_int,
-    addr: *const libc::sockaddr,
-    addr_len: libc::socklen_t,
-) -> Result<isize> {
-    let (start, len, flags) = (bytes.as_mut_ptr(), bytes.len(), flags | NOSIGNAL);
-    interruptible(fd, libc::POLLOUT, || {
-        // Past the C library, which prepares for the thread's cancellation each time.
-        #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-        // SAFETY: as this function demands.
-        unsafe {
-            libc::syscall(libc::SYS_sendto, fd, start, len, flags, addr, addr_len) as isize
-        }
-        #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-        // SAFETY: as this function demands.
-        unsafe {
-            libc::sendto(fd, start.cast(), len, flags, addr, addr_len)
-        }
-    })
-}
-
-/// `recvfrom(2)`, `recv(2)`.
-///
-/// # Safety
-/// `addr` and `addr_len` are null or have room for an address and its length; `room` is still
-/// JavaScript's.
-#[inline]
-unsafe fn receive_bytes(
-    fd: RawFd,
-    room: Room,
-    flags: libc::c_int,
-    addr: *mut libc::sockaddr,
-    addr_len: *mut libc::socklen_t,
-) -> Result<isize> {
-    let (start, len) = (room.as_mut_ptr(), room.len());
-    interruptible(fd, libc::POLLIN, || {
-        // As in `send_bytes`.
-        #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-        // SAFETY: as this function demands.
-        unsafe {
-            libc::syscall(libc::SYS_recvfrom, fd, start, len, flags, addr, addr_len) as isize
-        }
-        #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-        // SAFETY: as this function demands.
-        unsafe {
-            libc::recvfrom(fd, start.cast(), len, flags, addr, addr_len)
-        }
-    })
 }
 
 /// The elements of argument `index`, views or ArrayBuffers, for `msg_iov`.

@@ -277,10 +277,14 @@ impl Js {
     /// The bytes of a Buffer, typed array, DataView or ArrayBuffer, to read and to write; None of
     /// anything else.
     pub fn as_memory(self, value: Value) -> Option<Room> {
+        // First, since it is one call, and fails for a view at no cost.
+        if let Some(room) = self.as_room(value) {
+            return Some(room);
+        }
         // SAFETY: a value of this scope.
         let is_view = self.out(|env, out| unsafe { sys::napi_is_buffer(env, value, out) })?;
         if !is_view {
-            return self.as_room(value);
+            return None;
         }
         let (start, len) = self.view(value)?;
         // SAFETY: as in `as_bytes`.
