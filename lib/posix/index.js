@@ -25,6 +25,8 @@ const {
 const { ODD, SLOT, constants } = native;
 // On their own: V8 looks them up in `native` anew for each call.
 const { send: sendNow, sendto: sendToNow, recv: receiveNow, recvfrom: receiveFromNow } = native;
+/** Without flags, as most calls are: each argument that crosses costs. */
+const { sendPlain, recvPlain: receivePlain } = native;
 const { isView } = ArrayBuffer;
 
 const MAX_UINT = 2 ** 32 - 1;
@@ -153,7 +155,10 @@ function connect(sockfd, addr) {
  * @returns {number} how many bytes were sent
  */
 function send(sockfd, buf, len = lengthOf(buf), flags = 0) {
-  const sent = isInt(sockfd) && isInt(len) && isInt(flags) ? sendNow(sockfd, buf, len, flags) : ODD;
+  let sent = ODD;
+  if (isInt(sockfd) && isInt(len) && isInt(flags)) {
+    sent = flags === 0 ? sendPlain(sockfd, buf, len) : sendNow(sockfd, buf, len, flags);
+  }
   return sent >= 0 ? sent : demand(slowly('send', sent, sockfd, buf, len, flags), 'send');
 }
 
@@ -192,8 +197,10 @@ function sendto(sockfd, buf, len = lengthOf(buf), flags = 0, dest_addr = undefin
  *   length, which may be more than `len`
  */
 function recv(sockfd, buf, len = lengthOf(buf), flags = 0) {
-  const received =
-    isInt(sockfd) && isInt(len) && isInt(flags) ? receiveNow(sockfd, buf, len, flags) : ODD;
+  let received = ODD;
+  if (isInt(sockfd) && isInt(len) && isInt(flags)) {
+    received = flags === 0 ? receivePlain(sockfd, buf, len) : receiveNow(sockfd, buf, len, flags);
+  }
   return received >= 0
     ? received
     : demand(slowly('recv', received, sockfd, buf, len, flags), 'recv');

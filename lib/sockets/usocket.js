@@ -143,8 +143,7 @@ class USocket extends ConnectedSocket {
       return life.writeAfterEnd(this, callback);
     }
     const isOver = isEnded || this.destroyed || this._writableState.errored;
-    // Also after a failed write, before the socket is destroyed: the peer must not see a gap. What
-    // a Writable does then is right: an error with its code, to the callback and 'error'.
+    // Also after a failed write: the peer must not see a gap. A Writable reports the error with its code.
     if (isOver || this[kId] === 0) return super.write(data, encoding, callback);
     const state = this[kState];
     const writer = writerOf(this);
@@ -241,7 +240,7 @@ class USocket extends ConnectedSocket {
   }
 
   [kClosed]() {
-    this[kStreamWriter]?.failDeferred();
+    return this[kStreamWriter];
   }
 
   [kWritten](status) {
@@ -356,11 +355,8 @@ class USocket extends ConnectedSocket {
   /** As in Readable. A listener for `'fds'` gets what waits already in the next tick. */
   on(event, listener) {
     super.on(event, listener);
-    if (event === 'fds' && this[kReader]?.fds > 0) {
-      nextTick(emitFds, this[kReader]);
-    } else if (event === 'data' && isOfWrap(listener)) {
-      leaveToWrap(this);
-    }
+    if (event === 'fds' && this[kReader]?.fds > 0) nextTick(emitFds, this[kReader]);
+    else if (event === 'data' && isOfWrap(listener)) leaveToWrap(this);
     return this;
   }
 
@@ -451,10 +447,9 @@ function fdsRead(socket) {
   return reader.countBefore(socket[kState].bytesRead - socket.readableLength);
 }
 
-/** The end, shutdown(2). */
+/** The end, shutdown(2). Where the peer has ended, too, the socket is closed next. */
 function finish(socket, callback) {
   const error = socket[kStreamWriter]?.failGroups();
-  // Where the peer has ended, too, the socket is closed next.
   life.finishLater(socket, socket.readableEnded && !socket.allowHalfOpen, callback, error);
 }
 

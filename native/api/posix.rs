@@ -1,7 +1,8 @@
 //! Owns: the synchronous socket calls as lib/posix/index.js makes them. Each is the system's own call:
 //! it blocks if the descriptor does, and the event loop waits.
 //!
-//! Functions return a count, a descriptor or 0; failures are errnos, negated.
+//! Functions return a count, a descriptor or 0; failures are errnos, negated. Those on the hot path are in
+//! `posix_transfer`.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
@@ -10,10 +11,10 @@ use std::ptr;
 use std::time::{Duration, Instant};
 
 use crate::api::posix_address::{address, report};
-use crate::api::posix_constants;
-use crate::api::posix_transfer::{NOSIGNAL, ODD, Receive, ReceiveFrom, Send, SendTo};
+use crate::api::posix_transfer::NOSIGNAL;
+use crate::api::{posix_constants, posix_transfer};
 use crate::node::answer::Answer;
-use crate::node::function::{BareFunction, Call, bare_function, quick_function};
+use crate::node::function::{BareFunction, Call, bare_function};
 use crate::node::js::Value;
 use crate::sys::ancillary::{Credentials, RECEIVE_CAPACITY, Received, Rights};
 use crate::sys::blocking::{finish_connecting, interruptible, option, poll, resume};
@@ -72,11 +73,7 @@ pub fn exports(call: &mut Call) -> Value {
     for (name, function) in FUNCTIONS {
         js.set_named(target, name, bare_function(js, name, *function));
     }
-    js.set_named(target, c"send", quick_function::<4, Send>(js, c"send"));
-    js.set_named(target, c"recv", quick_function::<4, Receive>(js, c"recv"));
-    js.set_named(target, c"sendto", quick_function::<5, SendTo>(js, c"sendto"));
-    js.set_named(target, c"recvfrom", quick_function::<5, ReceiveFrom>(js, c"recvfrom"));
-    js.set_named(target, c"ODD", js.int(ODD));
+    posix_transfer::register(js, target);
     js.set_named(target, c"SLOT", js.int(SLOT as i32));
     js.set_named(target, c"constants", posix_constants::object(js));
     target

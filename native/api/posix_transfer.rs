@@ -1,13 +1,15 @@
-//! Owns: the synchronous calls that move bytes, `send(2)` and `recv(2)` and their like, where each
-//! nanosecond counts: they return [`ODD`] for arguments that JavaScript has to look at more closely, so
-//! that it looks at no others.
+//! Owns: the synchronous calls that move bytes and nothing else, `send`, `recv` and their like, as
+//! lib/posix/index.js makes them.
+//!
+//! They are on the hot path: they return [`ODD`] for arguments that JavaScript has to look at more
+//! closely, so that it looks at no others.
 #![allow(unsafe_code)]
 
 use std::os::fd::RawFd;
 use std::ptr;
 
 use crate::api::posix_address::{read_slot, write_slot};
-use crate::node::function::Quick;
+use crate::node::function::{Quick, quick_function};
 use crate::node::js::{Js, Value};
 use crate::node::view::JsBytes;
 use crate::sys::blocking::interruptible;
@@ -15,24 +17,43 @@ use crate::sys::errno::{Errno, Result};
 use crate::sys::sockaddr::SockAddr;
 
 /// "JavaScript has to look at the arguments": no errno is that large.
-pub const ODD: i32 = i32::MIN;
+const ODD: i32 = i32::MIN;
 
+/// Never raise SIGPIPE.
 #[cfg(target_os = "linux")]
 pub const NOSIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
 /// Sockets have SO_NOSIGPIPE there, see [`crate::sys::socket::protect`].
 #[cfg(not(target_os = "linux"))]
 pub const NOSIGNAL: libc::c_int = 0;
 
+/// Adds them to an object.
+pub fn register(js: Js, target: Value) {
+    js.set_named(target, c"sendPlain", quick_function::<3, SendPlain>(js, c"sendPlain"));
+    js.set_named(target, c"recvPlain", quick_function::<3, ReceivePlain>(js, c"recvPlain"));
+    js.set_named(target, c"send", quick_function::<4, Send>(js, c"send"));
+    js.set_named(target, c"recv", quick_function::<4, Receive>(js, c"recv"));
+    js.set_named(target, c"sendto", quick_function::<5, SendTo>(js, c"sendto"));
+    js.set_named(target, c"recvfrom", quick_function::<5, ReceiveFrom>(js, c"recvfrom"));
+    js.set_named(target, c"ODD", js.int(ODD));
+}
+
 /// The arguments of the calls that move bytes: descriptor, where the bytes are, flags. None if
 /// JavaScript has to look at them; an empty buffer may be one that was detached. That the numbers
 /// are integers is for JavaScript to see to, where it costs nothing.
 #[inline]
 fn transfer(js: Js, args: &[Value]) -> Option<(RawFd, JsBytes<'_>, libc::c_int)> {
-    let (fd, length, flags) = (js.as_int(args[0])?, js.as_int(args[2])?, js.as_int(args[3])?);
+    let (fd, bytes) = plain_transfer(js, args)?;
+    Some((fd, bytes, js.as_int(args[3])?))
+}
+
+/// The same without flags: each argument costs about a tenth of a call.
+#[inline]
+fn plain_transfer(js: Js, args: &[Value]) -> Option<(RawFd, JsBytes<'_>)> {
+    let (fd, length) = (js.as_int(args[0])?, js.as_int(args[2])?);
     // SAFETY: nothing runs JavaScript before these functions return.
     let whole = unsafe { js.bytes_of_any(args[1]) }?;
     let bytes = whole.part(0, usize::try_from(length).ok()?)?;
-    (whole.len() > 0).then_some((fd, bytes, flags))
+    (whole.len() > 0).then_some((fd, bytes))
 }
 
 /// What the calls that move bytes return. The kernel moves less than 2 GiB at a time.
@@ -41,8 +62,30 @@ fn count(moved: Result<isize>) -> i32 {
     moved.map_or_else(Errno::to_js, |moved| moved as i32)
 }
 
+/// `sendPlain(fd, memory, length)`
+struct SendPlain;
+
+impl Quick<3> for SendPlain {
+    fn run(js: Js, args: &[Value; 3]) -> i32 {
+        let Some((fd, bytes)) = plain_transfer(js, args) else { return ODD };
+        // SAFETY: no address is passed.
+        count(unsafe { send_bytes(fd, bytes, 0, ptr::null(), 0) })
+    }
+}
+
+/// `recvPlain(fd, memory, length)`
+struct ReceivePlain;
+
+impl Quick<3> for ReceivePlain {
+    fn run(js: Js, args: &[Value; 3]) -> i32 {
+        let Some((fd, room)) = plain_transfer(js, args) else { return ODD };
+        // SAFETY: no address is asked for.
+        count(unsafe { receive_bytes(fd, room, 0, ptr::null_mut(), ptr::null_mut()) })
+    }
+}
+
 /// `send(fd, memory, length, flags)`
-pub struct Send;
+struct Send;
 
 impl Quick<4> for Send {
     fn run(js: Js, args: &[Value; 4]) -> i32 {
@@ -53,18 +96,18 @@ impl Quick<4> for Send {
 }
 
 /// `recv(fd, memory, length, flags)`
-pub struct Receive;
+struct Receive;
 
 impl Quick<4> for Receive {
     fn run(js: Js, args: &[Value; 4]) -> i32 {
-        let Some((fd, bytes, flags)) = transfer(js, args) else { return ODD };
+        let Some((fd, room, flags)) = transfer(js, args) else { return ODD };
         // SAFETY: no address is asked for.
-        count(unsafe { receive_bytes(fd, bytes, flags, ptr::null_mut(), ptr::null_mut()) })
+        count(unsafe { receive_bytes(fd, room, flags, ptr::null_mut(), ptr::null_mut()) })
     }
 }
 
 /// `sendto(fd, memory, length, flags, slot)`
-pub struct SendTo;
+struct SendTo;
 
 impl Quick<5> for SendTo {
     fn run(js: Js, args: &[Value; 5]) -> i32 {
@@ -76,15 +119,15 @@ impl Quick<5> for SendTo {
 }
 
 /// `recvfrom(fd, memory, length, flags, slot)`
-pub struct ReceiveFrom;
+struct ReceiveFrom;
 
 impl Quick<5> for ReceiveFrom {
     fn run(js: Js, args: &[Value; 5]) -> i32 {
-        let Some((fd, bytes, flags)) = transfer(js, args) else { return ODD };
+        let Some((fd, room, flags)) = transfer(js, args) else { return ODD };
         let mut from = SockAddr::empty();
         let (addr, addr_len) = from.as_out();
         // SAFETY: room for an address and its length.
-        let received = unsafe { receive_bytes(fd, bytes, flags, addr, addr_len) };
+        let received = unsafe { receive_bytes(fd, room, flags, addr, addr_len) };
         count(received.and_then(|received| {
             write_slot(js, args[4], fd, from)?;
             Ok(received)
@@ -123,16 +166,16 @@ unsafe fn send_bytes(
 /// `recvfrom(2)`, `recv(2)`.
 ///
 /// # Safety
-/// `addr` and `addr_len` are null, or have room for an address and its length.
+/// `addr` and `addr_len` are null or have room for an address and its length.
 #[inline]
 unsafe fn receive_bytes(
     fd: RawFd,
-    bytes: JsBytes<'_>,
+    room: JsBytes<'_>,
     flags: libc::c_int,
     addr: *mut libc::sockaddr,
     addr_len: *mut libc::socklen_t,
 ) -> Result<isize> {
-    let (start, len) = (bytes.as_mut_ptr(), bytes.len());
+    let (start, len) = (room.as_mut_ptr(), room.len());
     interruptible(fd, libc::POLLIN, || {
         // As in `send_bytes`.
         #[cfg(all(target_os = "linux", target_pointer_width = "64"))]

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
+use std::ptr;
 
 use crate::node::js::{AsyncContext, Js, Reference, Value, Words};
 use crate::node::view::JsBytes;
@@ -237,11 +238,36 @@ pub struct Place {
     offset: usize,
 }
 
+/// The buffers of one batch: no more than messages. On the stack, since most batches have one.
+pub struct Buffers {
+    values: [Value; RECEIVE_BATCH],
+    count: usize,
+}
+
+impl Buffers {
+    /// Without any.
+    fn new() -> Buffers {
+        Buffers { values: [ptr::null_mut(); RECEIVE_BATCH], count: 0 }
+    }
+
+    /// Adds one: its number.
+    fn push(&mut self, value: Value) -> usize {
+        self.values[self.count] = value;
+        self.count += 1;
+        self.count - 1
+    }
+
+    /// Those that there are.
+    pub fn as_slice(&self) -> &[Value] {
+        &self.values[..self.count]
+    }
+}
+
 /// The buffers of one batch, in the making. No JavaScript runs while it borrows the slab.
 pub struct Placement<'a> {
     js: Js,
     slab: &'a mut Slab,
-    buffers: Vec<Value>,
+    buffers: Buffers,
     /// The slab in use: which of `buffers` it is, and its memory.
     current: Option<(usize, JsBytes<'a>)>,
     /// Which of `buffers` are new slabs, a bit each.
@@ -251,7 +277,7 @@ pub struct Placement<'a> {
 impl<'a> Placement<'a> {
     /// Starts a batch.
     pub fn new(js: Js, slab: &'a mut Slab) -> Placement<'a> {
-        Placement { js, slab, buffers: Vec::new(), current: None, fresh: 0 }
+        Placement { js, slab, buffers: Buffers::new(), current: None, fresh: 0 }
     }
 
     /// Copies one message out of receive memory; None when memory is short.
@@ -263,8 +289,7 @@ impl<'a> Placement<'a> {
             // SAFETY: filled at once.
             let (value, memory) = unsafe { self.js.uninit_array_buffer(bytes.len()) }?;
             memory.write(0, bytes);
-            self.buffers.push(value);
-            return Some(Place { buffer: self.buffers.len() - 1, offset: 0 });
+            return Some(Place { buffer: self.buffers.push(value), offset: 0 });
         }
         let (buffer, memory) = match self.current {
             Some(current) if self.slab.used + bytes.len() <= SLAB => current,
@@ -280,8 +305,7 @@ impl<'a> Placement<'a> {
 
     /// Hands over a Buffer, or an ArrayBuffer, that holds the bytes already.
     pub fn hand_over(&mut self, store: Value) -> Place {
-        self.buffers.push(store);
-        Place { buffer: self.buffers.len() - 1, offset: 0 }
+        Place { buffer: self.buffers.push(store), offset: 0 }
     }
 
     /// The slab of the batch before, if it has room for `needed` bytes.
@@ -303,18 +327,17 @@ impl<'a> Placement<'a> {
         let (value, memory) = unsafe { self.js.array_buffer(SLAB) }?;
         self.slab.current = Some(Reference::new(self.js, value)?);
         self.slab.used = 0;
-        self.fresh |= 1 << self.buffers.len();
+        self.fresh |= 1 << self.buffers.count;
         self.enter(value, memory)
     }
 
     fn enter(&mut self, value: Value, memory: JsBytes<'a>) -> Option<(usize, JsBytes<'a>)> {
-        self.buffers.push(value);
-        self.current = Some((self.buffers.len() - 1, memory));
+        self.current = Some((self.buffers.push(value), memory));
         self.current
     }
 
     /// The buffers, and which are new slabs, a bit each.
-    pub fn finish(self) -> (Vec<Value>, u32) {
+    pub fn finish(self) -> (Buffers, u32) {
         (self.buffers, self.fresh)
     }
 }

@@ -288,10 +288,16 @@ impl Js {
     /// # Safety
     /// As for [`Js::bytes`].
     pub unsafe fn bytes_of_any<'a>(self, value: Value) -> Option<JsBytes<'a>> {
+        // SAFETY: as this function demands.
+        let store = unsafe { self.bytes_of_store(value) };
+        // First, since it is one call, and fails for a view at no cost.
+        if store.is_some() {
+            return store;
+        }
         // SAFETY: a value of this scope.
         let is_view = self.out(|env, out| unsafe { sys::napi_is_buffer(env, value, out) })?;
         // SAFETY: as this function demands.
-        unsafe { if is_view { self.bytes(value) } else { self.bytes_of_store(value) } }
+        if is_view { unsafe { self.bytes(value) } } else { None }
     }
 
     /// The elements of an array, if it is one. Its getters, if it has any, run: as below.

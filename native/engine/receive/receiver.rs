@@ -333,9 +333,11 @@ impl Receiver {
         }
         let Received { fds, credentials, pidfd, .. } = ancillary;
         let mut token = 0;
-        if !self.wants_fds.get() {
+        if fds.is_empty() {
+            // As most messages.
+        } else if !self.wants_fds.get() {
             close_passed(fds);
-        } else if !fds.is_empty() {
+        } else {
             let is_stream = self.kind == Kind::Stream;
             let admitted = self.inbox().admit(fds, self.max_pending.get(), is_stream);
             flags |= admitted.0;
@@ -397,7 +399,7 @@ impl Receiver {
         };
         batch.set_new_slabs(new_slabs);
         batch.receiver.trim();
-        hand_over(handle, batch, count, &buffers);
+        hand_over(handle, batch, count, buffers.as_slice());
         let cost = count + bytes / BYTES_A_MESSAGE;
         Taken { count, cost, ended: count < received, more: count == RECEIVE_BATCH }
     }
@@ -456,7 +458,7 @@ impl Receiver {
         entry.place = place.unwrap_or_default();
         batch.push(0, &entry, None);
         batch.set_new_slabs(new_slabs);
-        hand_over(handle, batch, 1, &buffers);
+        hand_over(handle, batch, 1, buffers.as_slice());
         Ok(Taken { count: 1, cost: 1, ended: false, more })
     }
 }

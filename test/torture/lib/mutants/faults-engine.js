@@ -53,14 +53,24 @@ module.exports = [
     edit(HANDLE, '        poll.set_ref(self.keeps_loop_alive());\n', ''),
   ),
   fault(
-    'turn-without-end',
-    'what happens right after an event counts as the turn of that event',
-    ['test/usocket/as-net.test.js'],
+    'finished-one-by-one',
+    "'finish' that follows from another waits for the next turn of the loop, where net's comes in the same",
+    [
+      'test/usocket/as-net.test.js',
+      'test/usocket/net-streams.test.js',
+      'test/differential/net.test.js',
+    ],
     edit(
       ENV,
-      'self.turns.set(self.turns.get() - 1);\n        self.cross_boundary();',
-      'self.turns.set(self.turns.get() - 1);',
+      'self.report_finished(if after { ROUNDS } else { 1 })',
+      'self.report_finished(if after { 1 } else { 1 })',
     ),
+  ),
+  fault(
+    'finished-never',
+    "'finish' does not come where libuv is to say when",
+    ['test/usocket/as-net.test.js', 'test/usocket/life.test.js'],
+    edit(ENV, '        finished.push(id);\n', '        let _ = id;\n'),
   ),
   fault(
     'events-of-first-loading',
@@ -112,8 +122,8 @@ module.exports = [
     ['test/sockets/polls.test.js', 'test/sockets/accepted.test.js'],
     edit(
       ENDPOINT,
-      '            self.receiver.pump(&self.handle, true);\n            self.defer();',
-      '            self.defer();',
+      '            self.receiver.pump(&self.handle, Look::First);\n',
+      '            let _ = Look::First;\n',
     ),
   ),
   fault(

@@ -17,7 +17,7 @@ module.exports = [
     ['test/sockets/timeout.test.js'],
     edit(
       CONNECTED,
-      'if (state.timer !== null && state.timerDelay === delay) {',
+      'if (state.timer !== null && Math.abs(state.timerDelay) === delay) {',
       'if (state.timer !== null) {',
     ),
   ),
@@ -25,7 +25,7 @@ module.exports = [
     'timeout-never-refreshed',
     'connected kinds: traffic is no activity for the time-out',
     ['test/sockets/timeout.test.js'],
-    edit(LIFE, 'if (state.timer !== null && state.timeout > 0) state.timer.refresh();', ''),
+    edit(LIFE, '  if (state.timerDelay > 0) state.timer.refresh();\n', ''),
   ),
   fault(
     'timeout-progress',

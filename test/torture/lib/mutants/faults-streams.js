@@ -22,8 +22,8 @@ module.exports = [
     ['test/sockets/errors.test.js', 'test/usocket/errors.test.js', 'test/usocket/death.test.js'],
     edit(
       LIFE,
-      'if (socket.readableLength === 0) socket.destroy(error);\n  else socket[kState]',
-      'if (socket.readableLength >= 0) socket.destroy(error);\n  else socket[kState]',
+      'if (socket.readableLength === 0 || !isRead(socket)) socket.destroy(error);',
+      'if (socket.readableLength >= 0) socket.destroy(error);',
     ),
   ),
   fault(
@@ -56,26 +56,10 @@ module.exports = [
       'test/usocket/life.test.js',
       'test/differential/net.test.js',
     ],
-    edit(LIFE, 'setImmediate(finishNow, state);', 'nextTick(finishNow, state);'),
-  ),
-  fault(
-    'end-before-finish',
-    "'end' comes before 'finish' where end() was called first",
-    [
-      'test/usocket/net-streams.test.js',
-      'test/usocket/life.test.js',
-      'test/differential/net.test.js',
-    ],
-    edit(CONNECTED, '    life.finishNow(state);\n', ''),
-  ),
-  fault(
-    'write-after-end-in-turn',
-    "a write after the peer's end, in the turn of the own end, fails later than in net",
-    ['test/usocket/as-net.test.js'],
     edit(
       LIFE,
-      'finishing !== null && finishTurn !== binding.turn();',
-      'finishing !== null && finishTurn !== -1;',
+      'if (status < 0) setImmediate(finishNow, state);',
+      'if (status <= 0) nextTick(finishNow, state);',
     ),
   ),
   fault(
@@ -126,7 +110,7 @@ module.exports = [
       'test/usocket/errors.test.js',
       'test/differential/net.test.js',
     ],
-    edit(STREAM_WRITER, '    if (this.deferred !== null) return;\n', ''),
+    edit(STREAM_WRITER, '    if (this.deferred !== null) return false;\n', ''),
   ),
   fault(
     'latin1-as-utf8',
@@ -265,7 +249,7 @@ module.exports = [
     'close-before-cancelled',
     "'close' comes before the callbacks of what was not sent",
     ['test/sockets/sends.test.js'],
-    edit(LIFE, '    nextTick(emitClose, socket, hadError);', '    emitClose(socket, hadError);'),
+    edit(LIFE, 'else nextTick(emitClose, socket, hadError);', 'else emitClose(socket, hadError);'),
   ),
   fault(
     'cluster-strangers',

@@ -30,13 +30,13 @@ function reportOf(tool, file, files, make) {
 }
 
 const isSame = (known, survivor) =>
-  known.line === survivor.line && known.becomes === survivor.becomes;
+  known.line === survivor.line && known.becomes.includes(survivor.becomes);
 
 /** A report as a row of the torture: what survives and is not explained is lost. */
 function rowOf(tool, file, { killed, late, survivors, failure }) {
   const what = `${tool}: ${file}`;
   if (failure !== undefined) {
-    return { what, tried: 0, lost: 1, note: failure.replaceAll('|', '/').replaceAll('\n', ' ') };
+    return { what, tried: 0, lost: 1, note: failure.replaceAll('|', '\\|').replaceAll('\n', ' ') };
   }
   const tried = killed + late + survivors.length;
   const known = equivalents[file] ?? [];
@@ -49,7 +49,7 @@ function rowOf(tool, file, { killed, late, survivors, failure }) {
     ...reasons.map((why) => `equivalent: ${why}`),
     ...open.map(({ line, becomes }) => `open: \`${line}\` → \`${becomes}\``),
   ];
-  const note = parts.join('; ').replaceAll('|', '/').replaceAll('\n', ' ');
+  const note = parts.join('; ').replaceAll('|', '\\|').replaceAll('\n', ' ');
   return { what, tried, lost: open.length, note };
 }
 

@@ -92,7 +92,13 @@ module.exports = {
   'lib/sockets/listen.js': [...of('seqpacket', 'listen'), ...SERVERS],
   'lib/sockets/members.js': [...of('dgram', 'life'), ...CONNECTED],
   'lib/sockets/message-writer.js': MESSAGES,
-  'lib/sockets/options.js': of('sockets', 'options', 'arguments', 'arguments-others', 'throwing'),
+  'lib/sockets/options.js': [
+    ...of('sockets', 'options', 'arguments', 'arguments-others', 'throwing', 'max-pending-fds'),
+    ...of('dgram', 'fds'),
+    ...of('usocket', 'life'),
+    ...of('seqpacket', 'server', 'sizes'),
+    ...of('sockets', 'who-is-the-peer'),
+  ],
   'lib/sockets/received-fds.js': [...of('dgram', 'fds', 'iterator-fds'), ...of('usocket', 'fds')],
   'lib/sockets/seqpacket.js': [
     ...of('seqpacket', 'seqpacket', 'connect', 'end', 'finish', 'sizes', 'ref'),
@@ -102,6 +108,7 @@ module.exports = {
   'lib/sockets/stream-reader.js': STREAMS,
   'lib/sockets/stream-writer.js': STREAMS,
   'lib/sockets/userver.js': SERVERS,
+  'lib/sockets/wrapped.js': of('usocket', 'tls', 'http-endings'),
   'lib/sockets/usocket.js': STREAMS,
   'lib/util/callback.js': [...of('dgram', 'events'), ...of('usocket', 'callbacks')],
   'lib/util/diagnostics.js': of('sockets', 'diagnostics', 'diagnostics-again'),
