@@ -71,7 +71,7 @@ async function main() {
     await tryServer(SeqpacketServer, SeqpacketSocket, `${folder}/seqpacket`);
     await tryServer(UServer, USocket, `${folder}/stream`);
     tryPosix();
-    const { default: module } = await import(path.join(LIB, 'index.js'));
+    const { default: module } = await import(path.join(LIB, 'index.mjs'));
     assert.equal(module.DgramSocket, DgramSocket);
     if (!isMainThread) return;
     const [code] = await once(new Worker(__filename), 'exit');
