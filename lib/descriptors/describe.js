@@ -2,7 +2,7 @@
 'use strict';
 
 const binding = require('../native/binding');
-const { succeeded } = require('../native/results');
+const { demand } = require('../native/results');
 const { descriptorOf } = require('../native/fds');
 
 /**
@@ -15,7 +15,7 @@ const { descriptorOf } = require('../native/fds');
  *   `fs.constants`; `ipv6`: an internet socket of version 6
  */
 function describeFd(fd) {
-  const [type, listening, access, ipv6] = succeeded(binding.describeFd(descriptorOf(fd)));
+  const [type, listening, access, ipv6] = demand(binding.describeFd(descriptorOf(fd)));
   return { type, listening: listening !== 0, access, ipv6: ipv6 !== 0 };
 }
 

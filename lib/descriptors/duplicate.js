@@ -4,7 +4,7 @@
 const { open } = require('fs').promises;
 const binding = require('../native/binding');
 const { closeFd, descriptorOf } = require('../native/fds');
-const { succeeded } = require('../native/results');
+const { demand } = require('../native/results');
 const { MAX_INT, integer } = require('../util/validate');
 
 /** O_PATH of Linux: opens a folder that may not be read, too. */
@@ -20,7 +20,7 @@ const O_PATH = 0o10000000;
  * @returns {number}
  */
 function dup(fd) {
-  return succeeded(binding.dup(descriptorOf(fd)));
+  return demand(binding.dup(descriptorOf(fd)));
 }
 
 /**
@@ -44,7 +44,7 @@ async function handleOver(fd) {
   const handle = await open('/', process.platform === 'linux' ? O_PATH : 'r');
   try {
     // From here on both numbers mean the file, and the given one goes.
-    succeeded(binding.replaceFd(fd, handle.fd));
+    demand(binding.replaceFd(fd, handle.fd));
     closeFd(fd);
   } catch (error) {
     await handle.close();

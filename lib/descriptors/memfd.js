@@ -5,7 +5,7 @@ const { Buffer } = require('buffer');
 const binding = require('../native/binding');
 const { invalidValue } = require('../util/errors');
 const check = require('../util/validate');
-const { succeeded } = require('../native/results');
+const { demand } = require('../native/results');
 
 /** Bytes the kernel takes, NAME_MAX less its own prefix. */
 const MAX_NAME = 249;
@@ -30,7 +30,7 @@ function memfd(data = '', options = undefined) {
   const { name = 'afunix', seal } = check.optionsObject(options);
   const nameBytes = fileName(name);
   const sealed = check.optionalBoolean(seal, 'options.seal', false);
-  return succeeded(binding.memfd(nameBytes, bytes, +sealed));
+  return demand(binding.memfd(nameBytes, bytes, +sealed));
 }
 
 function fileName(name) {

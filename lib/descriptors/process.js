@@ -3,8 +3,8 @@
 
 const binding = require('../native/binding');
 const { descriptorOf } = require('../native/fds');
-const { succeeded } = require('../native/results');
-const { closeId, demand, kEnd, kError, kId, loading, own } = require('../native/sockets');
+const { demand } = require('../native/results');
+const { closeId, kEnd, kError, kId, loading, own } = require('../native/sockets');
 const { codedError, systemError } = require('../util/errors');
 const check = require('../util/validate');
 
@@ -17,7 +17,7 @@ const check = require('../util/validate');
  * @returns {boolean}
  */
 function isAlive(pidfd) {
-  return succeeded(binding.isAlive(descriptorOf(pidfd, 'pidfd'))) === 1;
+  return demand(binding.isAlive(descriptorOf(pidfd, 'pidfd'))) === 1;
 }
 
 /**

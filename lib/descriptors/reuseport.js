@@ -9,7 +9,7 @@ const { setImmediate, setTimeout } = require('timers');
 const binding = require('../native/binding');
 const { codedError, invalidType, invalidValue, show } = require('../util/errors');
 const check = require('../util/validate');
-const { succeeded } = require('../native/results');
+const { demand } = require('../native/results');
 const { descriptorOf } = require('../native/fds');
 
 const MAX_GRACE = 60_000;
@@ -46,8 +46,11 @@ function createReuseportFd(port = 0, host = '0.0.0.0', options = undefined) {
     throw codedError(TypeError, 'ERR_INVALID_IP_ADDRESS', message);
   }
   const socketType = type === 'tcp' ? binding.SOCK_STREAM : binding.SOCK_DGRAM;
-  const made = binding.reuseport(socketType, Buffer.from(host), number, +onlyV6);
-  return succeeded(made, { address: host, port: number });
+  try {
+    return demand(binding.reuseport(socketType, Buffer.from(host), number, +onlyV6));
+  } catch (error) {
+    throw Object.assign(error, { address: host, port: number });
+  }
 }
 
 /** A port as `net` takes it: a number from 0 to 65535, or that in digits. */
@@ -90,9 +93,9 @@ async function drain(server, fd, grace) {
   const handle = server._handle;
   if (process.platform === 'linux') {
     // Asked first, since it shows whether this is TCP.
-    succeeded(binding.waitingConnections(fd));
+    demand(binding.waitingConnections(fd));
     const migrates = kernelMigrates();
-    if (!migrates) succeeded(binding.ignoreNewConnections(fd));
+    if (!migrates) demand(binding.ignoreNewConnections(fd));
     const isOpen = () => server._handle === handle;
     await emptied(isOpen, fd, grace, migrates);
   }
@@ -120,7 +123,7 @@ async function emptied(isOpen, fd, grace, takesNewOnes) {
     await new Promise((resolve) => setImmediate(resolve));
     // Closed by other code, the number may be another's by now.
     if (!isOpen()) return;
-    const isEmpty = succeeded(binding.waitingConnections(fd)) === 0;
+    const isEmpty = demand(binding.waitingConnections(fd)) === 0;
     const isOver = performance.now() >= end;
     if (takesNewOnes ? isEmpty || isOver : isEmpty && isOver) return;
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));

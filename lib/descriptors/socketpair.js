@@ -3,7 +3,7 @@
 
 const binding = require('../native/binding');
 const { invalidType, invalidValue } = require('../util/errors');
-const { succeeded } = require('../native/results');
+const { demand } = require('../native/results');
 
 const { SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET } = binding;
 const TYPES = [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET];
@@ -31,7 +31,7 @@ function socketpair(type = SOCK_STREAM) {
   if (!TYPES.includes(kind)) {
     throw invalidValue('type', type, 'must be SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET');
   }
-  return succeeded(binding.socketpair(kind));
+  return demand(binding.socketpair(kind));
 }
 
 Object.defineProperties(socketpair, {

@@ -1,18 +1,25 @@
-// Owns: the results of native functions about descriptors, as native/calls.rs returns them.
+// Owns: the results of native functions: what is described with them, or a negative errno, or, where it may be one of
+// several system calls that failed, `[errno, name of the call]`.
 'use strict';
 
 const { systemError } = require('../util/errors');
 
 /**
- * A result that is no failure, which is `[errno, name of the system call]`.
+ * A result that is no failure.
  *
  * @param {any} result
- * @param {object} [details] - properties of the Error: what the call was about
+ * @param {string} [syscall] - the call that returned a negative errno
+ * @param {any} [address] - what it was about
+ * @param {(errno: number, syscall: string, address?: any) => Error} [makeError]
  * @throws {Error} for a failure
  */
-function succeeded(result, details) {
-  if (typeof result[1] === 'string') throw Object.assign(systemError(...result), details);
+function demand(result, syscall, address, makeError = systemError) {
+  if (typeof result === 'number') {
+    if (result < 0) throw makeError(result, syscall, address);
+  } else if (typeof result[1] === 'string') {
+    throw makeError(...result, address);
+  }
   return result;
 }
 
-module.exports = { succeeded };
+module.exports = { demand };

@@ -18,7 +18,7 @@
 const { Buffer } = require('buffer');
 const { markAsUntransferable } = require('worker_threads');
 const binding = require('./binding');
-const { codedError, systemError } = require('../util/errors');
+const { codedError } = require('../util/errors');
 
 binding.startSockets();
 
@@ -195,22 +195,11 @@ function peerCredentials(id) {
   return { pid, uid, gid };
 }
 
-/**
- * A result of native code that is not a negative errno.
- *
- * @throws {Error} for a negative errno
- */
-function demand(result, syscall, path) {
-  if (typeof result === 'number' && result < 0) throw systemError(result, syscall, path);
-  return result;
-}
-
 module.exports = {
   FDS_MISSING,
   FastBuffer,
   closeId,
   credentialsAt,
-  demand,
   descriptorError,
   detachId,
   fdsToken,

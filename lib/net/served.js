@@ -6,7 +6,8 @@ const net = require('net');
 const { kConnectionKind } = require('../sockets/server');
 const { UServer } = require('../sockets/userver');
 const { kConnectionClosed } = require('../sockets/members');
-const { demand, detachId, peerCredentials } = require('../native/sockets');
+const { demand } = require('../native/results');
+const { detachId, peerCredentials } = require('../native/sockets');
 const { NetPlan } = require('./socket');
 
 /** The options of net.Sockets, and of the listener that accepts for them. */

@@ -6,7 +6,8 @@ const { isUint8Array } = require('util').types;
 const connecting = require('../sockets/connecting');
 const { kState } = require('../sockets/members');
 const { makePair } = require('../sockets/pair');
-const { USocket, USocketPlan } = require('../sockets/usocket');
+const { USocket } = require('../sockets/usocket');
+const { USocketPlan } = require('../sockets/usocket-plan');
 const { codedError } = require('../util/errors');
 const check = require('../util/validate');
 

@@ -1,10 +1,8 @@
-// Owns: what the synchronous calls have in common: the native side, ints, results.
+// Owns: what the synchronous calls have in common: the native side, and ints.
 'use strict';
 
 const binding = require('../native/binding');
-const { systemError } = require('../util/errors');
 const { MAX_INT, integer } = require('../util/validate');
-const { addressError } = require('./sockaddr');
 
 /** The native side, with the constants of this system. */
 const native = binding.posix();
@@ -21,16 +19,4 @@ function int(value, name) {
   return isInt(value) ? value : integer(value, name, MIN_INT, MAX_INT);
 }
 
-/** The status, unless it is an errno. */
-function demand(status, syscall) {
-  if (status < 0) throw systemError(status, syscall);
-  return status;
-}
-
-/** The same for a call with an address. */
-function demandAt(status, syscall, addr) {
-  if (status < 0) throw addressError(status, syscall, addr);
-  return status;
-}
-
-module.exports = { MIN_INT, demand, demandAt, int, isInt, native };
+module.exports = { MIN_INT, int, isInt, native };

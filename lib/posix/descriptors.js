@@ -4,7 +4,8 @@
 const binding = require('../native/binding');
 const { invalidType, invalidValue } = require('../util/errors');
 const { MAX_INT, integer, optionalBoolean, optionsObject } = require('../util/validate');
-const { demand, int, native } = require('./checks');
+const { demand } = require('../native/results');
+const { int, native } = require('./checks');
 const { checkObject } = require('./sockaddr');
 
 const { constants } = native;
@@ -79,8 +80,8 @@ function fcntl(fd, cmd, arg = known.get(cmd)) {
  */
 function pipe(options = undefined) {
   const { nonblocking } = optionsObject(options);
-  const made = native.pipe(+optionalBoolean(nonblocking, 'options.nonblocking', false));
-  return typeof made === 'number' ? demand(made, 'pipe') : made;
+  const flag = +optionalBoolean(nonblocking, 'options.nonblocking', false);
+  return demand(native.pipe(flag), 'pipe');
 }
 
 /** The pairs of numbers for poll(), lent to one call at a time. */

@@ -7,17 +7,26 @@ const { Buffer } = require('buffer');
 const binding = require('../native/binding');
 const { invalidType, systemError } = require('../util/errors');
 const { descriptorsOf } = require('../native/fds');
+const { demand } = require('../native/results');
 const { membersOf } = require('../util/options');
 const { MAX_INT, integer, isOptions, optionalBoolean } = require('../util/validate');
-const { MIN_INT, demand, demandAt, int, isInt, native } = require('./checks');
+const { MIN_INT, int, isInt, native } = require('./checks');
 const { close, dup, fcntl, pipe, poll } = require('./descriptors');
 const { checkLength, lengthOf, measured, memoryOf, vectorsOf } = require('./memory');
 const { domainOf, typeOf } = require('./names');
-const { SocketAddresses, checkFillable, checkObject, fillAddress } = require('./sockaddr');
+const {
+  SocketAddresses,
+  addressError,
+  checkFillable,
+  checkObject,
+  fillAddress,
+} = require('./sockaddr');
 
 const { ODD, SLOT, constants } = native;
 // On their own: V8 looks them up in `native` anew for each call.
 const { send: sendNow, sendto: sendToNow, recv: receiveNow, recvfrom: receiveFromNow } = native;
+/** Without flags, as most calls are: each argument that crosses costs. */
+const { sendPlain, recvPlain: receivePlain } = native;
 const { isView } = ArrayBuffer;
 
 const MAX_UINT = 2 ** 32 - 1;
@@ -66,8 +75,7 @@ function socketpair(domain = constants.AF_UNIX, type = constants.SOCK_STREAM, pr
   const isType = arguments.length === 1 && ['stream', 'dgram', 'seqpacket'].includes(domain);
   if (isType) [domain, type] = [constants.AF_UNIX, domain];
   const [family, kind] = [domainOf(domain), typeOf(type)];
-  const made = native.socketpair(family, kind, int(protocol, 'protocol'));
-  return typeof made === 'number' ? demand(made, 'socketpair') : made;
+  return demand(native.socketpair(family, kind, int(protocol, 'protocol')), 'socketpair');
 }
 
 /**
@@ -81,7 +89,7 @@ function socketpair(domain = constants.AF_UNIX, type = constants.SOCK_STREAM, pr
 function bind(sockfd, addr) {
   int(sockfd, 'sockfd');
   addresses.write(addr, 'addr');
-  demandAt(native.bind(sockfd, slot), 'bind', addr);
+  demand(native.bind(sockfd, slot), 'bind', addr, addressError);
 }
 
 /**
@@ -132,7 +140,7 @@ function accept(sockfd, addr) {
 function connect(sockfd, addr) {
   int(sockfd, 'sockfd');
   addresses.write(addr, 'addr');
-  demandAt(native.connect(sockfd, slot), 'connect', addr);
+  demand(native.connect(sockfd, slot), 'connect', addr, addressError);
 }
 
 /**
@@ -147,7 +155,10 @@ function connect(sockfd, addr) {
  * @returns {number} how many bytes were sent
  */
 function send(sockfd, buf, len = lengthOf(buf), flags = 0) {
-  const sent = isInt(sockfd) && isInt(len) && isInt(flags) ? sendNow(sockfd, buf, len, flags) : ODD;
+  let sent = ODD;
+  if (isInt(sockfd) && isInt(len) && isInt(flags)) {
+    sent = flags === 0 ? sendPlain(sockfd, buf, len) : sendNow(sockfd, buf, len, flags);
+  }
   return sent >= 0 ? sent : demand(slowly('send', sent, sockfd, buf, len, flags), 'send');
 }
 
@@ -170,7 +181,7 @@ function sendto(sockfd, buf, len = lengthOf(buf), flags = 0, dest_addr = undefin
     isInt(sockfd) && isInt(len) && isInt(flags) ? sendToNow(sockfd, buf, len, flags, slot) : ODD;
   if (sent >= 0) return sent;
   // The slot still has the address: slowly() runs no code that could write another one.
-  return demandAt(slowly('sendto', sent, sockfd, buf, len, flags), 'sendto', dest_addr);
+  return demand(slowly('sendto', sent, sockfd, buf, len, flags), 'sendto', dest_addr, addressError);
 }
 
 /**
@@ -186,8 +197,10 @@ function sendto(sockfd, buf, len = lengthOf(buf), flags = 0, dest_addr = undefin
  *   length, which may be more than `len`
  */
 function recv(sockfd, buf, len = lengthOf(buf), flags = 0) {
-  const received =
-    isInt(sockfd) && isInt(len) && isInt(flags) ? receiveNow(sockfd, buf, len, flags) : ODD;
+  let received = ODD;
+  if (isInt(sockfd) && isInt(len) && isInt(flags)) {
+    received = flags === 0 ? receivePlain(sockfd, buf, len) : receiveNow(sockfd, buf, len, flags);
+  }
   return received >= 0
     ? received
     : demand(slowly('recv', received, sockfd, buf, len, flags), 'recv');
@@ -249,7 +262,7 @@ function sendmsg(sockfd, message, flags = 0) {
   }
   addresses.write(address, 'message.address');
   const sent = native.sendmsg(sockfd, memories, flags, slot, descriptors, claimed);
-  return demandAt(sent, 'sendmsg', address);
+  return demand(sent, 'sendmsg', address, addressError);
 }
 
 /**

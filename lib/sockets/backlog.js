@@ -27,10 +27,13 @@ class Queue {
     this.waiting = [];
     this.pause = 1;
     this.timer = null;
+    /** No deadline is earlier: a look at thousands is due only then. */
+    this.firstDeadline = Infinity;
   }
 
   join(waiter) {
     this.waiting.push(waiter);
+    this.firstDeadline = Math.min(this.firstDeadline, waiter.deadline);
     if (this.timer === null) this.look();
     else this.updateRef();
   }
@@ -45,6 +48,34 @@ class Queue {
     const keeps = this.waiting.some(({ socket }) => socket[kState].referenced);
     if (keeps) this.timer.ref();
     else this.timer.unref();
+  }
+
+  /** Connects the first ones, until the backlog is full again. */
+  advance() {
+    const { waiting } = this;
+    let done = 0;
+    for (; done < waiting.length; done++) {
+      const waiter = waiting[done];
+      if (!isWaiting(waiter)) continue;
+      const status = binding.connect(waiter.id);
+      if (status === -EAGAIN) break;
+      this.pause = 1;
+      waiter.done(waiter.socket, status);
+    }
+    if (done > 0) waiting.splice(0, done);
+  }
+
+  /** Gives up those whose time is over. */
+  expire(time) {
+    if (time < this.firstDeadline) return;
+    this.firstDeadline = Infinity;
+    this.waiting = this.waiting.filter((waiter) => {
+      if (!isWaiting(waiter)) return false;
+      const isOver = time >= waiter.deadline;
+      if (isOver) waiter.done(waiter.socket, -ETIMEDOUT);
+      else this.firstDeadline = Math.min(this.firstDeadline, waiter.deadline);
+      return !isOver;
+    });
   }
 
   leave() {
@@ -67,25 +98,10 @@ function lookAgain(queue) {
   queue.timer = null;
   const time = now();
   queue.pause = Math.min(queue.pause * 2, MAX_PAUSE);
-  const { waiting } = queue;
-  const left = [];
-  let isFull = false;
   // `done` only arranges for something to happen later: no JavaScript of users runs here.
-  for (const waiter of waiting) {
-    if (!isWaiting(waiter)) continue;
-    const status = isFull ? -EAGAIN : binding.connect(waiter.id);
-    if (status !== -EAGAIN) {
-      queue.pause = 1;
-      waiter.done(waiter.socket, status);
-    } else if (time >= waiter.deadline) {
-      waiter.done(waiter.socket, -ETIMEDOUT);
-    } else {
-      isFull = true;
-      left.push(waiter);
-    }
-  }
-  queue.waiting = left;
-  if (left.length > 0) queue.look();
+  queue.advance();
+  queue.expire(time);
+  if (queue.waiting.length > 0) queue.look();
   else queues.delete(queue.key);
 }
 

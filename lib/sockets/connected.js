@@ -6,17 +6,17 @@ const { Buffer } = require('buffer');
 const { Duplex } = require('stream');
 const { constants } = require('os');
 const binding = require('../native/binding');
+const { demand } = require('../native/results');
 const sockets = require('../native/sockets');
 const { publishClose } = require('../util/diagnostics');
 const { clearTimeout, nextTick, setImmediate, setTimeout } = require('../util/host');
 const check = require('../util/validate');
 const life = require('./life');
-const { kConnectionClosed, kState, setReferenced, shareSocketMembers } = require('./members');
+const { kConnectionClosed, kState, shareSocketMembers } = require('./members');
 
-const { closeId, demand, detachId, flag, kEnd, kError, kFinished, kId, kMessage, lengthAt } =
-  sockets;
-const { CLOSED, CONNECTING, ConnectionState, OPEN, UNCONNECTED } = life;
-const { emitClose, fail, finishClosing, finishFailure, receiveRest, startReading, stopReading } =
+const { closeId, detachId, flag, kEnd, kError, kFinished, kId, kMessage, lengthAt } = sockets;
+const { CLOSED, CONNECTING, ConnectionState, OPEN } = life;
+const { closeAtOnce, fail, finishClosing, finishFailure, receiveRest, startReading, stopReading } =
   life;
 const { kDeliver, kMakeError, kReceived } = life;
 const { EBUSY, ENOBUFS, ENOTCONN } = constants.errno;
@@ -28,7 +28,7 @@ const { EBUSY, ENOBUFS, ENOTCONN } = constants.errno;
  *   [kDeliver](data, flags, words, at)  one received message or chunk
  *   [kEmitConnect]()                    the connection is made
  *   [kCancelWrites](error)              calls back for what is not sent, since the socket is closed; true if so
- *   [kClosed]()                         'close' was emitted
+ *   [kClosed]()                         'close' is about to be emitted: what has to failDeferred() after it, or null
  *   [kMakeError](errno, syscall, path)  an Error as the class has them
  *   [kPrepare](id)                      before a connected socket reads
  *   [kReceived]                         name of the system call that receives
@@ -70,9 +70,7 @@ class ConnectedSocket extends Duplex {
     const id = this[kId];
     clearTimeout(state.timer);
     clearTimeout(state.patience);
-    const isFresh = state.phase === UNCONNECTED;
     state.phase = CLOSED;
-    state.wantsData = false;
     if (id > 0) {
       publishClose(this, error);
       this[kId] = 0;
@@ -83,8 +81,8 @@ class ConnectedSocket extends Duplex {
     callback(error);
     // As in net, where libuv calls when the handle is closed: a loop over the stream has ended by then, and
     // whoever waits for 'close' after it is not too late.
-    if (!isFresh) setImmediate(finishClosing, this, error, Boolean(error));
-    else nextTick(emitClose, this);
+    if (id > 0) setImmediate(finishClosing, this, error, Boolean(error));
+    else nextTick(closeAtOnce, this, error);
     const { server } = state;
     state.server = null;
     server?.[kConnectionClosed]();
@@ -201,20 +199,6 @@ class ConnectedSocket extends Duplex {
   get remoteAddress() {
     const name = this[kId] > 0 ? binding.peerAddress(this[kId]) : -1;
     return typeof name === 'number' ? undefined : name.toString();
-  }
-
-  /** Lets the open socket keep the process alive: the default. @returns {this} */
-  ref() {
-    setReferenced(this, true);
-    this[kState].backlog?.updateRef();
-    return this;
-  }
-
-  /** Lets the process end although the socket is open. What waits to be sent still keeps it alive. */
-  unref() {
-    setReferenced(this, false);
-    this[kState].backlog?.updateRef();
-    return this;
   }
 
   /** destroy(), with a callback for `'close'`. */

@@ -4,7 +4,8 @@
 const { constants } = require('os');
 const binding = require('../native/binding');
 const { descriptorOf } = require('../native/fds');
-const { demand, detachId, kId, loading, own } = require('../native/sockets');
+const { demand } = require('../native/results');
+const { detachId, kId, loading, own } = require('../native/sockets');
 const { publishConnect } = require('../util/diagnostics');
 const { setImmediate } = require('../util/host');
 const check = require('../util/validate');
@@ -75,12 +76,14 @@ function adoptDescriptor(socket, fd, signal) {
  * @throws {Error} EISCONN
  */
 function renew(socket, path) {
-  const { phase, plan, referenced } = socket[kState];
+  const { phase, plan, referenced, wantsData: wantedData } = socket[kState];
   if (phase === CONNECTING || phase === OPEN) throw socket[kMakeError](-EISCONN, 'connect', path);
   socket._undestroy();
   if (phase === UNCONNECTED) return;
   socket[kState] = new ConnectionState(plan);
   socket[kState].referenced = referenced;
+  // As in net, also for a read of the life before that found no connection.
+  socket[kState].wantsData = wantedData;
   socket[kReset]();
 }
 
@@ -156,7 +159,7 @@ function connectLater(socket, status) {
 }
 
 function finishConnecting(socket, state) {
-  // Destroyed meanwhile, or told by an attempt before: nothing is said of this one. Or the next one waits.
+  // Destroyed meanwhile, or an earlier attempt has been reported: this one is not. Or the next one waits.
   if (socket[kState] !== state || state.phase !== CONNECTING || state.backlog !== null) return;
   const { path } = state;
   // A server that closed meanwhile has accepted nothing.

@@ -7,6 +7,7 @@ const { constants } = require('os');
 const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
 const { NO_FDS, descriptorOf, descriptorsOf, messageParts } = require('../native/fds');
+const { demand } = require('../native/results');
 const sockets = require('../native/sockets');
 const { publishBind, publishClose } = require('../util/diagnostics');
 const { codedError, systemError } = require('../util/errors');
@@ -21,8 +22,7 @@ const { MessageWriter, kSendError } = require('./message-writer');
 const { makePair } = require('./pair');
 const { closeReceived, receivedWith } = require('./received-fds');
 
-const { closeId, demand, detachId, flag, kError, kEnd, kId, kMessage, kSenderName, kSettled } =
-  sockets;
+const { closeId, detachId, flag, kError, kEnd, kId, kMessage, kSenderName, kSettled } = sockets;
 const { kState, kWriter, setBufferSize } = members;
 const { SOCK_DGRAM } = binding;
 
@@ -202,9 +202,10 @@ class DgramSocket extends EventEmitter {
       return sendToShort(this, message, path, callback);
     }
     if (typeof path === 'function') callback = path;
-    const [view, fds] = isUint8Array(message)
-      ? [check.messageBytes(message), undefined]
-      : messageParts(message);
+    let view = message;
+    let fds;
+    if (isUint8Array(message)) check.messageBytes(message);
+    else [view, fds] = messageParts(message);
     check.optionalCallback(callback);
     running(this);
     submit(this, PEER, view, 0, view.byteLength, fds, undefined, callback);
@@ -437,9 +438,13 @@ function deliver(socket, data, path, info) {
 /** sendTo(message, destPath[, { fds }][, callback]) */
 function sendToShort(socket, message, destPath, options, callback) {
   if (typeof options === 'function') [options, callback] = [undefined, options];
-  const [view, inMessage] = messageParts(message);
-  const { fds } = check.optionsObject(options);
-  const numbers = fds === undefined ? inMessage : descriptorsOf(fds, 'options.fds');
+  let view = message;
+  let numbers;
+  if (isUint8Array(message)) check.messageBytes(message);
+  else [view, numbers] = messageParts(message);
+  // No copy of options that are not there.
+  const fds = options === undefined ? undefined : check.optionsObject(options).fds;
+  if (fds !== undefined) numbers = descriptorsOf(fds, 'options.fds');
   check.optionalCallback(callback);
   const destination = socket[kState].destinations.of(running(socket), destPath);
   submit(socket, destination, view, 0, view.byteLength, numbers, destPath, callback);

@@ -92,11 +92,18 @@ function finishClosing(socket, error, hadError) {
   }
 }
 
-/** As in net, what never was connected does not say whether there was an error. */
+/** The same of what has no descriptor. As in net, it does not say whether there was an error. */
+function closeAtOnce(socket, error) {
+  socket[kCancelWrites](error);
+  emitClose(socket);
+}
+
 function emitClose(socket, ...hadError) {
   socket[kState].closeEmitted = true;
+  // A listener may connect it again: what waits then is another life's.
+  const waiting = socket[kClosed]();
   socket.emit('close', ...hadError);
-  socket[kClosed]();
+  waiting?.failDeferred();
 }
 
 function destroyWith(socket, error) {
@@ -250,7 +257,7 @@ module.exports = {
   fail,
   destroyAfterLastWords,
   destroyedError,
-  emitClose,
+  closeAtOnce,
   finishClosing,
   finishFailure,
   finishLater,

@@ -4,6 +4,7 @@
 const { Buffer } = require('buffer');
 const binding = require('../native/binding');
 const { descriptorOf } = require('../native/fds');
+const { demand } = require('../native/results');
 const { closeId, kId, loading, own } = require('../native/sockets');
 const { publishListen } = require('../util/diagnostics');
 const { codedError, invalidValue, noPath } = require('../util/errors');
@@ -123,29 +124,24 @@ function begin(server, plan, id) {
 /** A listening socket; its id. */
 function open(server, { path, fd, name, backlog, mode, uid, gid, unlink }) {
   const { plan } = server[kState];
+  const { [kMakeError]: makeError } = server;
   if (fd !== undefined) {
-    const number = descriptorOf(fd, 'options.fd');
-    const adopted = binding.adoptListener(loading, plan.type, number);
-    const id = demandAs(server, adopted, 'adopt');
+    const adopted = binding.adoptListener(loading, plan.type, descriptorOf(fd, 'options.fd'));
+    const id = demand(adopted, 'adopt', undefined, makeError);
     if (!plan.isUsual) plan.configure(id);
     return id;
   }
-  const id = demandAs(server, binding.createListener(loading, plan.type), 'socket', path);
+  const id = demand(binding.createListener(loading, plan.type), 'socket', path, makeError);
   try {
     // Before anybody can connect: what is sent first has credentials too.
     if (!plan.isUsual) plan.configure(id);
-    demandAs(server, binding.listen(id, name, backlog, mode, uid, gid, unlink), 'listen', path);
+    const listening = binding.listen(id, name, backlog, mode, uid, gid, unlink);
+    demand(listening, 'listen', path, makeError);
     return id;
   } catch (error) {
     closeId(id);
     throw error;
   }
-}
-
-/** demand() with the errors of the server's class. */
-function demandAs(server, result, syscall, path) {
-  if (typeof result === 'number' && result < 0) throw server[kMakeError](result, syscall, path);
-  return result;
 }
 
 module.exports = { listen };

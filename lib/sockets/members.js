@@ -3,10 +3,11 @@
 
 const { EBADF, ENOPROTOOPT, ENOTCONN } = require('os').constants.errno;
 const binding = require('../native/binding');
-const { demand, kId, peerCredentials } = require('../native/sockets');
+const { demand } = require('../native/results');
+const { kId, peerCredentials } = require('../native/sockets');
 const check = require('../util/validate');
 
-/** The record of a socket or server: `referenced`, and what its class adds. */
+/** The record of a socket or server: `referenced`, for a connection `backlog`, and what its class adds. */
 const kState = Symbol('kState');
 /** A server's method for a connection that has closed. */
 const kConnectionClosed = Symbol('kConnectionClosed');
@@ -89,7 +90,7 @@ class DescriptorMembers {
     return setReferenced(this, true);
   }
 
-  /** Lets the process end although it is open. @returns {this} */
+  /** Lets the process end although it is open. What a stream still has to send keeps it alive. @returns {this} */
   unref() {
     return setReferenced(this, false);
   }
@@ -103,6 +104,8 @@ class DescriptorMembers {
 function setReferenced(owner, referenced) {
   owner[kState].referenced = referenced;
   if (owner[kId] > 0) binding.setRef(owner[kId], +referenced);
+  // Where a connection waits for room in a server's backlog.
+  owner[kState].backlog?.updateRef();
   return owner;
 }
 
@@ -159,7 +162,6 @@ module.exports = {
   kState,
   kWriter,
   setBufferSize,
-  setReferenced,
   shareDescriptorMembers,
   shareMessageMembers,
   shareSocketMembers,

@@ -4,7 +4,8 @@
 const { addAbortSignal } = require('stream');
 const binding = require('../native/binding');
 const { invalidValue } = require('../util/errors');
-const { demand } = require('../native/sockets');
+
+const { demand } = require('../native/results');
 const check = require('../util/validate');
 
 const { DEFAULT_MAX_PENDING_FDS } = binding.layout;

@@ -2,7 +2,8 @@
 'use strict';
 
 const binding = require('../native/binding');
-const { closeId, demand, loading } = require('../native/sockets');
+const { demand } = require('../native/results');
+const { closeId, loading } = require('../native/sockets');
 
 /**
  * Two sockets of a class, connected to each other, socketpair(2).

@@ -192,7 +192,7 @@ class SeqpacketSocket extends ConnectedSocket {
   }
 
   [kClosed]() {
-    // Nothing is left.
+    return null;
   }
 
   [kSendError](error) {

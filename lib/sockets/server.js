@@ -4,6 +4,7 @@
 const { EventEmitter } = require('events');
 const { EAGAIN } = require('os').constants.errno;
 const binding = require('../native/binding');
+const { demand } = require('../native/results');
 const sockets = require('../native/sockets');
 const { publishClose, publishConnection } = require('../util/diagnostics');
 const { codedError, systemError } = require('../util/errors');
@@ -13,7 +14,7 @@ const { kMakeError } = require('./life');
 const { Connections, kAcceptIfWanted } = require('./connections');
 const { kConnectionClosed, kState, shareDescriptorMembers } = require('./members');
 
-const { closeId, demand, detachId, kAccepts, kConnection, kError, kId, kShortage } = sockets;
+const { closeId, detachId, kAccepts, kConnection, kError, kId, kShortage } = sockets;
 
 const kCaptureRejection = Symbol.for('nodejs.rejection');
 

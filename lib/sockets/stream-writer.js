@@ -326,7 +326,7 @@ class StreamWriter {
   /**
    * The socket is destroyed: Writable gets its callback, and fails the rest by itself.
    *
-   * @returns {boolean} somebody was called back
+   * @returns {boolean} whether a callback was called
    */
   cancel(error) {
     // What waits for a connection waits for 'close', as in net.

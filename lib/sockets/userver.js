@@ -7,7 +7,8 @@ const { kMakeError } = require('./life');
 const { listen } = require('./listen');
 const { kState } = require('./members');
 const { SocketServer, kConnectionKind } = require('./server');
-const { USocket, USocketPlan } = require('./usocket');
+const { USocket } = require('./usocket');
+const { USocketPlan } = require('./usocket-plan');
 
 /**
  * A server of stream sockets, as net.Server is.

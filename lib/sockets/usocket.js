@@ -16,45 +16,17 @@ const connecting = require('./connecting');
 const { HandleView } = require('./handle-view');
 const life = require('./life');
 const { kState } = require('./members');
-const { ConnectedPlan, refuseObjectMode } = require('./options');
 const { makePair } = require('./pair');
-const { StreamReader, checkFdsWithData, checkOnread, withData } = require('./stream-reader');
+const { StreamReader, withData } = require('./stream-reader');
 const { StreamWriter, bytesIn, checkEncoding, partsOf } = require('./stream-writer');
+const { USocketPlan, connectOptions, optionsOf } = require('./usocket-plan');
 const { isOfWrap, leaveToWrap } = require('./wrapped');
 
 const { kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = life;
 const { kPrepare, kReceived, kReset } = life;
-const { SOCK_STREAM } = binding;
-
-const DEFAULT_MARK = 64 * 1024;
 
 const kReader = Symbol('kReader');
 const kStreamWriter = Symbol('kStreamWriter');
-
-/** The options of a USocket. */
-class USocketPlan extends ConnectedPlan {
-  constructor(options) {
-    refuseObjectMode(options);
-    const mark = options.highWaterMark ?? DEFAULT_MARK;
-    super(options, {
-      type: SOCK_STREAM,
-      receiveFds: true,
-      duplex: {
-        readableHighWaterMark: options.readableHighWaterMark ?? mark,
-        writableHighWaterMark: options.writableHighWaterMark ?? mark,
-        // Short strings go to the kernel without a Buffer in between.
-        decodeStrings: false,
-      },
-    });
-    this.onread = checkOnread(options.onread);
-    this.fdsWithData = checkFdsWithData(options.fdsWithData, this.onread);
-    this.timeout = options.timeout;
-    /** Whether 'connected' is an event, as usocket has it. */
-    this.emitsConnected = true;
-    /** From this length on every write takes Writable's way, whose result is what net's is. */
-    this.indirectLength = Infinity;
-  }
-}
 
 /**
  * A Unix stream socket that passes descriptors, and stands in for net.Socket.
@@ -171,8 +143,7 @@ class USocket extends ConnectedSocket {
       return life.writeAfterEnd(this, callback);
     }
     const isOver = isEnded || this.destroyed || this._writableState.errored;
-    // Also after a failed write, before the socket is destroyed: the peer must not see a gap. What
-    // a Writable does then is right: an error with its code, to the callback and 'error'.
+    // Also after a failed write: the peer must not see a gap. A Writable reports the error with its code.
     if (isOver || this[kId] === 0) return super.write(data, encoding, callback);
     const state = this[kState];
     const writer = writerOf(this);
@@ -269,7 +240,7 @@ class USocket extends ConnectedSocket {
   }
 
   [kClosed]() {
-    this[kStreamWriter]?.failDeferred();
+    return this[kStreamWriter];
   }
 
   [kWritten](status) {
@@ -384,11 +355,8 @@ class USocket extends ConnectedSocket {
   /** As in Readable. A listener for `'fds'` gets what waits already in the next tick. */
   on(event, listener) {
     super.on(event, listener);
-    if (event === 'fds' && this[kReader]?.fds > 0) {
-      nextTick(emitFds, this[kReader]);
-    } else if (event === 'data' && isOfWrap(listener)) {
-      leaveToWrap(this);
-    }
+    if (event === 'fds' && this[kReader]?.fds > 0) nextTick(emitFds, this[kReader]);
+    else if (event === 'data' && isOfWrap(listener)) leaveToWrap(this);
     return this;
   }
 
@@ -450,18 +418,6 @@ class USocket extends ConnectedSocket {
 /** What dbus libraries ask for; those that negotiate set it. */
 USocket.prototype.supportsUnixFd = true;
 
-/** What users give in place of options. */
-function optionsOf(options) {
-  if (options === undefined || options === null) return { __proto__: null };
-  if (check.isOptions(options)) return check.optionsObject(options);
-  return { __proto__: null, [typeof options === 'number' ? 'fd' : 'path']: options };
-}
-
-/** The same for connect(), where a number would be a port. */
-function connectOptions(options) {
-  return typeof options === 'number' ? { port: options } : optionsOf(options);
-}
-
 function emitConnectOf(socket) {
   if (!socket.destroyed) socket[kEmitConnect]();
 }
@@ -491,11 +447,10 @@ function fdsRead(socket) {
   return reader.countBefore(socket[kState].bytesRead - socket.readableLength);
 }
 
-/** The end, shutdown(2). */
+/** The end, shutdown(2). Where the peer has ended, too, the socket is closed next. */
 function finish(socket, callback) {
   const error = socket[kStreamWriter]?.failGroups();
-  // Where the peer has ended, too, the socket is closed next.
   life.finishLater(socket, socket.readableEnded && !socket.allowHalfOpen, callback, error);
 }
 
-module.exports = { USocket, USocketPlan };
+module.exports = { USocket };

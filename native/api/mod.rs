@@ -2,7 +2,9 @@
 
 mod descriptors;
 mod posix;
+mod posix_address;
 mod posix_constants;
+mod posix_transfer;
 mod sockets;
 
 use std::rc::Rc;
@@ -29,14 +31,14 @@ pub fn register(exports: &Object, env: &Env) {
 }
 
 /// `closeFd(fd)`: 0, or an errno: EBUSY for the descriptor of an open socket.
-fn close_fd(call: &Call) -> Value {
+fn close_fd(call: &mut Call) -> Value {
     let close = |fd| if owned::is_owned(fd) { Err(Errno::BUSY) } else { socket::close(fd) };
-    call.status(call.int(0).and_then(close).map(|()| 0))
+    call.answer(call.int(0).and_then(close))
 }
 
 /// `addSockets(target)`: adds what runs on the event loop. The name of the function that the host lacks,
 /// where one is missing: then nothing is added.
-fn add_sockets(call: &Call) -> Value {
+fn add_sockets(call: &mut Call) -> Value {
     let (js, target) = (call.js, call.arg(0));
     if let Err(missing) = uv::load() {
         return js.string(missing);
@@ -50,6 +52,6 @@ fn add_sockets(call: &Call) -> Value {
 }
 
 /// `uvVersion()`: the version of the libuv that this addon runs on.
-fn uv_version(call: &Call, _env: &Rc<Environment>) -> Value {
+fn uv_version(call: &mut Call, _env: &Rc<Environment>) -> Value {
     call.js.string(uv::version())
 }

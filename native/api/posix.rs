@@ -1,20 +1,21 @@
 //! Owns: the synchronous socket calls as lib/posix/index.js makes them. Each is the system's own call:
 //! it blocks if the descriptor does, and the event loop waits.
 //!
-//! Functions return a count, a descriptor or 0; failures are errnos, negated. `send` and `recv` and
-//! their like are on the hot path: they return [`ODD`] for arguments that JavaScript has to look at
-//! more closely, so that it looks at no others.
+//! Functions return a count, a descriptor or 0; failures are errnos, negated. Those on the hot path are in
+//! `posix_transfer`.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use crate::api::posix_constants;
-use crate::node::function::{BareFunction, Call, Quick, bare_function, quick_function};
-use crate::node::js::{Js, Value};
-use crate::node::view::Room;
+use crate::api::posix_address::{address, report};
+use crate::api::posix_transfer::NOSIGNAL;
+use crate::api::{posix_constants, posix_transfer};
+use crate::node::answer::Answer;
+use crate::node::function::{BareFunction, Call, bare_function};
+use crate::node::js::Value;
 use crate::sys::ancillary::{Credentials, RECEIVE_CAPACITY, Received, Rights};
 use crate::sys::blocking::{finish_connecting, interruptible, option, poll, resume};
 use crate::sys::descriptor;
@@ -22,14 +23,6 @@ use crate::sys::errno::{Errno, Result, check_once, syscall};
 use crate::sys::sockaddr::{SLOT, SockAddr};
 use crate::sys::socket::protect;
 
-/// "JavaScript has to look at the arguments": no errno is that large.
-const ODD: i32 = i32::MIN;
-
-#[cfg(target_os = "linux")]
-const NOSIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
-/// Sockets have SO_NOSIGPIPE there, see [`protect`].
-#[cfg(not(target_os = "linux"))]
-const NOSIGNAL: libc::c_int = 0;
 #[cfg(target_os = "linux")]
 const CLOEXEC_FDS: libc::c_int = libc::MSG_CMSG_CLOEXEC;
 /// [`Received::decode`] sees to it there.
@@ -41,77 +34,60 @@ const CONTROL_WORDS: usize = (RECEIVE_CAPACITY + 1024).div_ceil(size_of::<usize>
 
 /// Every function, by the name that lib/posix/index.js knows it by.
 const FUNCTIONS: &[(&CStr, BareFunction)] = &[
-    (c"socket", |call| call.status(open(call))),
-    (c"socketpair", open_pair),
-    (c"pipe", open_pipe),
-    (c"fcntl", |call| call.status(control(call))),
-    (c"bind", |call| call.status(bind(call))),
-    (c"connect", |call| call.status(connect(call))),
+    (c"socket", |call| call.answer(open(call))),
+    (c"socketpair", |call| call.answer(open_pair(call))),
+    (c"pipe", |call| call.answer(call.int(0).and_then(|flag| descriptor::pipe(flag != 0)))),
+    (c"fcntl", |call| call.answer(control(call))),
+    (c"bind", |call| call.answer(bind(call))),
+    (c"connect", |call| call.answer(connect(call))),
     (c"listen", |call| {
         let args = call.int(0).and_then(|fd| Ok((fd, call.int(1)?)));
         // SAFETY: a plain call.
-        call.status(args.and_then(|(fd, backlog)| unsafe { syscall!(listen(fd, backlog)) }))
+        call.answer(args.and_then(|(fd, backlog)| unsafe { syscall!(listen(fd, backlog)) }))
     }),
-    (c"accept", |call| call.status(accept(call))),
-    (c"sendmsg", |call| call.status(send_message(call))),
-    (c"recvmsg", |call| receive_message(call).unwrap_or_else(|errno| call.js.int(errno.to_js()))),
+    (c"accept", |call| call.answer(accept(call))),
+    (c"sendmsg", |call| send_message(call).to_value(call.js)),
+    (c"recvmsg", |call| receive_message(call).to_value(call.js)),
     (c"shutdown", |call| {
         let args = call.int(0).and_then(|fd| Ok((fd, call.int(1)?)));
         // SAFETY: a plain call.
-        call.status(args.and_then(|(fd, how)| unsafe { syscall!(shutdown(fd, how)) }))
+        call.answer(args.and_then(|(fd, how)| unsafe { syscall!(shutdown(fd, how)) }))
     }),
-    (c"getsockopt", |call| call.status(get_option(call))),
-    (c"setsockopt", |call| call.status(set_option(call))),
+    (c"getsockopt", |call| call.answer(get_option(call))),
+    (c"setsockopt", |call| call.answer(set_option(call))),
     (c"getsockname", |call| {
         // SAFETY: `name` passes room for an address and its length.
-        call.status(name(call, |fd, addr, len| unsafe { syscall!(getsockname(fd, addr, len)) }))
+        call.answer(name(call, |fd, addr, len| unsafe { syscall!(getsockname(fd, addr, len)) }))
     }),
     (c"getpeername", |call| {
         // SAFETY: as above.
-        call.status(name(call, |fd, addr, len| unsafe { syscall!(getpeername(fd, addr, len)) }))
+        call.answer(name(call, |fd, addr, len| unsafe { syscall!(getpeername(fd, addr, len)) }))
     }),
-    (c"poll", |call| call.status(poll_many(call))),
+    (c"poll", |call| call.answer(poll_many(call))),
 ];
 
 /// `posix()`: an object with all of it. Made when asked for: most programs never do.
-pub fn exports(call: &Call) -> Value {
+pub fn exports(call: &mut Call) -> Value {
     let js = call.js;
     let target = js.object();
     for (name, function) in FUNCTIONS {
         js.set_named(target, name, bare_function(js, name, *function));
     }
-    js.set_named(target, c"send", quick_function::<4, Send>(js, c"send"));
-    js.set_named(target, c"recv", quick_function::<4, Receive>(js, c"recv"));
-    js.set_named(target, c"sendto", quick_function::<5, SendTo>(js, c"sendto"));
-    js.set_named(target, c"recvfrom", quick_function::<5, ReceiveFrom>(js, c"recvfrom"));
-    js.set_named(target, c"ODD", js.int(ODD));
+    posix_transfer::register(js, target);
     js.set_named(target, c"SLOT", js.int(SLOT as i32));
     js.set_named(target, c"constants", posix_constants::object(js));
     target
 }
 
 /// `socket(domain, type, protocol)`
-fn open(call: &Call) -> Result<RawFd> {
+fn open(call: &Call) -> Result<OwnedFd> {
     let (domain, kind, protocol) = (call.int(0)?, call.int(1)?, call.int(2)?);
     #[cfg(target_os = "linux")]
     let kind = kind | libc::SOCK_CLOEXEC;
     // SAFETY: a plain call.
     let fd = unsafe { syscall!(socket(domain, kind, protocol)) }?;
     // SAFETY: a new descriptor that is ours.
-    protect(unsafe { OwnedFd::from_raw_fd(fd) }).map(IntoRawFd::into_raw_fd)
-}
-
-/// `[fd, fd]`, or an errno.
-fn both(call: &Call, made: impl FnOnce() -> Result<[OwnedFd; 2]>) -> Value {
-    match made() {
-        Ok(fds) => call.js.int_array(fds.into_iter().map(IntoRawFd::into_raw_fd)),
-        Err(errno) => call.js.int(errno.to_js()),
-    }
-}
-
-/// `pipe(nonblocking)`: the end to read from and the end to write to.
-fn open_pipe(call: &Call) -> Value {
-    both(call, || descriptor::pipe(call.int(0)? != 0))
+    protect(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// `fcntl(fd, command, argument)`: what the command returns. EINVAL for a command whose argument is
@@ -122,53 +98,16 @@ fn control(call: &Call) -> Result<i32> {
 }
 
 /// `socketpair(domain, type, protocol)`
-fn open_pair(call: &Call) -> Value {
-    both(call, || {
-        let (domain, kind, protocol) = (call.int(0)?, call.int(1)?, call.int(2)?);
-        #[cfg(target_os = "linux")]
-        let kind = kind | libc::SOCK_CLOEXEC;
-        let mut fds = [-1; 2];
-        // SAFETY: room for two descriptors.
-        unsafe { syscall!(socketpair(domain, kind, protocol, fds.as_mut_ptr())) }?;
-        // SAFETY: new descriptors that are ours.
-        let [left, right] = fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
-        Ok([protect(left)?, protect(right)?])
-    })
-}
-
-/// Argument `index`, a slot that JavaScript filled.
-fn address(call: &Call, index: usize) -> Result<SockAddr> {
-    read_slot(call.js, call.arg(index))
-}
-
-/// Gives JavaScript an address through argument `index`, a slot.
-fn report(call: &Call, index: usize, fd: RawFd, addr: SockAddr) -> Result<()> {
-    write_slot(call.js, call.arg(index), fd, addr)
-}
-
-fn read_slot(js: Js, slot: Value) -> Result<SockAddr> {
-    let mut bytes = [0; SLOT];
-    js.as_memory(slot).and_then(|room| room.first(SLOT)).ok_or(Errno::INVAL)?.read(&mut bytes);
-    SockAddr::from_slot(&bytes)
-}
-
-fn write_slot(js: Js, slot: Value, fd: RawFd, mut addr: SockAddr) -> Result<()> {
-    // The kernel reports no address of an unbound sender. Other families report none where there is
-    // none: then the family stays AF_UNSPEC.
-    if addr.len() == 0 && is_unix(fd) {
-        addr = SockAddr::unnamed();
-    }
-    let mut bytes = [0; SLOT];
-    addr.to_slot(&mut bytes);
-    js.as_memory(slot).and_then(|room| room.first(SLOT)).ok_or(Errno::INVAL)?.write(0, &bytes);
-    Ok(())
-}
-
-fn is_unix(fd: RawFd) -> bool {
-    let mut own = SockAddr::empty();
-    let (addr, len) = own.as_out();
-    // SAFETY: room for an address and its length.
-    unsafe { syscall!(getsockname(fd, addr, len)) }.is_ok() && own.is_unix()
+fn open_pair(call: &Call) -> Result<[OwnedFd; 2]> {
+    let (domain, kind, protocol) = (call.int(0)?, call.int(1)?, call.int(2)?);
+    #[cfg(target_os = "linux")]
+    let kind = kind | libc::SOCK_CLOEXEC;
+    let mut fds = [-1; 2];
+    // SAFETY: room for two descriptors.
+    unsafe { syscall!(socketpair(domain, kind, protocol, fds.as_mut_ptr())) }?;
+    // SAFETY: new descriptors that are ours.
+    let [left, right] = fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+    Ok([protect(left)?, protect(right)?])
 }
 
 /// `bind(fd, slot)`
@@ -192,7 +131,7 @@ fn connect(call: &Call) -> Result<i32> {
 }
 
 /// `accept(fd[, slot])`
-fn accept(call: &Call) -> Result<RawFd> {
+fn accept(call: &Call) -> Result<OwnedFd> {
     let fd = call.int(0)?;
     let mut from = SockAddr::empty();
     let (addr, len) = from.as_out();
@@ -213,148 +152,12 @@ fn accept(call: &Call) -> Result<RawFd> {
     if call.passed() > 1 {
         report(call, 1, accepted.as_raw_fd(), from)?;
     }
-    Ok(accepted.into_raw_fd())
+    Ok(accepted)
 }
 
-/// The arguments of the calls that move bytes: descriptor, where the bytes are, flags. None if
-/// JavaScript has to look at them; an empty buffer may be one that was detached. That the numbers
-/// are integers is for JavaScript to see to, where it costs nothing.
-#[inline]
-fn transfer(js: Js, args: [Value; 4]) -> Option<(RawFd, Room, libc::c_int)> {
-    let (fd, length, flags) = (js.as_int(args[0])?, js.as_int(args[2])?, js.as_int(args[3])?);
-    let whole = js.as_memory(args[1])?;
-    let room = whole.first(usize::try_from(length).ok()?)?;
-    (whole.len() > 0).then_some((fd, room, flags))
-}
-
-/// What the calls that move bytes return. The kernel moves less than 2 GiB at a time.
-#[inline]
-fn count(moved: Result<isize>) -> i32 {
-    moved.map_or_else(Errno::to_js, |moved| moved as i32)
-}
-
-/// `send(fd, memory, length, flags)`
-struct Send;
-
-impl Quick<4> for Send {
-    fn run(js: Js, args: &[Value; 4]) -> i32 {
-        let Some((fd, bytes, flags)) = transfer(js, *args) else { return ODD };
-        // SAFETY: no address is passed.
-        count(unsafe { send_bytes(fd, bytes, flags, ptr::null(), 0) })
-    }
-}
-
-/// `recv(fd, memory, length, flags)`
-struct Receive;
-
-impl Quick<4> for Receive {
-    fn run(js: Js, args: &[Value; 4]) -> i32 {
-        let Some((fd, room, flags)) = transfer(js, *args) else { return ODD };
-        // SAFETY: no address is asked for.
-        count(unsafe { receive_bytes(fd, room, flags, ptr::null_mut(), ptr::null_mut()) })
-    }
-}
-
-/// `sendto(fd, memory, length, flags, slot)`
-struct SendTo;
-
-impl Quick<5> for SendTo {
-    fn run(js: Js, args: &[Value; 5]) -> i32 {
-        let [fd, memory, length, flags, slot] = *args;
-        let Some((fd, bytes, flags)) = transfer(js, [fd, memory, length, flags]) else {
-            return ODD;
-        };
-        // SAFETY: pointer and length come from one address.
-        let send = |to: SockAddr| unsafe { send_bytes(fd, bytes, flags, to.as_ptr(), to.len()) };
-        count(read_slot(js, slot).and_then(send))
-    }
-}
-
-/// `recvfrom(fd, memory, length, flags, slot)`
-struct ReceiveFrom;
-
-impl Quick<5> for ReceiveFrom {
-    fn run(js: Js, args: &[Value; 5]) -> i32 {
-        let [fd, memory, length, flags, slot] = *args;
-        let Some((fd, room, flags)) = transfer(js, [fd, memory, length, flags]) else {
-            return ODD;
-        };
-        let mut from = SockAddr::empty();
-        let (addr, addr_len) = from.as_out();
-        // SAFETY: room for an address and its length.
-        let received = unsafe { receive_bytes(fd, room, flags, addr, addr_len) };
-        count(received.and_then(|received| {
-            write_slot(js, slot, fd, from)?;
-            Ok(received)
-        }))
-    }
-}
-
-/// `sendto(2)`, `send(2)`.
-///
-/// # Safety
-/// `addr` and `addr_len` are of one address, or null and 0; `bytes` are still JavaScript's.
-#[inline]
-unsafe fn send_bytes(
-    fd: RawFd,
-    bytes: Room,
-    flags: libc::c_int,
-    addr: *const libc::sockaddr,
-    addr_len: libc::socklen_t,
-) -> Result<isize> {
-    let (start, len, flags) = (bytes.as_mut_ptr(), bytes.len(), flags | NOSIGNAL);
-    interruptible(fd, libc::POLLOUT, || {
-        // Past the C library, which prepares for the thread's cancellation each time.
-        #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-        // SAFETY: as this function demands.
-        unsafe {
-            libc::syscall(libc::SYS_sendto, fd, start, len, flags, addr, addr_len) as isize
-        }
-        #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-        // SAFETY: as this function demands.
-        unsafe {
-            libc::sendto(fd, start.cast(), len, flags, addr, addr_len)
-        }
-    })
-}
-
-/// `recvfrom(2)`, `recv(2)`.
-///
-/// # Safety
-/// `addr` and `addr_len` are null or have room for an address and its length; `room` is still
-/// JavaScript's.
-#[inline]
-unsafe fn receive_bytes(
-    fd: RawFd,
-    room: Room,
-    flags: libc::c_int,
-    addr: *mut libc::sockaddr,
-    addr_len: *mut libc::socklen_t,
-) -> Result<isize> {
-    let (start, len) = (room.as_mut_ptr(), room.len());
-    interruptible(fd, libc::POLLIN, || {
-        // As in `send_bytes`.
-        #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-        // SAFETY: as this function demands.
-        unsafe {
-            libc::syscall(libc::SYS_recvfrom, fd, start, len, flags, addr, addr_len) as isize
-        }
-        #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-        // SAFETY: as this function demands.
-        unsafe {
-            libc::recvfrom(fd, start.cast(), len, flags, addr, addr_len)
-        }
-    })
-}
-
-/// The elements of argument `index`, views or ArrayBuffers, for `msg_iov`.
-fn vectors(call: &Call, index: usize) -> Result<Vec<libc::iovec>> {
-    let vector = |part: Value| {
-        let room = call.js.as_memory(part).ok_or(Errno::INVAL)?;
-        Ok(libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() })
-    };
-    // All elements before the first one's memory: getters may move it.
-    call.elements(index)?.into_iter().map(vector).collect()
+/// Views or ArrayBuffers, for `msg_iov`.
+fn vectors(call: &Call, memories: &[Value]) -> Result<Vec<libc::iovec>> {
+    memories.iter().map(|memory| Ok(call.memory_of(*memory)?.vector())).collect()
 }
 
 /// A header over vectors and nothing else.
@@ -368,11 +171,11 @@ fn header(vectors: &mut [libc::iovec]) -> libc::msghdr {
 
 /// `sendmsg(fd, memories, flags, slot | undefined, fds, credentials)`: credentials are none or
 /// three numbers.
-fn send_message(call: &Call) -> Result<i32> {
+fn send_message(call: &mut Call) -> Result<i32> {
     let (fd, flags) = (call.int(0)?, call.int(2)? | NOSIGNAL);
     // Before the memory: an array's getters may move it.
-    let (fds, claimed) = (call.ints(4)?, call.ints(5)?);
-    let mut vectors = vectors(call, 1)?;
+    let (fds, claimed, memories) = (call.ints(4)?, call.ints(5)?, call.elements(1)?);
+    let mut vectors = vectors(call, &memories)?;
     let mut header = header(&mut vectors);
     let to = call.memory(3).is_ok().then(|| address(call, 3)).transpose()?;
     if let Some(to) = &to {
@@ -396,10 +199,10 @@ fn send_message(call: &Call) -> Result<i32> {
 /// `recvmsg(fd, memories, flags, slot, pidfd)`: `[size, flags, fds, credentials, pidfd]`, or an errno. A
 /// pidfd that was not asked for is closed: a stranger may have set the option before it passed the
 /// socket.
-fn receive_message(call: &Call) -> Result<Value> {
+fn receive_message(call: &mut Call) -> Result<[Value; 5]> {
     let (fd, flags) = (call.int(0)?, call.int(2)? | CLOEXEC_FDS);
-    let wants_pidfd = call.int(4)? != 0;
-    let mut vectors = vectors(call, 1)?;
+    let (wants_pidfd, memories) = (call.int(4)? != 0, call.elements(1)?);
+    let mut vectors = vectors(call, &memories)?;
     let mut header = header(&mut vectors);
     let mut from = SockAddr::empty();
     header.msg_name = from.as_mut_ptr().cast();
@@ -418,26 +221,20 @@ fn receive_message(call: &Call) -> Result<Value> {
         unsafe { Received::decode(ptr::slice_from_raw_parts(control.as_ptr().cast(), filled)) };
     from.set_len(header.msg_namelen);
     report(call, 3, fd, from)?;
-    let js = call.js;
-    let credentials = match ancillary.credentials {
-        Some(sender) => js.array(&[js.int(sender.pid), js.uint(sender.uid), js.uint(sender.gid)]),
-        None => js.undefined(),
-    };
     // From here on they are JavaScript's.
-    let pidfd = ancillary
-        .pidfd
-        .filter(|_| wants_pidfd)
-        .map_or_else(|| js.undefined(), |fd| js.int(fd.into_raw_fd()));
-    let fds = js.int_array(ancillary.fds.into_iter().map(IntoRawFd::into_raw_fd));
-    Ok(js.array(&[js.int(size as i32), js.int(header.msg_flags), fds, credentials, pidfd]))
+    let pidfd = ancillary.pidfd.filter(|_| wants_pidfd);
+    let credentials = ancillary.credentials.map(|it| [it.pid as u32, it.uid, it.gid]);
+    let [size, flags] = [size as i32, header.msg_flags].map(|number| call.answer(number));
+    let (fds, credentials) = (call.answer(ancillary.fds), call.answer(credentials));
+    Ok([size, flags, fds, credentials, call.answer(pidfd)])
 }
 
 /// `getsockopt(fd, level, name, memory)`: how many bytes the option has.
 fn get_option(call: &Call) -> Result<i32> {
     let (fd, level, name) = (call.int(0)?, call.int(1)?, call.int(2)?);
-    let room = call.memory(3)?;
-    // SAFETY: memory of JavaScript's, which does not run before the call returns.
-    let filled = unsafe { option(fd, level, name, room.as_mut_ptr(), room.len()) };
+    let bytes = call.memory(3)?;
+    // SAFETY: as many bytes, borrowed until the call returns.
+    let filled = unsafe { option(fd, level, name, bytes.as_mut_ptr(), bytes.len()) };
     filled.map(|len| len as i32)
 }
 
@@ -445,10 +242,9 @@ fn get_option(call: &Call) -> Result<i32> {
 fn set_option(call: &Call) -> Result<i32> {
     let (fd, level, name) = (call.int(0)?, call.int(1)?, call.int(2)?);
     let bytes = call.memory(3)?;
-    let (start, len) = (bytes.as_mut_ptr().cast_const().cast(), bytes.len());
-    let len = libc::socklen_t::try_from(len).map_err(|_| Errno::INVAL)?;
-    // SAFETY: `len` bytes that Node-API vouched for.
-    unsafe { syscall!(setsockopt(fd, level, name, start, len)) }
+    let len = libc::socklen_t::try_from(bytes.len()).map_err(|_| Errno::INVAL)?;
+    // SAFETY: as many bytes, borrowed until the call returns.
+    unsafe { syscall!(setsockopt(fd, level, name, bytes.as_ptr().cast(), len)) }
 }
 
 /// `getsockname(fd, slot)`, `getpeername(fd, slot)`
@@ -469,9 +265,8 @@ fn name(
 fn poll_many(call: &Call) -> Result<i32> {
     let (count, timeout) = (call.size(1)?, call.int(2)?);
     let size = count.checked_mul(8).ok_or(Errno::INVAL)?;
-    let room = call.memory(0)?.first(size).ok_or(Errno::INVAL)?;
-    let mut bytes = vec![0; size];
-    room.read(&mut bytes);
+    let words = call.memory(0)?.part(0, size).ok_or(Errno::INVAL)?;
+    let mut bytes = words.to_vec();
     let number = |bytes: &[u8]| i32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     let mut wanted: Vec<libc::pollfd> = bytes
         .chunks_exact(8)
@@ -487,6 +282,6 @@ fn poll_many(call: &Call) -> Result<i32> {
         let happened = i32::from(polled.revents as u16);
         pair[4..].copy_from_slice(&happened.to_ne_bytes());
     }
-    room.write(0, &bytes);
+    words.write(0, &bytes);
     Ok(ready)
 }

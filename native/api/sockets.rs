@@ -5,7 +5,7 @@
 //! described with them; failures are errnos, negated. A number that is closed is EBADF.
 
 use std::ffi::CStr;
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use crate::engine::batch;
@@ -13,225 +13,169 @@ use crate::engine::endpoint::{Endpoint, Options};
 use crate::engine::env::{Environment, Hooks};
 use crate::engine::handle::{Event, Kind, Source};
 use crate::engine::listener::Listener;
-use crate::engine::receive::inbox::DEFAULT_MAX_PENDING;
+use crate::engine::receive::inbox::{DEFAULT_MAX_PENDING, Inbox};
 use crate::engine::send::message_queue::Offer;
 use crate::engine::send::stream_queue::Piece;
 use crate::engine::sockets::{INDEX_MASK, Socket};
 use crate::engine::watch::Watch;
+use crate::node::answer::Answer;
 use crate::node::function::{Call, Method, function};
 use crate::node::js::{Js, Reference, Value};
-use crate::sys::ancillary::MAX_FDS;
+use crate::sys::ancillary::{Credentials, MAX_FDS};
 use crate::sys::descriptor::{self, close_passed};
 use crate::sys::errno::{Errno, Result};
-use crate::sys::socket;
 use crate::sys::socket_file::{self, Access};
-use crate::sys::unix_addr::UnixAddr;
+use crate::sys::{peer, socket};
 
 /// Every function by its name.
 const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
-    (c"attach", |call, env| call.js.int(attach(call, env) as i32)),
+    (c"attach", |call, env| call.answer(attach(call, env))),
     (c"create", |call, env| {
-        call.status(with_kind(call, |loading, kind| Endpoint::create(env, loading, kind)))
+        with_kind(call, |_, loading, kind| Endpoint::create(env, loading, kind))
     }),
     (c"createPair", |call, env| {
-        let pair = with_kind(call, |loading, kind| Endpoint::create_pair(env, loading, kind));
-        answer(call, pair, |ids| call.js.int_array(ids.into_iter()))
+        with_kind(call, |_, loading, kind| Endpoint::create_pair(env, loading, kind))
     }),
     (c"adopt", |call, env| {
-        let adopt = |loading, kind| Endpoint::adopt(env, loading, kind, call.int(2)?);
-        call.status(with_kind(call, adopt))
+        with_kind(call, |call, loading, kind| Endpoint::adopt(env, loading, kind, call.int(2)?))
     }),
     (c"createListener", |call, env| {
-        call.status(with_kind(call, |loading, kind| Listener::create(env, loading, kind)))
+        with_kind(call, |_, loading, kind| Listener::create(env, loading, kind))
     }),
     (c"adoptListener", |call, env| {
-        let adopt = |loading, kind| Listener::adopt(env, loading, kind, call.int(2)?);
-        call.status(with_kind(call, adopt))
+        with_kind(call, |call, loading, kind| Listener::adopt(env, loading, kind, call.int(2)?))
     }),
-    (c"configure", |call, env| {
-        done(call, with_socket(call, env, |socket| configure(call, socket)))
-    }),
-    (c"bind", |call, env| {
-        let bind = |socket: &Socket| bind(call, socket, 2, None);
-        done(call, with_socket(call, env, bind))
-    }),
+    (c"watchProcess", |call, env| call.answer(watch_process(call, env))),
+    (c"configure", |call, env| with_socket(call, env, configure)),
+    (c"bind", |call, env| with_socket(call, env, |call, socket| bind(call, socket, 2, None))),
     (c"listen", |call, env| {
-        done(call, with_socket(call, env, |socket| bind(call, socket, 3, Some(call.int(2)?))))
+        with_socket(call, env, |call, socket| bind(call, socket, 3, Some(call.int(2)?)))
     }),
-    (c"accept", |call, env| {
-        call.status(listener(call, env).and_then(|listener| listener.accept()))
-    }),
+    (c"accept", |call, env| with_listener(call, env, |_, listener| listener.accept())),
     (c"setAccepting", |call, env| {
-        let accepting =
-            listener(call, env).and_then(|listener| listener.set_accepting(call.int(1)? != 0));
-        done(call, accepting)
+        with_listener(call, env, |call, listener| listener.set_accepting(call.int(1)? != 0))
     }),
-    (c"connect", |call, env| {
-        let connect = |endpoint: &Endpoint| match call.passed() {
-            1 => endpoint.connect(None),
-            _ => endpoint.connect(Some(&name(call)?)),
-        };
-        let lost = with_endpoint(call, env, |endpoint| Ok((connect(endpoint)?, endpoint.kind)));
-        answer(call, lost, |(lost, kind)| match kind {
-            Kind::Datagram => tickets(call, lost),
-            Kind::Seqpacket | Kind::Stream => call.js.int(0),
-        })
-    }),
-    (c"disconnect", |call, env| {
-        let lost = with_endpoint(call, env, Endpoint::disconnect);
-        answer(call, lost, |lost| tickets(call, lost))
-    }),
+    (c"connect", |call, env| with_endpoint(call, env, connect)),
+    (c"disconnect", |call, env| with_endpoint(call, env, |_, endpoint| endpoint.disconnect())),
     (c"setCorked", |call, env| {
-        done(call, with_endpoint(call, env, |endpoint| endpoint.set_corked(call.int(1)? != 0)))
+        with_endpoint(call, env, |call, endpoint| endpoint.set_corked(call.int(1)? != 0))
     }),
     (c"finish", |call, env| {
-        let finish = |endpoint: &Endpoint| endpoint.finish(call.int(1)? != 0);
-        done(call, with_endpoint(call, env, finish))
+        with_endpoint(call, env, |call, endpoint| endpoint.finish(call.int(1)? != 0))
     }),
     (c"takeError", |call, env| {
-        let pending = with_endpoint(call, env, Endpoint::take_error);
-        call.status(pending.and_then(|errno| errno.map_or(Ok(0), Err)))
+        of_descriptor(call, env, |fd| socket::take_error(fd).map_or(Ok(()), Err))
     }),
     (c"setReading", |call, env| {
-        done(call, with_endpoint(call, env, |endpoint| endpoint.set_reading(call.int(1)? != 0)))
+        with_endpoint(call, env, |call, endpoint| endpoint.set_reading(call.int(1)? != 0))
     }),
-    (c"setRef", |call, env| done(call, set_ref(call, env))),
-    (c"close", |call, env| done(call, call.int(0).and_then(|id| env.close(id)))),
+    (c"setRef", |call, env| {
+        with_socket(call, env, |call, socket| {
+            let keeps_alive = call.int(1)? != 0;
+            if let Socket::Endpoint(endpoint) = socket {
+                endpoint.sender.set_ref(keeps_alive);
+            }
+            socket.source().handle().set_ref(keeps_alive);
+            Ok(())
+        })
+    }),
+    (c"close", |call, env| call.answer(call.int(0).and_then(|id| env.close(id)))),
     (c"detach", |call, env| {
-        let fds = call
-            .int(0)
-            .and_then(|id| env.socket(id).ok_or(Errno::BADF))
-            .and_then(|socket| match socket {
+        with_socket(call, env, |call, socket| {
+            let fds = match socket {
                 Socket::Endpoint(endpoint) => endpoint.detach(),
                 Socket::Listener(listener) => listener.handle().release().map(|fd| vec![fd]),
                 Socket::Watch(_) => Err(Errno::BADF),
-            })
-            .and_then(|fds| call.int(0).and_then(|id| env.close(id)).map(|()| fds));
-        answer(call, fds, |fds| given(call, fds))
-    }),
-    (c"receiveNow", |call, env| {
-        call.status(with_endpoint(call, env, |endpoint| Ok(i32::from(!endpoint.receive_now()))))
-    }),
-    (c"queuedBytes", |call, env| {
-        let queued = with_endpoint(call, env, |endpoint| Ok(endpoint.queued_bytes()));
-        call.status(queued.map(clamped))
-    }),
-    (c"notifyWritable", |call, env| {
-        done(call, with_endpoint(call, env, Endpoint::notify_writable))
-    }),
-    (c"fd", |call, env| {
-        call.status(with_socket(call, env, |socket| socket.source().handle().fd()))
-    }),
-    (c"localAddress", |call, env| {
-        let name = with_socket(call, env, |it| it.source().handle().with_fd(socket::local_address));
-        answer(call, name, |name| buffer(call, &name))
-    }),
-    (c"peerAddress", |call, env| {
-        let name = with_endpoint(call, env, Endpoint::peer_address);
-        answer(call, name, |name| buffer(call, &name))
-    }),
-    (c"peerCredentials", |call, env| {
-        let (js, found) = (call.js, with_endpoint(call, env, Endpoint::peer_credentials));
-        answer(call, found, |it| js.array(&[js.int(it.pid), js.uint(it.uid), js.uint(it.gid)]))
-    }),
-    (c"peerPidfd", |call, env| {
-        let found = with_endpoint(call, env, Endpoint::peer_pidfd).and_then(known);
-        call.status(found.map(IntoRawFd::into_raw_fd))
-    }),
-    (c"peerGroups", |call, env| {
-        let found = with_endpoint(call, env, Endpoint::peer_groups).and_then(known);
-        answer(call, found, |groups| {
-            call.js.array(&groups.into_iter().map(|group| call.js.uint(group)).collect::<Vec<_>>())
+            }?;
+            env.close(call.int(0)?).map(|()| fds)
         })
     }),
-    (c"peerLabel", |call, env| {
-        let found = with_endpoint(call, env, Endpoint::peer_label).and_then(known);
-        answer(call, found, |label| call.js.buffer_from(&label))
+    (c"receiveNow", |call, env| {
+        with_endpoint(call, env, |_, endpoint| Ok(!endpoint.receive_now()))
     }),
-    (c"watchProcess", |call, env| call.status(watch_process(call, env))),
+    (c"queuedBytes", |call, env| {
+        with_endpoint(call, env, |_, endpoint| Ok(endpoint.sender.queued_bytes()))
+    }),
+    (c"notifyWritable", |call, env| {
+        with_endpoint(call, env, |_, endpoint| endpoint.notify_writable())
+    }),
+    (c"fd", |call, env| with_socket(call, env, |_, socket| socket.source().handle().fd())),
+    (c"localAddress", |call, env| of_descriptor(call, env, socket::local_address)),
+    (c"peerAddress", |call, env| of_descriptor(call, env, socket::peer_address)),
+    (c"peerCredentials", |call, env| {
+        of_descriptor(call, env, |fd| {
+            let Credentials { pid, uid, gid } = peer::credentials(fd)?;
+            Ok([pid as u32, uid, gid])
+        })
+    }),
+    (c"peerPidfd", |call, env| of_descriptor(call, env, |fd| known(peer::pidfd(fd)))),
+    (c"peerGroups", |call, env| of_descriptor(call, env, |fd| known(peer::groups(fd)))),
+    (c"peerLabel", |call, env| of_descriptor(call, env, |fd| known(peer::label(fd)))),
     (c"bufferSize", |call, env| {
-        let size = with_endpoint(call, env, |endpoint| {
+        with_endpoint(call, env, |call, endpoint| {
             endpoint.buffer_size(call.int(1)? != 0, usize::try_from(call.int(2)?).ok())
-        });
-        call.status(size.map(clamped))
+        })
     }),
     (c"destination", |call, env| {
-        let to = |endpoint: &Endpoint| Ok(endpoint.destination(&name(call)?)? as i32);
-        call.status(with_endpoint(call, env, to))
+        with_endpoint(call, env, |call, endpoint| endpoint.destination(&name(call)?))
     }),
     (c"sweepDestinations", |call, env| {
-        done(
-            call,
-            with_endpoint(call, env, |endpoint| {
-                endpoint.sweep_destinations();
-                Ok(())
-            }),
-        )
+        with_endpoint(call, env, |_, endpoint| endpoint.sender.sweep())
     }),
-    (c"send", |call, env| {
-        let sent = with_offer(call, env, |endpoint, to, offer| endpoint.send(to, offer));
-        call.status(sent.map(|ticket| ticket as i32))
-    }),
+    (c"send", |call, env| with_offer(call, env, Endpoint::send)),
     (c"trySend", |call, env| {
-        done(call, with_offer(call, env, |endpoint, to, offer| endpoint.try_send(to, offer)))
+        with_offer(call, env, |endpoint, to, offer| {
+            endpoint.sender.try_send(endpoint.handle(), to, offer)
+        })
     }),
-    (c"write", |call, env| call.status(write(call, env).map(i32::from))),
-    (c"writeString", |call, env| call.status(write_string(call, env))),
-    (c"writeMany", |call, env| call.status(write_many(call, env).map(i32::from))),
+    (c"write", |call, env| write(call, env).to_value(call.js)),
+    (c"writeString", |call, env| call.answer(write_string(call, env))),
+    (c"writeMany", |call, env| write_many(call, env).to_value(call.js)),
     (c"queueFds", |call, env| {
-        // Before anything is looked at: an array's getters run.
+        // Before the socket is looked for: an array's getters run.
         let fds = call.ints(1);
-        done(call, with_endpoint(call, env, |endpoint| endpoint.queue_fds(&fds?)))
+        with_endpoint(call, env, |_, endpoint| endpoint.sender.queue_fds(&fds?))
     }),
     (c"dropQueuedFds", |call, env| {
-        done(
-            call,
-            with_endpoint(call, env, |endpoint| {
-                endpoint.drop_queued_fds();
-                Ok(())
-            }),
-        )
+        with_endpoint(call, env, |_, endpoint| {
+            endpoint.sender.drop_queued_fds();
+            Ok(())
+        })
     }),
     (c"takeFds", |call, env| {
-        let take = |endpoint: &Endpoint| Ok(endpoint.take_fds(call.int(1)? as u32));
-        given(call, with_endpoint(call, env, take).unwrap_or_default())
+        call.answer(taken(call, env, |inbox| Ok(inbox.take(call.int(1)? as u32))))
     }),
     (c"takePidfd", |call, env| {
-        let take =
-            |endpoint: &Endpoint| endpoint.take_pidfd(call.int(1)? as u32).ok_or(Errno::AGAIN);
-        call.status(with_endpoint(call, env, take).map(IntoRawFd::into_raw_fd))
+        with_inbox(call, env, |call, inbox| {
+            inbox.take_pidfd(call.int(1)? as u32).ok_or(Errno::AGAIN)
+        })
     }),
     (c"dropFds", |call, env| {
-        done(
-            call,
-            with_endpoint(call, env, |endpoint| {
-                let token = call.int(1)? as u32;
-                drop(endpoint.take_pidfd(token));
-                close_passed(endpoint.take_fds(token));
-                Ok(())
-            }),
-        )
+        with_inbox(call, env, |call, inbox| {
+            let token = call.int(1)? as u32;
+            drop(inbox.take_pidfd(token));
+            close_passed(inbox.take(token));
+            Ok(())
+        })
     }),
     (c"takeNextFds", |call, env| {
-        let skipped = || if call.passed() > 2 { call.size(2) } else { Ok(0) };
-        let take = |endpoint: &Endpoint| Ok(endpoint.take_next_fds(call.size(1)?, skipped()?));
-        given(call, with_endpoint(call, env, take).unwrap_or_default())
+        call.answer(taken(call, env, |inbox| {
+            let skipped = if call.passed() > 2 { call.size(2)? } else { 0 };
+            Ok(inbox.take_next(call.size(1)?, skipped))
+        }))
     }),
     (c"putBackFds", |call, env| {
         let fds = call.ints(1);
-        done(call, with_endpoint(call, env, |endpoint| endpoint.put_back_fds(&fds?)))
+        with_endpoint(call, env, |_, endpoint| endpoint.put_back_fds(&fds?))
     }),
     (c"setTarget", |call, env| {
-        done(
-            call,
-            with_endpoint(call, env, |endpoint| {
-                endpoint.set_target(call.reference(1));
-                Ok(())
-            }),
-        )
+        with_endpoint(call, env, |call, endpoint| {
+            endpoint.receiver.set_target(call.reference(1));
+            Ok(())
+        })
     }),
     (c"removeFile", |call, env| {
-        done(call, with_socket(call, env, |socket| socket.source().handle().remove_file()))
+        with_socket(call, env, |_, socket| socket.source().handle().remove_file())
     }),
 ];
 
@@ -259,86 +203,96 @@ pub fn register(js: Js, target: Value, env: &Rc<Environment>) {
 }
 
 /// `attach(messages, settled, connections, event)`: the number of a loading; see [`Hooks`].
-fn attach(call: &Call, env: &Environment) -> usize {
+fn attach(call: &Call, env: &Environment) -> i32 {
     let hook = |index| Reference::new(call.js, call.arg(index));
     match [0, 1, 2, 3].map(hook) {
         [Some(messages), Some(settled), Some(connections), Some(event)] => {
-            env.attach(Hooks { messages, settled, connections, event })
+            env.attach(Hooks { messages, settled, connections, event }) as i32
         }
         // What is made for a loading that is none reports nothing.
-        _ => usize::MAX,
+        _ => i32::MAX,
     }
 }
 
-/// Arguments 0 and 1 as a loading and a kind; EINVAL.
-fn with_kind<T>(call: &Call, body: impl FnOnce(usize, Kind) -> Result<T>) -> Result<T> {
-    body(call.size(0)?, Kind::from_js(call.int(1)?).ok_or(Errno::INVAL)?)
+/// For arguments 0 and 1, a loading and a kind; EINVAL.
+fn with_kind<T: Answer>(call: &Call, body: impl FnOnce(&Call, usize, Kind) -> Result<T>) -> Value {
+    let kind = call.int(1).and_then(|kind| Kind::from_js(kind).ok_or(Errno::INVAL));
+    call.answer(call.size(0).and_then(|loading| body(call, loading, kind?)))
 }
 
-/// The socket or listener that argument 0 is the number of.
-fn with_socket<T>(
-    call: &Call,
-    env: &Environment,
-    body: impl FnOnce(&Socket) -> Result<T>,
-) -> Result<T> {
-    body(&env.socket(call.int(0)?).ok_or(Errno::BADF)?)
+/// The socket, listener or watch that argument 0 is the number of.
+fn socket(call: &Call, env: &Environment) -> Result<Socket> {
+    env.socket(call.int(0)?).ok_or(Errno::BADF)
 }
 
 fn endpoint(call: &Call, env: &Environment) -> Result<Rc<Endpoint>> {
-    match env.socket(call.int(0)?) {
-        Some(Socket::Endpoint(endpoint)) => Ok(endpoint),
+    match socket(call, env)? {
+        Socket::Endpoint(endpoint) => Ok(endpoint),
         _ => Err(Errno::BADF),
     }
 }
 
-fn with_endpoint<T>(
+fn with_socket<T: Answer>(
     call: &Call,
     env: &Environment,
-    body: impl FnOnce(&Endpoint) -> Result<T>,
-) -> Result<T> {
-    body(&*endpoint(call, env)?)
+    body: impl FnOnce(&Call, &Socket) -> Result<T>,
+) -> Value {
+    call.answer(socket(call, env).and_then(|socket| body(call, &socket)))
 }
 
-fn listener(call: &Call, env: &Environment) -> Result<Rc<Listener>> {
-    match env.socket(call.int(0)?) {
-        Some(Socket::Listener(listener)) => Ok(listener),
+fn with_endpoint<T: Answer>(
+    call: &Call,
+    env: &Environment,
+    body: impl FnOnce(&Call, &Endpoint) -> Result<T>,
+) -> Value {
+    call.answer(endpoint(call, env).and_then(|endpoint| body(call, &endpoint)))
+}
+
+fn with_listener<T: Answer>(
+    call: &Call,
+    env: &Environment,
+    body: impl FnOnce(&Call, &Listener) -> Result<T>,
+) -> Value {
+    with_socket(call, env, |call, socket| match socket {
+        Socket::Listener(listener) => body(call, listener),
         _ => Err(Errno::BADF),
-    }
+    })
 }
 
-fn answer<T>(call: &Call, outcome: Result<T>, value: impl FnOnce(T) -> Value) -> Value {
-    match outcome {
-        Ok(found) => value(found),
-        Err(errno) => call.js.int(errno.to_js()),
-    }
+fn with_inbox<T: Answer>(
+    call: &Call,
+    env: &Environment,
+    body: impl FnOnce(&Call, &mut Inbox) -> Result<T>,
+) -> Value {
+    with_endpoint(call, env, |call, endpoint| body(call, &mut endpoint.receiver.inbox()))
 }
 
-fn done(call: &Call, outcome: Result<()>) -> Value {
-    call.status(outcome.map(|()| 0))
+/// Descriptors of a socket's inbox; none where it is closed.
+fn taken(
+    call: &Call,
+    env: &Environment,
+    take: impl FnOnce(&mut Inbox) -> Result<Vec<OwnedFd>>,
+) -> Vec<OwnedFd> {
+    let endpoint = endpoint(call, env);
+    endpoint.and_then(|endpoint| take(&mut endpoint.receiver.inbox())).unwrap_or_default()
 }
 
-fn clamped(count: usize) -> i32 {
-    count.min(i32::MAX as usize) as i32
+fn of_descriptor<T: Answer>(
+    call: &Call,
+    env: &Environment,
+    ask: impl FnOnce(BorrowedFd<'_>) -> Result<T>,
+) -> Value {
+    with_socket(call, env, |_, socket| socket.source().handle().with_fd(ask))
+}
+
+/// What this system says of a peer; ENOPROTOOPT where it says nothing.
+fn known<T>(found: Result<Option<T>>) -> Result<T> {
+    found?.ok_or(Errno::NOPROTOOPT)
 }
 
 /// Argument 1 as a name; empty where it is undefined.
 fn name(call: &Call) -> Result<Vec<u8>> {
     if call.js.is_undefined(call.arg(1)) { Ok(Vec::new()) } else { Ok(call.bytes(1)?.to_vec()) }
-}
-
-/// A Buffer with the name, empty for unnamed.
-fn buffer(call: &Call, name: &UnixAddr) -> Value {
-    call.js.buffer_from(&name.name().collect::<Vec<_>>())
-}
-
-/// An array of tickets.
-fn tickets(call: &Call, tickets: Vec<u32>) -> Value {
-    call.js.int_array(tickets.into_iter().map(|ticket| ticket as i32))
-}
-
-/// An array of descriptors, which are JavaScript's from here on.
-fn given(call: &Call, fds: Vec<OwnedFd>) -> Value {
-    call.js.int_array(fds.into_iter().map(IntoRawFd::into_raw_fd))
 }
 
 /// `configure(id, receiveFds, credentials, maxPendingFds, receiveBufferSize, sendBufferSize, pidfd)`:
@@ -373,23 +327,21 @@ fn bind(call: &Call, socket: &Socket, index: usize, backlog: Option<i32>) -> Res
     }
 }
 
-/// `setRef(id, on)`
-fn set_ref(call: &Call, env: &Environment) -> Result<()> {
-    let keeps_alive = call.int(1)? != 0;
-    match env.socket(call.int(0)?).ok_or(Errno::BADF)? {
-        Socket::Endpoint(endpoint) => endpoint.set_ref(keeps_alive),
-        Socket::Listener(listener) => listener.handle().set_ref(keeps_alive),
-        Socket::Watch(watch) => watch.handle().set_ref(keeps_alive),
-    }
-    Ok(())
+/// `connect(id[, name])`: the tickets of messages that have lost their way, of a datagram socket.
+fn connect(call: &Call, endpoint: &Endpoint) -> Result<Value> {
+    let lost = match call.passed() {
+        1 => endpoint.connect(None),
+        _ => endpoint.connect(Some(&name(call)?)),
+    }?;
+    Ok(if endpoint.kind == Kind::Datagram { call.answer(lost) } else { call.answer(()) })
 }
 
 /// `write(id, buffer[, fds])`: 0, 1 if it waits, or an errno.
-fn write(call: &Call, env: &Environment) -> Result<bool> {
+fn write(call: &mut Call, env: &Environment) -> Result<bool> {
     // Before the bytes: an array's getters may move them.
     let fds = call.ints(2)?;
-    let endpoint = endpoint(call, env)?;
-    endpoint.write(Piece { buffer: call.arg(1), bytes: call.bytes(1)? }, &fds)
+    let piece = Piece { buffer: call.arg(1), bytes: call.bytes(1)? };
+    endpoint(call, env)?.write(|stream, fd| stream.send(call.js, fd, piece, &fds))
 }
 
 /// The longest string, in bytes, that [`write_string`] takes.
@@ -398,52 +350,47 @@ const MAX_STRING: usize = 16 << 10;
 /// `writeString(id, string, latin1)`: how many bytes were sent, 0 if they wait, or an errno.
 ///
 /// For short strings: it spares the Buffer.
-fn write_string(call: &Call, env: &Environment) -> Result<i32> {
+fn write_string(call: &Call, env: &Environment) -> Result<usize> {
     let endpoint = endpoint(call, env)?;
     let latin1 = call.int(2)? != 0;
-    let mut room = env.scratch.borrow_mut();
+    let mut bytes = env.scratch.borrow_mut();
     // One more for the NUL.
-    room.resize(MAX_STRING + 1, 0);
-    let len = call.js.read_string(call.arg(1), &mut room, latin1).ok_or(Errno::INVAL)?;
-    let waits = endpoint.write_copy(&room[..len])?;
-    Ok(if waits { 0 } else { len as i32 })
+    bytes.resize(MAX_STRING + 1, 0);
+    let len = call.js.read_string(call.arg(1), &mut bytes, latin1).ok_or(Errno::INVAL)?;
+    let waits = endpoint.write(|stream, fd| stream.send_copy(fd, &bytes[..len]))?;
+    Ok(if waits { 0 } else { len })
 }
 
 /// `writeMany(id, buffers[, counts])`: 0, 1 if it waits, or an errno. `counts[i]` of the queued
 /// descriptors go with `buffers[i]`.
-fn write_many(call: &Call, env: &Environment) -> Result<bool> {
+fn write_many(call: &mut Call, env: &Environment) -> Result<bool> {
     // Before the bytes: an array's getters may move them.
     let counts: Vec<usize> = call.ints(2)?.into_iter().map(|count| count.max(0) as usize).collect();
     let buffers = call.elements(1)?;
     let endpoint = endpoint(call, env)?;
-    let pieces = buffers.into_iter().map(|buffer| {
-        call.js.as_bytes(buffer).map(|bytes| Piece { buffer, bytes }).ok_or(Errno::INVAL)
-    });
-    endpoint.write_many(&pieces.collect::<Result<Vec<_>>>()?, &counts)
+    let pieces =
+        buffers.into_iter().map(|buffer| Ok(Piece { buffer, bytes: call.bytes_of(buffer)? }));
+    let pieces = pieces.collect::<Result<Vec<_>>>()?;
+    endpoint.write(|stream, fd| stream.send_many(call.js, fd, &pieces, &counts))
 }
 
 /// `send(id, destination, buffer[, offset, length[, fds]])`: 0, a ticket or an errno. All of the
 /// buffer where no part is named. `trySend`, with the same arguments: 0 or an errno; nothing waits:
 /// EAGAIN where there is no room, or where others wait for the same destination.
-fn with_offer<T>(
-    call: &Call,
+fn with_offer<T: Answer>(
+    call: &mut Call,
     env: &Environment,
     body: impl FnOnce(&Endpoint, usize, &Offer<'_>) -> Result<T>,
-) -> Result<T> {
+) -> Value {
     // Before the bytes: an array's getters may move them.
-    let fds = call.ints(5)?;
-    let endpoint = endpoint(call, env)?;
-    let to = call.size(1)?;
-    let whole = call.bytes(2)?;
-    let (offset, length) =
-        if call.passed() > 3 { (call.size(3)?, call.size(4)?) } else { (0, whole.len()) };
-    let bytes = whole.part(offset, length).ok_or(Errno::INVAL)?;
-    body(&endpoint, to, &Offer { buffer: call.arg(2), offset, bytes, fds: &fds })
-}
-
-/// What this system says of a peer; ENOPROTOOPT where it says nothing.
-fn known<T>(found: Option<T>) -> Result<T> {
-    found.ok_or(Errno::NOPROTOOPT)
+    let fds = call.ints(5);
+    with_endpoint(call, env, |call, endpoint| {
+        let (whole, fds) = (call.bytes(2)?, fds?);
+        let (offset, length) =
+            if call.passed() > 3 { (call.size(3)?, call.size(4)?) } else { (0, whole.len()) };
+        let bytes = whole.part(offset, length).ok_or(Errno::INVAL)?;
+        body(endpoint, call.size(1)?, &Offer { buffer: call.arg(2), offset, bytes, fds: &fds })
+    })
 }
 
 /// `watchProcess(loading, pidfd)`: the number of a watch, which reports the end of the process. The

@@ -2,11 +2,13 @@
 //! slabs that hold its bytes.
 //!
 //! lib/native/sockets.js reads these layouts by the constants of [`LAYOUT`].
+#![allow(unsafe_code)]
 
 use std::ffi::CStr;
+use std::ptr;
 
 use crate::node::js::{AsyncContext, Js, Reference, Value, Words};
-use crate::node::view::Room;
+use crate::node::view::JsBytes;
 use crate::sys::ancillary::Credentials;
 use crate::sys::errno::{Errno, Result};
 use crate::sys::message::{RECEIVE_BATCH, Receiver};
@@ -201,7 +203,7 @@ pub fn call_for_items(
     let buffers = match buffers {
         [] => js.undefined(),
         [only] => *only,
-        several => js.array(several),
+        several => js.array(several.iter().copied()),
     };
     words.set(CURSOR, 0);
     words.set(COUNT, count as u32);
@@ -236,13 +238,38 @@ pub struct Place {
     offset: usize,
 }
 
-/// The buffers of one batch, in the making. No JavaScript may run while it lives.
+/// The buffers of one batch: no more than messages. On the stack, since most batches have one.
+pub struct Buffers {
+    values: [Value; RECEIVE_BATCH],
+    count: usize,
+}
+
+impl Buffers {
+    /// Without any.
+    fn new() -> Buffers {
+        Buffers { values: [ptr::null_mut(); RECEIVE_BATCH], count: 0 }
+    }
+
+    /// Adds one: its number.
+    fn push(&mut self, value: Value) -> usize {
+        self.values[self.count] = value;
+        self.count += 1;
+        self.count - 1
+    }
+
+    /// Those that there are.
+    pub fn as_slice(&self) -> &[Value] {
+        &self.values[..self.count]
+    }
+}
+
+/// The buffers of one batch, in the making. No JavaScript runs while it borrows the slab.
 pub struct Placement<'a> {
     js: Js,
     slab: &'a mut Slab,
-    buffers: Vec<Value>,
+    buffers: Buffers,
     /// The slab in use: which of `buffers` it is, and its memory.
-    current: Option<(usize, Room)>,
+    current: Option<(usize, JsBytes<'a>)>,
     /// Which of `buffers` are new slabs, a bit each.
     fresh: u32,
 }
@@ -250,7 +277,7 @@ pub struct Placement<'a> {
 impl<'a> Placement<'a> {
     /// Starts a batch.
     pub fn new(js: Js, slab: &'a mut Slab) -> Placement<'a> {
-        Placement { js, slab, buffers: Vec::new(), current: None, fresh: 0 }
+        Placement { js, slab, buffers: Buffers::new(), current: None, fresh: 0 }
     }
 
     /// Copies one message out of receive memory; None when memory is short.
@@ -259,18 +286,18 @@ impl<'a> Placement<'a> {
             return Some(Place::default());
         }
         if bytes.len() > SLAB_MESSAGE {
-            let (value, room) = self.js.uninit_array_buffer(bytes.len())?;
-            room.write(0, bytes);
-            self.buffers.push(value);
-            return Some(Place { buffer: self.buffers.len() - 1, offset: 0 });
+            // SAFETY: filled at once.
+            let (value, memory) = unsafe { self.js.uninit_array_buffer(bytes.len()) }?;
+            memory.write(0, bytes);
+            return Some(Place { buffer: self.buffers.push(value), offset: 0 });
         }
-        let (buffer, room) = match self.current {
+        let (buffer, memory) = match self.current {
             Some(current) if self.slab.used + bytes.len() <= SLAB => current,
             Some(_) => self.new_slab()?,
             None => self.resume_slab(bytes.len())?,
         };
         let offset = self.slab.used;
-        room.write(offset, bytes);
+        memory.write(offset, bytes);
         // Views that start on a word are what V8's copies are quick with.
         self.slab.used = (offset + bytes.len() + 7) & !7;
         Some(Place { buffer, offset })
@@ -278,39 +305,39 @@ impl<'a> Placement<'a> {
 
     /// Hands over a Buffer, or an ArrayBuffer, that holds the bytes already.
     pub fn hand_over(&mut self, store: Value) -> Place {
-        self.buffers.push(store);
-        Place { buffer: self.buffers.len() - 1, offset: 0 }
+        Place { buffer: self.buffers.push(store), offset: 0 }
     }
 
     /// The slab of the batch before, if it has room for `needed` bytes.
-    fn resume_slab(&mut self, needed: usize) -> Option<(usize, Room)> {
+    fn resume_slab(&mut self, needed: usize) -> Option<(usize, JsBytes<'a>)> {
         let value = match &self.slab.current {
             Some(kept) if self.slab.used + needed <= SLAB => kept.get(),
             _ => return self.new_slab(),
         };
         // A slab whose memory was transferred away in the meantime is empty here.
-        match self.js.as_room(value).filter(|room| room.len() == SLAB) {
-            Some(room) => self.enter(value, room),
+        // SAFETY: no JavaScript runs while the slab is borrowed.
+        match unsafe { self.js.bytes_of_store(value) }.filter(|memory| memory.len() == SLAB) {
+            Some(memory) => self.enter(value, memory),
             None => self.new_slab(),
         }
     }
 
-    fn new_slab(&mut self) -> Option<(usize, Room)> {
-        let (value, room) = self.js.array_buffer(SLAB)?;
+    fn new_slab(&mut self) -> Option<(usize, JsBytes<'a>)> {
+        // SAFETY: as in `resume_slab`.
+        let (value, memory) = unsafe { self.js.array_buffer(SLAB) }?;
         self.slab.current = Some(Reference::new(self.js, value)?);
         self.slab.used = 0;
-        self.fresh |= 1 << self.buffers.len();
-        self.enter(value, room)
+        self.fresh |= 1 << self.buffers.count;
+        self.enter(value, memory)
     }
 
-    fn enter(&mut self, value: Value, room: Room) -> Option<(usize, Room)> {
-        self.buffers.push(value);
-        self.current = Some((self.buffers.len() - 1, room));
+    fn enter(&mut self, value: Value, memory: JsBytes<'a>) -> Option<(usize, JsBytes<'a>)> {
+        self.current = Some((self.buffers.push(value), memory));
         self.current
     }
 
     /// The buffers, and which are new slabs, a bit each.
-    pub fn finish(self) -> (Vec<Value>, u32) {
+    pub fn finish(self) -> (Buffers, u32) {
         (self.buffers, self.fresh)
     }
 }

@@ -15,15 +15,12 @@ use crate::engine::handle::{Event, Handle, Kind, MAX_SEND_PAUSE, Source};
 use crate::engine::receive::receiver::{Look, Receiver};
 use crate::engine::send::message_queue::Offer;
 use crate::engine::send::sender::Sender;
-use crate::engine::send::stream_queue::Piece;
+use crate::engine::send::stream_queue::StreamQueue;
 use crate::engine::sockets::Socket;
-use crate::node::js::Reference;
 use crate::node::uv::{READABLE, WRITABLE};
-use crate::sys::ancillary::Credentials;
 use crate::sys::errno::{Errno, Result};
 use crate::sys::name::Name;
 use crate::sys::owned;
-use crate::sys::unix_addr::UnixAddr;
 use crate::sys::{peer, socket};
 
 /// What a socket is configured with.
@@ -48,8 +45,10 @@ pub struct Endpoint {
     handle: Handle,
     /// What kind of socket it is.
     pub kind: Kind,
-    receiver: Receiver,
-    sender: Sender,
+    /// What it receives, and how.
+    pub receiver: Receiver,
+    /// What it sends, and how.
+    pub sender: Sender,
     /// Where connect() goes again: while the server's backlog is full, or to a peer's successor.
     peer_name: RefCell<Option<Rc<Name>>>,
     /// Messages are marked by credentials that a listener's connections inherit, see [`prepare`].
@@ -72,11 +71,16 @@ impl Endpoint {
         options: Option<Options>,
         by_credentials: bool,
     ) -> Result<i32> {
-        Endpoint::enter(env, loading, kind, |endpoint| {
-            endpoint.handle.install(fd);
-            endpoint.is_marked_by_credentials.set(by_credentials);
-            options.map_or(Ok(()), |options| endpoint.configure(options))
-        })
+        env.enter(
+            loading,
+            Socket::Endpoint,
+            |handle| Endpoint::new(handle, kind),
+            |endpoint| {
+                endpoint.handle.install(fd);
+                endpoint.is_marked_by_credentials.set(by_credentials);
+                options.map_or(Ok(()), |options| endpoint.configure(options))
+            },
+        )
     }
 
     /// A new socket: its number.
@@ -86,7 +90,7 @@ impl Endpoint {
 
     /// Two connected sockets.
     pub fn create_pair(env: &Rc<Environment>, loading: usize, kind: Kind) -> Result<[i32; 2]> {
-        let (left, right) = socket::pair(kind.socket_type())?;
+        let [left, right] = socket::pair(kind.socket_type())?;
         let left = Endpoint::open(env, loading, kind, left)?;
         match Endpoint::open(env, loading, kind, right) {
             Ok(right) => Ok([left, right]),
@@ -97,42 +101,32 @@ impl Endpoint {
     /// Takes over a descriptor that was opened elsewhere; EINVAL if it listens. On Err it is still
     /// the caller's.
     pub fn adopt(env: &Rc<Environment>, loading: usize, kind: Kind, fd: RawFd) -> Result<i32> {
-        Endpoint::enter(env, loading, kind, |endpoint| {
-            endpoint.handle.adopt(fd, kind.socket_type(), |fd| {
-                // Elsewhere than on Linux nothing says it of one that has no peer.
-                let may_listen = kind.has_end() && cfg!(target_os = "linux");
-                if may_listen && socket::is_listening(fd) {
-                    return Err(Errno::INVAL);
-                }
-                prepare(fd, kind)
-            })
-        })
+        env.enter(
+            loading,
+            Socket::Endpoint,
+            |handle| Endpoint::new(handle, kind),
+            |endpoint| {
+                endpoint.handle.adopt(fd, kind.socket_type(), |fd| {
+                    // Elsewhere than on Linux nothing says it of one that has no peer.
+                    let may_listen = kind.has_end() && cfg!(target_os = "linux");
+                    if may_listen && socket::is_listening(fd) {
+                        return Err(Errno::INVAL);
+                    }
+                    prepare(fd, kind)
+                })
+            },
+        )
     }
 
-    fn enter(
-        env: &Rc<Environment>,
-        loading: usize,
-        kind: Kind,
-        open: impl FnOnce(&Endpoint) -> Result<()>,
-    ) -> Result<i32> {
-        let mut made = None;
-        let id = env.enter(|id| {
-            let endpoint = Rc::new(Endpoint {
-                handle: Handle::new(env, id, loading),
-                kind,
-                receiver: Receiver::new(kind),
-                sender: Sender::new(kind),
-                peer_name: RefCell::new(None),
-                is_marked_by_credentials: Cell::new(false),
-            });
-            Socket::Endpoint(made.insert(endpoint).clone())
-        })?;
-        let endpoint = made.ok_or(Errno::NOMEM)?;
-        if let Err(errno) = open(&endpoint) {
-            return env.close(id).and(Err(errno));
+    fn new(handle: Handle, kind: Kind) -> Endpoint {
+        Endpoint {
+            handle,
+            kind,
+            receiver: Receiver::new(kind),
+            sender: Sender::new(kind),
+            peer_name: RefCell::new(None),
+            is_marked_by_credentials: Cell::new(false),
         }
-        endpoint.handle.start();
-        Ok(id)
     }
 
     /// Applies options.
@@ -179,7 +173,11 @@ impl Endpoint {
 
     /// Returns the tickets of messages that have lost their way, because the old peer has no name.
     fn change_peer(&self, change: impl FnOnce(BorrowedFd<'_>) -> Result<()>) -> Result<Vec<u32>> {
-        let old = if self.sender.is_waiting() { self.peer_address().ok() } else { None };
+        let old = if self.sender.is_waiting() {
+            self.handle.with_fd(socket::peer_address).ok()
+        } else {
+            None
+        };
         self.handle.with_fd(change)?;
         let Some(old) = old else { return Ok(Vec::new()) };
         let lost = self.sender.change_peer(&self.handle, &old);
@@ -195,33 +193,8 @@ impl Endpoint {
             return Err(Errno::BUSY);
         }
         let mut fds = vec![self.handle.release()?];
-        fds.extend(self.receiver.take_all_fds());
+        fds.extend(self.receiver.inbox().take_all());
         Ok(fds)
-    }
-
-    /// The peer's name.
-    pub fn peer_address(&self) -> Result<UnixAddr> {
-        self.handle.with_fd(socket::peer_address)
-    }
-
-    /// Who the peer is.
-    pub fn peer_credentials(&self) -> Result<Credentials> {
-        self.handle.with_fd(peer::credentials)
-    }
-
-    /// The peer's process; see [`peer::pidfd`].
-    pub fn peer_pidfd(&self) -> Result<Option<OwnedFd>> {
-        self.handle.with_fd(peer::pidfd)
-    }
-
-    /// The peer's groups; see [`peer::groups`].
-    pub fn peer_groups(&self) -> Result<Option<Vec<u32>>> {
-        self.handle.with_fd(peer::groups)
-    }
-
-    /// The peer's security label; see [`peer::label`].
-    pub fn peer_label(&self) -> Result<Option<Vec<u8>>> {
-        self.handle.with_fd(peer::label)
     }
 
     /// SO_RCVBUF or SO_SNDBUF; sets it first where `size` is given.
@@ -236,12 +209,6 @@ impl Endpoint {
             let size = if receive { socket.recv_buffer_size() } else { socket.send_buffer_size() };
             Ok(size?)
         })
-    }
-
-    /// Whether the open socket keeps the process alive.
-    pub fn set_ref(&self, keeps_alive: bool) {
-        self.handle.set_ref(keeps_alive);
-        self.sender.set_ref(keeps_alive);
     }
 }
 
@@ -275,21 +242,6 @@ impl Endpoint {
         done
     }
 
-    /// A message's descriptors, which are JavaScript's to close from here on.
-    pub fn take_fds(&self, token: u32) -> Vec<OwnedFd> {
-        self.receiver.take_fds(token)
-    }
-
-    /// The pidfd of a message's sender, as above.
-    pub fn take_pidfd(&self, token: u32) -> Option<OwnedFd> {
-        self.receiver.take_pidfd(token)
-    }
-
-    /// `count` of a stream's descriptors, those behind the next `skipped`, as above.
-    pub fn take_next_fds(&self, count: usize, skipped: usize) -> Vec<OwnedFd> {
-        self.receiver.take_next_fds(count, skipped)
-    }
-
     /// Takes a stream's descriptors back. On Err they are the caller's.
     pub fn put_back_fds(&self, fds: &[RawFd]) -> Result<()> {
         if fds.iter().any(|fd| owned::is_owned(*fd)) {
@@ -302,11 +254,6 @@ impl Endpoint {
             errno
         })
     }
-
-    /// Receives a stream's bytes into this memory of the user's from now on, if there is any.
-    pub fn set_target(&self, target: Option<Reference>) {
-        self.receiver.set_target(target);
-    }
 }
 
 /// Sending; see [`Sender`].
@@ -314,11 +261,6 @@ impl Endpoint {
     /// The number of a destination.
     pub fn destination(&self, name: &[u8]) -> Result<usize> {
         self.sender.destination(self.handle.env.folders.resolve(name)?)
-    }
-
-    /// Forgets destinations for which nothing waits.
-    pub fn sweep_destinations(&self) {
-        self.sender.sweep();
     }
 
     /// While corked, whatever is sent waits. Afterwards it goes, in order.
@@ -337,46 +279,16 @@ impl Endpoint {
         Ok(ticket)
     }
 
-    /// Sends a message now or not at all.
-    pub fn try_send(&self, to: usize, offer: &Offer<'_>) -> Result<()> {
-        self.sender.try_send(&self.handle, to, offer)
-    }
-
-    /// Sends a stream's bytes.
-    pub fn write(&self, piece: Piece, fds: &[RawFd]) -> Result<bool> {
-        self.after_write(self.sender.write(&self.handle, piece, fds))
-    }
-
-    /// The same for bytes that are in no Buffer.
-    pub fn write_copy(&self, bytes: &[u8]) -> Result<bool> {
-        self.after_write(self.sender.write_copy(&self.handle, bytes))
-    }
-
-    /// The same for several pieces.
-    pub fn write_many(&self, pieces: &[Piece], counts: &[usize]) -> Result<bool> {
-        self.after_write(self.sender.write_many(&self.handle, pieces, counts))
-    }
-
-    fn after_write(&self, waits: Result<bool>) -> Result<bool> {
-        if waits == Ok(true) {
+    /// Sends a stream's bytes, as `attempt` does.
+    pub fn write(
+        &self,
+        attempt: impl FnOnce(&mut StreamQueue, BorrowedFd<'_>) -> Result<Option<Errno>>,
+    ) -> Result<bool> {
+        let waits = self.sender.write(&self.handle, attempt)?;
+        if waits {
             self.rearm_or_retry();
         }
-        waits
-    }
-
-    /// Queues descriptors whose bytes come later.
-    pub fn queue_fds(&self, fds: &[RawFd]) -> Result<()> {
-        self.handle.with_fd(|_| self.sender.queue_fds(fds))
-    }
-
-    /// Closes queued ones, which will not be sent.
-    pub fn drop_queued_fds(&self) {
-        self.sender.drop_queued_fds();
-    }
-
-    /// Bytes of a stream that wait.
-    pub fn queued_bytes(&self) -> usize {
-        self.sender.queued_bytes()
+        Ok(waits)
     }
 
     /// Reports, once, when there is room to send to the peer, or the peer is gone.
@@ -394,11 +306,6 @@ impl Endpoint {
             None | Some(Err(Errno::NOTCONN)) => Ok(()),
             Some(done) => done,
         }
-    }
-
-    /// Takes the error that waits in the kernel, SO_ERROR.
-    pub fn take_error(&self) -> Result<Option<Errno>> {
-        self.handle.with_fd(|fd| Ok(socket::take_error(fd)))
     }
 }
 

@@ -69,7 +69,9 @@ pub struct Environment {
     finished: RefCell<Vec<i32>>,
     /// Made on first use.
     soon: RefCell<Option<Soon>>,
-    /// Sockets that may wait for something else by now.
+    /// The socket whose event the present turn is, and whether it may wait for something else by now.
+    current: Cell<(i32, bool)>,
+    /// Other sockets that may wait for something else by now.
     changed: RefCell<Vec<i32>>,
     ended: Cell<bool>,
 }
@@ -88,13 +90,17 @@ impl Environment {
             spare: RefCell::new(None),
             scratch: RefCell::new(Vec::new()),
             loadings: RefCell::new(Vec::new()),
-            context_name: RefCell::new(Reference::new(js, js.array(&[js.string("AFUNIXSOCKET")]))),
+            context_name: RefCell::new(Reference::new(
+                js,
+                js.array([js.string("AFUNIXSOCKET")].into_iter()),
+            )),
             batch: RefCell::new(None),
             ledger: RefCell::new(None),
             sockets: RefCell::new(Table::new()),
             turns: Cell::new(0),
             finished: RefCell::new(Vec::new()),
             soon: RefCell::new(None),
+            current: Cell::new((0, false)),
             changed: RefCell::new(Vec::new()),
             ended: Cell::new(false),
         });
@@ -132,9 +138,25 @@ impl Environment {
         AsyncContext::new(self.js, self.js.element(name, 0)?)
     }
 
-    /// Enters a socket, which is made with its number.
-    pub fn enter(&self, make: impl FnOnce(i32) -> Socket) -> Result<i32> {
-        self.sockets.borrow_mut().insert(make)
+    /// Enters what `make` makes of a handle, and opens it: its number. Where `open` fails nothing is left.
+    /// Hooks of async_hooks run.
+    pub fn enter<S: Source>(
+        self: &Rc<Environment>,
+        loading: usize,
+        wrap: fn(Rc<S>) -> Socket,
+        make: impl FnOnce(Handle) -> S,
+        open: impl FnOnce(&S) -> Result<()>,
+    ) -> Result<i32> {
+        let mut made = None;
+        let id = self.sockets.borrow_mut().insert(|id| {
+            wrap(made.insert(Rc::new(make(Handle::new(self, id, loading)))).clone())
+        })?;
+        let source = made.ok_or(Errno::NOMEM)?;
+        if let Err(errno) = open(&source) {
+            return self.close(id).and(Err(errno));
+        }
+        source.handle().start();
+        Ok(id)
     }
 
     /// The socket with a number.
@@ -152,7 +174,7 @@ impl Environment {
     fn on_event(&self, token: Token, signal: Signal) {
         let on_socket = |call: &dyn Fn(&dyn Source)| {
             let Some(socket) = self.socket(token.id) else { return };
-            self.in_turn(|| call(socket.source()));
+            self.in_turn(socket.source(), call);
         };
         match signal {
             Signal::Poll(event) => on_socket(&|source| source.on_poll(token.part, event)),
@@ -161,11 +183,19 @@ impl Environment {
         }
     }
 
-    fn in_turn(&self, run: impl FnOnce()) {
+    fn in_turn(&self, source: &dyn Source, run: impl FnOnce(&dyn Source)) {
         self.turns.set(self.turns.get() + 1);
-        self.js.scope(run);
-        self.turns.set(self.turns.get() - 1);
-        self.js.scope(|| self.settle());
+        let outer = self.current.replace((source.handle().id, false));
+        // One scope for both: opening and closing one costs as much as a call into Node-API does.
+        self.js.scope(|| {
+            run(source);
+            self.turns.set(self.turns.get() - 1);
+            // Most turns change nothing but the socket that they are of.
+            if self.current.replace(outer).1 {
+                source.settle();
+            }
+            self.settle();
+        });
     }
 
     /// Reports [`Event::Finished`] of a socket when libuv would: in a later phase of the loop.
@@ -187,7 +217,7 @@ impl Environment {
             // What these lead to is of the next round.
             for id in self.finished.take() {
                 let Some(socket) = self.socket(id) else { continue };
-                self.in_turn(|| socket.source().handle().report(Event::Finished, 0));
+                self.in_turn(socket.source(), |source| source.handle().report(Event::Finished, 0));
             }
             if self.finished.borrow().is_empty() {
                 if let Some(soon) = &*self.soon.borrow() {
@@ -204,7 +234,9 @@ impl Environment {
         if self.turns.get() == 0 {
             return false;
         }
-        if !handle.is_changed.replace(true) {
+        if self.current.get().0 == handle.id {
+            self.current.set((handle.id, true));
+        } else if !handle.is_changed.replace(true) {
             self.changed.borrow_mut().push(handle.id);
         }
         true

@@ -59,53 +59,46 @@ impl Listener {
     /// A socket that does not listen yet: its number.
     pub fn create(env: &Rc<Environment>, loading: usize, kind: Kind) -> Result<i32> {
         let fd = socket::create(kind.socket_type())?;
-        Listener::enter(env, loading, kind, BATCH, |handle| {
-            handle.install(fd);
-            Ok(())
-        })
+        env.enter(
+            loading,
+            Socket::Listener,
+            |handle| Listener::new(handle, kind, BATCH),
+            |listener| {
+                listener.handle.install(fd);
+                Ok(())
+            },
+        )
     }
 
     /// Takes over a listening socket; EINVAL if it does not listen. On Err it is the caller's.
     pub fn adopt(env: &Rc<Environment>, loading: usize, kind: Kind, fd: RawFd) -> Result<i32> {
-        Listener::enter(env, loading, kind, 1, |handle| {
-            handle.adopt(fd, kind.socket_type(), |fd| {
-                if socket::is_listening(fd) { Ok(()) } else { Err(Errno::INVAL) }
-            })
-        })
+        env.enter(
+            loading,
+            Socket::Listener,
+            |handle| Listener::new(handle, kind, 1),
+            |listener| {
+                listener.is_listening.set(true);
+                listener.handle.adopt(fd, kind.socket_type(), |fd| {
+                    if socket::is_listening(fd) { Ok(()) } else { Err(Errno::INVAL) }
+                })
+            },
+        )
     }
 
-    fn enter(
-        env: &Rc<Environment>,
-        loading: usize,
-        kind: Kind,
-        batch: usize,
-        open: impl FnOnce(&Handle) -> Result<()>,
-    ) -> Result<i32> {
-        let mut made = None;
-        let id = env.enter(|id| {
-            let listener = Rc::new(Listener {
-                handle: Handle::new(env, id, loading),
-                kind,
-                batch,
-                is_listening: Cell::new(false),
-                is_accepting: Cell::new(false),
-                marks_messages: Cell::new(false),
-                trouble: Cell::new(Trouble::None),
-                in_vain: InVain::default(),
-                accepted: RefCell::new(VecDeque::new()),
-                fresh: RefCell::new(Vec::new()),
-                options: Cell::new(None),
-            });
-            Socket::Listener(made.insert(listener).clone())
-        })?;
-        let listener = made.ok_or(Errno::NOMEM)?;
-        if let Err(errno) = open(&listener.handle) {
-            return env.close(id).and(Err(errno));
+    fn new(handle: Handle, kind: Kind, batch: usize) -> Listener {
+        Listener {
+            handle,
+            kind,
+            batch,
+            is_listening: Cell::new(false),
+            is_accepting: Cell::new(false),
+            marks_messages: Cell::new(false),
+            trouble: Cell::new(Trouble::None),
+            in_vain: InVain::default(),
+            accepted: RefCell::new(VecDeque::new()),
+            fresh: RefCell::new(Vec::new()),
+            options: Cell::new(None),
         }
-        listener.handle.start();
-        // A new socket can be connected to only once it listens.
-        listener.is_listening.set(listener.handle.with_fd(|fd| Ok(socket::is_listening(fd)))?);
-        Ok(id)
     }
 
     /// Binds and listens; see [`socket_file::bind_at`].

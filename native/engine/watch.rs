@@ -20,18 +20,15 @@ impl Watch {
     /// pidfd.
     pub fn create(env: &Rc<Environment>, loading: usize, pidfd: OwnedFd) -> Result<i32> {
         peer::is_alive(pidfd.as_fd())?;
-        let mut made = None;
-        let id = env.enter(|id| {
-            let watch = Rc::new(Watch { handle: Handle::new(env, id, loading) });
-            Socket::Watch(made.insert(watch).clone())
-        })?;
-        let Some(watch) = made else { return Ok(id) };
-        watch.handle.install(pidfd);
-        watch.handle.start();
-        match watch.arm() {
-            Ok(()) => Ok(id),
-            Err(errno) => env.close(id).and(Err(errno)),
-        }
+        env.enter(
+            loading,
+            Socket::Watch,
+            |handle| Watch { handle },
+            |watch| {
+                watch.handle.install(pidfd);
+                watch.arm()
+            },
+        )
     }
 
     fn arm(&self) -> Result<()> {

@@ -9,12 +9,13 @@ use std::rc::Rc;
 
 use napi::sys;
 
+use crate::node::answer::Answer;
 use crate::node::js::{Js, Reference, Value};
-use crate::node::view::{Bytes, Room};
+use crate::node::view::JsBytes;
 use crate::sys::errno::{Errno, Result};
 
 /// What a [`function`] does: gets the call and the context.
-pub type Method<C> = fn(&Call, &Rc<C>) -> Value;
+pub type Method<C> = fn(&mut Call, &Rc<C>) -> Value;
 
 /// A plain function over `context`, which the caller keeps alive while JavaScript can run.
 pub fn function<C: 'static>(js: Js, name: &CStr, context: &Rc<C>, call: Method<C>) -> Value {
@@ -52,12 +53,12 @@ unsafe extern "C" fn call_function<C: 'static>(
     info: sys::napi_callback_info,
 ) -> Value {
     // SAFETY: called by Node-API with this call's info.
-    let (call, data) = unsafe { read_call(env, info) };
+    let (mut call, data) = unsafe { read_call(env, info) };
     // SAFETY: `data` is what `function` leaked; it goes after the function.
     let (context, function) = unsafe { *data.cast::<Target<C>>() };
     // SAFETY: the owner of the context keeps it alive while JavaScript can run.
     let context = unsafe { shared(context) };
-    function(&call, &context)
+    function(&mut call, &context)
 }
 
 /// A plain function that needs nothing but its arguments: the cheapest there is.
@@ -71,17 +72,17 @@ pub fn bare_function(js: Js, name: &CStr, call: BareFunction) -> Value {
 }
 
 /// What [`bare_function`] makes callable.
-pub type BareFunction = fn(&Call) -> Value;
+pub type BareFunction = fn(&mut Call) -> Value;
 
 unsafe extern "C" fn call_bare_function(
     env: sys::napi_env,
     info: sys::napi_callback_info,
 ) -> Value {
     // SAFETY: called by Node-API with this call's info.
-    let (call, data) = unsafe { read_call(env, info) };
+    let (mut call, data) = unsafe { read_call(env, info) };
     // SAFETY: the data is this function pointer, see `bare_function`.
     let function = unsafe { std::mem::transmute::<*mut c_void, BareFunction>(data) };
-    function(&call)
+    function(&mut call)
 }
 
 /// A function of `N` arguments that returns a number, for where nanoseconds count: nothing is read
@@ -129,7 +130,8 @@ unsafe fn shared<T>(pointer: *const T) -> Rc<T> {
 /// The most arguments a native function takes.
 const MAX_ARGS: usize = 7;
 
-/// One call from JavaScript.
+/// One call from JavaScript. What may run JavaScript meanwhile, such as an array's getters, needs it
+/// mutable: bytes of an argument, which may be moved then, are borrowed.
 pub struct Call {
     /// The environment.
     pub js: Js,
@@ -163,23 +165,36 @@ impl Call {
         number.and_then(|number| usize::try_from(number).ok()).ok_or(Errno::INVAL)
     }
 
-    /// Argument `index` as bytes, or EINVAL.
-    pub fn bytes(&self, index: usize) -> Result<Bytes> {
-        self.js.as_bytes(self.args[index]).ok_or(Errno::INVAL)
+    /// Argument `index`, a view, as bytes, or EINVAL.
+    pub fn bytes(&self, index: usize) -> Result<JsBytes<'_>> {
+        self.bytes_of(self.args[index])
     }
 
-    /// Argument `index` as bytes to read or to write, of a view or an ArrayBuffer, or EINVAL.
-    pub fn memory(&self, index: usize) -> Result<Room> {
-        self.js.as_memory(self.args[index]).ok_or(Errno::INVAL)
+    /// The same for an element of an argument.
+    pub fn bytes_of(&self, view: Value) -> Result<JsBytes<'_>> {
+        // SAFETY: while the call is borrowed no JavaScript runs.
+        unsafe { self.js.bytes(view) }.ok_or(Errno::INVAL)
     }
 
-    /// The elements of argument `index`, or EINVAL if it is no array.
-    pub fn elements(&self, index: usize) -> Result<Vec<Value>> {
+    /// Argument `index`, a view or an ArrayBuffer, as bytes, or EINVAL.
+    pub fn memory(&self, index: usize) -> Result<JsBytes<'_>> {
+        self.memory_of(self.args[index])
+    }
+
+    /// The same for an element of an argument.
+    pub fn memory_of(&self, value: Value) -> Result<JsBytes<'_>> {
+        // SAFETY: as in `bytes_of`.
+        unsafe { self.js.bytes_of_any(value) }.ok_or(Errno::INVAL)
+    }
+
+    /// The elements of argument `index`, or EINVAL if it is no array. Its getters run.
+    pub fn elements(&mut self, index: usize) -> Result<Vec<Value>> {
         self.js.elements(self.args[index]).ok_or(Errno::INVAL)
     }
 
-    /// Argument `index` as numbers: none if it was not passed, EINVAL if they are no numbers.
-    pub fn ints(&self, index: usize) -> Result<Vec<i32>> {
+    /// Argument `index` as numbers: none if it was not passed, EINVAL if they are no numbers. Its getters
+    /// run.
+    pub fn ints(&mut self, index: usize) -> Result<Vec<i32>> {
         if index >= self.passed {
             return Ok(Vec::new());
         }
@@ -192,9 +207,9 @@ impl Call {
         if self.js.is_undefined(value) { None } else { Reference::new(self.js, value) }
     }
 
-    /// What most functions return: a count or id, or the errno negated.
-    pub fn status(&self, result: Result<i32>) -> Value {
-        self.js.int(result.unwrap_or_else(Errno::to_js))
+    /// What the function returns.
+    pub fn answer(&self, answer: impl Answer) -> Value {
+        answer.to_value(self.js)
     }
 }
 

@@ -7,7 +7,7 @@ use std::ptr;
 
 use napi::sys;
 
-use crate::node::view::{Bytes, Room};
+use crate::node::view::JsBytes;
 
 /// A JavaScript value, valid in the handle scope it was made in.
 pub type Value = sys::napi_value;
@@ -29,10 +29,14 @@ pub struct Words {
 impl Words {
     /// A zeroed array of `len` numbers; None when memory is short.
     pub fn new(js: Js, len: usize) -> Option<Words> {
-        let (store, room) = js.array_buffer(len * size_of::<u32>())?;
-        let array = Reference::new(js, js.uint32_array(store, len)?)?;
+        // SAFETY: only the pointer is kept, to memory that lib/ keeps to itself.
+        let (store, bytes) = unsafe { js.array_buffer(len * size_of::<u32>()) }?;
+        let kind = sys::TypedarrayType::uint32_array;
+        let array = js
+            // SAFETY: fails with a status where length and offset do not fit the store.
+            .out(|env, out| unsafe { sys::napi_create_typedarray(env, kind, len, store, 0, out) })?;
         // ArrayBuffers are aligned for every kind of number.
-        Some(Words { array, data: room.as_mut_ptr().cast(), len })
+        Some(Words { array: Reference::new(js, array)?, data: bytes.as_mut_ptr().cast(), len })
     }
 
     /// The Uint32Array.
@@ -128,26 +132,14 @@ impl Js {
         self.make(|env, out| unsafe { sys::napi_create_object(env, out) })
     }
 
-    /// An array of numbers.
-    pub fn int_array(self, values: impl ExactSizeIterator<Item = i32>) -> Value {
+    /// An array of the given values.
+    pub fn array(self, values: impl ExactSizeIterator<Item = Value>) -> Value {
         let len = values.len();
         // SAFETY: a live environment.
         let array =
             self.make(|env, out| unsafe { sys::napi_create_array_with_length(env, len, out) });
         for (index, value) in values.enumerate() {
-            self.set_element(array, index as u32, self.int(value));
-        }
-        array
-    }
-
-    /// An array of the given values.
-    pub fn array(self, values: &[Value]) -> Value {
-        let len = values.len();
-        // SAFETY: a live environment.
-        let array =
-            self.make(|env, out| unsafe { sys::napi_create_array_with_length(env, len, out) });
-        for (index, value) in values.iter().enumerate() {
-            self.set_element(array, index as u32, *value);
+            self.set_element(array, index as u32, value);
         }
         array
     }
@@ -172,23 +164,39 @@ impl Js {
     }
 
     /// A new uninitialised Buffer; `None` when memory is short.
-    pub fn buffer(self, len: usize) -> Option<(Value, Room)> {
-        let mut data = ptr::null_mut();
+    ///
+    /// # Safety
+    /// As for [`Js::bytes`].
+    pub unsafe fn buffer<'a>(self, len: usize) -> Option<(Value, JsBytes<'a>)> {
         // SAFETY: both out-parameters are written before napi_ok is returned.
-        let value =
-            self.out(|env, out| unsafe { sys::napi_create_buffer(env, len, &mut data, out) });
+        unsafe { self.memory(len, |env, data, out| sys::napi_create_buffer(env, len, data, out)) }
+    }
+
+    /// # Safety
+    /// `make` writes both out-parameters before it returns napi_ok; as for [`Js::bytes`].
+    unsafe fn memory<'a>(
+        self,
+        len: usize,
+        make: impl FnOnce(sys::napi_env, *mut *mut c_void, *mut Value) -> sys::napi_status,
+    ) -> Option<(Value, JsBytes<'a>)> {
+        let mut data = ptr::null_mut();
+        let value = self.out(|env, out| make(env, &mut data, out));
         if value.is_none() {
             self.clear_exception();
         }
-        // SAFETY: as in `as_bytes`.
-        value.map(|value| (value, unsafe { Room::new(data.cast(), len) }))
+        // SAFETY: as many bytes of a new value, and as this function demands.
+        value.map(|value| (value, unsafe { JsBytes::new(data.cast(), len) }))
     }
 
     /// A new uninitialised ArrayBuffer; `None` when memory is short.
-    pub fn uninit_array_buffer(self, len: usize) -> Option<(Value, Room)> {
+    ///
+    /// # Safety
+    /// As for [`Js::bytes`].
+    pub unsafe fn uninit_array_buffer<'a>(self, len: usize) -> Option<(Value, JsBytes<'a>)> {
         // Only Buffers are made without being zeroed first.
-        let (view, room) = self.buffer(len)?;
-        Some((self.store_of(view)?, room))
+        // SAFETY: as this function demands.
+        let (view, bytes) = unsafe { self.buffer(len) }?;
+        Some((self.store_of(view)?, bytes))
     }
 
     /// The ArrayBuffer behind a Buffer that is all of it.
@@ -210,32 +218,24 @@ impl Js {
     }
 
     /// A new zeroed ArrayBuffer; `None` when memory is short.
-    pub fn array_buffer(self, len: usize) -> Option<(Value, Room)> {
-        let mut data = ptr::null_mut();
+    ///
+    /// # Safety
+    /// As for [`Js::bytes`].
+    pub unsafe fn array_buffer<'a>(self, len: usize) -> Option<(Value, JsBytes<'a>)> {
         // SAFETY: both out-parameters are written before napi_ok is returned.
-        let value =
-            self.out(|env, out| unsafe { sys::napi_create_arraybuffer(env, len, &mut data, out) });
-        if value.is_none() {
-            self.clear_exception();
+        unsafe {
+            self.memory(len, |env, data, out| sys::napi_create_arraybuffer(env, len, data, out))
         }
-        // SAFETY: as in `as_bytes`.
-        value.map(|value| (value, unsafe { Room::new(data.cast(), len) }))
     }
 
     /// A new Buffer holding `bytes`, or undefined when memory is short.
     pub fn buffer_from(self, bytes: &[u8]) -> Value {
-        let Some((value, room)) = self.buffer(bytes.len()) else {
+        // SAFETY: filled at once.
+        let Some((value, memory)) = (unsafe { self.buffer(bytes.len()) }) else {
             return self.undefined();
         };
-        room.write(0, bytes);
+        memory.write(0, bytes);
         value
-    }
-
-    /// A Uint32Array over all of an ArrayBuffer.
-    fn uint32_array(self, store: Value, len: usize) -> Option<Value> {
-        let kind = sys::TypedarrayType::uint32_array;
-        // SAFETY: fails with a status where length and offset do not fit the store.
-        self.out(|env, out| unsafe { sys::napi_create_typedarray(env, kind, len, store, 0, out) })
     }
 
     /// The value as an i32, if it is a number.
@@ -258,42 +258,46 @@ impl Js {
 
     /// The bytes of a Buffer, typed array or DataView, which lib/ has made sure that it is: older
     /// hosts abort the process for anything else.
-    pub fn as_bytes(self, value: Value) -> Option<Bytes> {
-        let (start, len) = self.view(value)?;
-        // SAFETY: Node-API vouches for them until JavaScript runs again.
-        Some(unsafe { Bytes::new(start, len) })
-    }
-
-    /// The bytes of an ArrayBuffer of ours, to write to; none of one that was detached.
-    pub fn as_room(self, value: Value) -> Option<Room> {
-        let mut data = ptr::null_mut();
-        let len = self
-            // SAFETY: a value of this scope; fails with a status if it is no ArrayBuffer.
-            .out(|env, out| unsafe { sys::napi_get_arraybuffer_info(env, value, &mut data, out) })?;
-        // SAFETY: as in `as_bytes`.
-        Some(unsafe { Room::new(data.cast(), len) })
-    }
-
-    /// The bytes of a Buffer, typed array, DataView or ArrayBuffer, to read and to write; None of
-    /// anything else.
-    pub fn as_memory(self, value: Value) -> Option<Room> {
-        // SAFETY: a value of this scope.
-        let is_view = self.out(|env, out| unsafe { sys::napi_is_buffer(env, value, out) })?;
-        if !is_view {
-            return self.as_room(value);
-        }
-        let (start, len) = self.view(value)?;
-        // SAFETY: as in `as_bytes`.
-        Some(unsafe { Room::new(start, len) })
-    }
-
-    /// Where a view's bytes are, and how many.
-    fn view(self, value: Value) -> Option<(*mut u8, usize)> {
+    ///
+    /// # Safety
+    /// No JavaScript runs while `'a` lasts.
+    pub unsafe fn bytes<'a>(self, value: Value) -> Option<JsBytes<'a>> {
         let mut data = ptr::null_mut();
         let len =
             // SAFETY: a value of this scope.
             self.out(|env, out| unsafe { sys::napi_get_buffer_info(env, value, &mut data, out) })?;
-        Some((data.cast(), len))
+        // SAFETY: Node-API vouches for them until JavaScript runs again.
+        Some(unsafe { JsBytes::new(data.cast(), len) })
+    }
+
+    /// The bytes of an ArrayBuffer; none of one that was detached.
+    ///
+    /// # Safety
+    /// As for [`Js::bytes`].
+    pub unsafe fn bytes_of_store<'a>(self, value: Value) -> Option<JsBytes<'a>> {
+        let mut data = ptr::null_mut();
+        let len = self
+            // SAFETY: a value of this scope; fails with a status if it is no ArrayBuffer.
+            .out(|env, out| unsafe { sys::napi_get_arraybuffer_info(env, value, &mut data, out) })?;
+        // SAFETY: as in `bytes`.
+        Some(unsafe { JsBytes::new(data.cast(), len) })
+    }
+
+    /// The bytes of a Buffer, typed array, DataView or ArrayBuffer; None of anything else.
+    ///
+    /// # Safety
+    /// As for [`Js::bytes`].
+    pub unsafe fn bytes_of_any<'a>(self, value: Value) -> Option<JsBytes<'a>> {
+        // SAFETY: as this function demands.
+        let store = unsafe { self.bytes_of_store(value) };
+        // First, since it is one call, and fails for a view at no cost.
+        if store.is_some() {
+            return store;
+        }
+        // SAFETY: a value of this scope.
+        let is_view = self.out(|env, out| unsafe { sys::napi_is_buffer(env, value, out) })?;
+        // SAFETY: as this function demands.
+        if is_view { unsafe { self.bytes(value) } } else { None }
     }
 
     /// The elements of an array, if it is one. Its getters, if it has any, run: as below.

@@ -1,5 +1,6 @@
 //! Owns: the host: Node-API values, functions and memory, and its libuv.
 
+pub mod answer;
 pub mod function;
 pub mod js;
 pub mod polls;

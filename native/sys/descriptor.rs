@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn tells_what_descriptors_are() {
-        let (left, right) = socket::pair(Type::SEQPACKET).unwrap();
+        let [left, right] = socket::pair(Type::SEQPACKET).unwrap();
         assert_eq!((kind_of(&left), kind_of(&right)), ("unix-seqpacket", "unix-seqpacket"));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         assert!(describe(listener.as_fd()).unwrap().listening);

@@ -10,15 +10,11 @@ use std::os::fd::OwnedFd;
 
 use crate::sys::errno::Failure;
 #[cfg(target_os = "linux")]
-use crate::sys::errno::{Errno, Result, in_call, syscall};
+use crate::sys::errno::{self, Errno, in_call, syscall};
 
 /// An anonymous file that holds `bytes`, its offset 0; with `seal`, nobody can change it any more.
 /// ENOSYS elsewhere than on Linux. The kernel checks the bytes' memory: EFAULT.
-pub fn create(
-    name: &CStr,
-    bytes: *const [u8],
-    seal: bool,
-) -> std::result::Result<OwnedFd, Failure> {
+pub fn create(name: &CStr, bytes: *const [u8], seal: bool) -> Result<OwnedFd, Failure> {
     #[cfg(target_os = "linux")]
     {
         let fd = anonymous_file(name, seal).map_err(in_call("memfd_create"))?;
@@ -40,7 +36,7 @@ pub fn create(
 }
 
 #[cfg(target_os = "linux")]
-fn anonymous_file(name: &CStr, seal: bool) -> Result<OwnedFd> {
+fn anonymous_file(name: &CStr, seal: bool) -> errno::Result<OwnedFd> {
     let flags = libc::MFD_CLOEXEC | if seal { libc::MFD_ALLOW_SEALING } else { 0 };
     // SAFETY: a NUL-terminated name.
     let create = |flags| unsafe { syscall!(memfd_create(name.as_ptr(), flags)) };
@@ -56,7 +52,7 @@ fn anonymous_file(name: &CStr, seal: bool) -> Result<OwnedFd> {
 
 /// Writes from the file's start on; its offset stays where it is. Short writes are continued.
 #[cfg(target_os = "linux")]
-fn write_all(fd: &OwnedFd, bytes: *const [u8]) -> Result<()> {
+fn write_all(fd: &OwnedFd, bytes: *const [u8]) -> errno::Result<()> {
     let mut done = 0;
     while done < bytes.len() {
         let start = bytes.cast::<u8>().wrapping_add(done).cast();

@@ -101,6 +101,8 @@ impl Receiver {
         if control && self.control.is_empty() {
             self.control = vec![0; RECEIVE_WORDS * self.headers.len()];
         }
+        // One pointer for all: borrowing the memory for each would end those before.
+        let control_memory = self.control.as_mut_ptr();
         for (slot, header) in self.headers[..limit].iter_mut().enumerate() {
             header.msg_hdr.msg_iov = &raw mut self.vectors[slot];
             header.msg_hdr.msg_iovlen = 1;
@@ -108,9 +110,8 @@ impl Receiver {
             header.msg_hdr.msg_name = if names { name } else { ptr::null_mut() };
             header.msg_hdr.msg_namelen = if names { UnixAddr::capacity() } else { 0 };
             header.msg_hdr.msg_flags = 0;
-            let room = if control { &mut self.control[slot * RECEIVE_WORDS..] } else { &mut [] };
-            header.msg_hdr.msg_control =
-                if control { room.as_mut_ptr().cast() } else { ptr::null_mut() };
+            let room = control_memory.wrapping_add(slot * RECEIVE_WORDS).cast();
+            header.msg_hdr.msg_control = if control { room } else { ptr::null_mut() };
             header.msg_hdr.msg_controllen = if control { RECEIVE_CAPACITY as _ } else { 0 };
         }
         // What an earlier batch left in the control buffers must not be taken for this one's.
@@ -174,8 +175,7 @@ impl Receiver {
     }
 
     /// Memory for a stream's bytes, to be used before the next batch: where, and how much.
-    pub fn room(&mut self) -> (*mut u8, usize) {
-        self.received = 0;
+    pub fn memory(&self) -> (*mut u8, usize) {
         (self.region.slot(0), KEEP)
     }
 
@@ -200,6 +200,13 @@ impl Drop for Receiver {
 
 #[cfg(target_os = "linux")]
 fn receive_many(fd: RawFd, headers: &mut [Header]) -> Result<usize> {
+    if let [header] = headers {
+        // The kernel does less for it than for a batch of one.
+        // SAFETY: the header points at live memory of the lengths it states.
+        let len = unsafe { syscall!(recvmsg(fd, &mut header.msg_hdr, RECEIVE_FLAGS)) }?;
+        header.msg_len = len as libc::c_uint;
+        return Ok(1);
+    }
     let (start, len) = (headers.as_mut_ptr(), headers.len() as libc::c_uint);
     // SAFETY: `len` headers, each pointing at live memory of the lengths it states.
     let received =
@@ -330,7 +337,7 @@ mod tests {
 
     #[test]
     fn batches_keep_boundaries_and_order() {
-        let (left, right) = socket::pair(Type::SEQPACKET).unwrap();
+        let [left, right] = socket::pair(Type::SEQPACKET).unwrap();
         let parts: [&[u8]; 4] = [b"one", b"", b"three", &[7; 100_000]];
         let batch: Vec<_> = parts.iter().map(|part| outgoing(part)).collect();
         // SAFETY: live slices.
@@ -347,7 +354,7 @@ mod tests {
 
     #[test]
     fn descriptors_arrive_cloexec_and_are_dropped_unasked() {
-        let (left, right) = socket::pair(Type::DGRAM).unwrap();
+        let [left, right] = socket::pair(Type::DGRAM).unwrap();
         let rights = Rights::new(&[left.as_raw_fd(), right.as_raw_fd()]).unwrap();
         let message = Outgoing { rights: Some(&rights), ..outgoing(b"") };
         let mut receiver = Receiver::new().unwrap();
@@ -368,7 +375,7 @@ mod tests {
 
     #[test]
     fn descriptors_are_owned_once_whatever_comes_after() {
-        let (left, right) = socket::pair(Type::DGRAM).unwrap();
+        let [left, right] = socket::pair(Type::DGRAM).unwrap();
         let rights = Rights::new(&[left.as_raw_fd()]).unwrap();
         // SAFETY: live slices.
         unsafe { send(left.as_fd(), &Outgoing { rights: Some(&rights), ..outgoing(b"x") }) }
@@ -384,7 +391,7 @@ mod tests {
 
     #[test]
     fn a_full_receiver_is_eagain_and_partial_batches_are_counted() {
-        let (left, _right) = socket::pair(Type::DGRAM).unwrap();
+        let [left, _right] = socket::pair(Type::DGRAM).unwrap();
         let bytes = [0; 8];
         let batch: Vec<_> = (0..SEND_BATCH).map(|_| outgoing(&bytes)).collect();
         let mut sent = 0;
@@ -423,7 +430,7 @@ mod tests {
         let with_rights = Outgoing { rights: Some(&rights), ..outgoing(&bytes) };
         let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: 8 };
         for kind in [Type::STREAM, Type::SEQPACKET] {
-            let (left, _) = socket::pair(kind).unwrap();
+            let [left, _] = socket::pair(kind).unwrap();
             let fd = left.as_fd();
             // SAFETY: live slices.
             let sent = unsafe {

@@ -10,6 +10,7 @@ pub mod name;
 pub mod owned;
 pub mod peer;
 pub mod pending;
+pub mod raw_addr;
 pub mod receive_memory;
 pub mod reuseport;
 pub mod sockaddr;

@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_peer_is_this_process() {
-        let (left, _right) = socket::pair(Type::SEQPACKET).unwrap();
+        let [left, _right] = socket::pair(Type::SEQPACKET).unwrap();
         // None where the kernel is older than the option.
         if let Some(pidfd) = pidfd(left.as_fd()).unwrap() {
             assert_eq!(process_of(&pidfd), std::process::id() as i32);
@@ -245,7 +245,7 @@ mod tests {
     fn messages_bring_the_senders_process_which_is_owned() {
         let mut receiver = Receiver::new().unwrap();
         for kind in [Type::DGRAM, Type::SEQPACKET] {
-            let (left, right) = socket::pair(kind).unwrap();
+            let [left, right] = socket::pair(kind).unwrap();
             if !pass_pidfd(right.as_fd(), true).unwrap() {
                 return;
             }

@@ -12,6 +12,7 @@ use std::mem::{size_of, zeroed};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::sys::errno::{Errno, Result};
+use crate::sys::raw_addr::RawAddr;
 use crate::sys::unix_addr::{PATH_CAPACITY, UnixAddr};
 
 /// Where the slot's text starts.
@@ -28,11 +29,7 @@ const _: () = assert!(DATA + PATH_CAPACITY <= size_of::<libc::sockaddr_storage>(
 pub type Slot = [u8; SLOT];
 
 /// An address of any family, as the kernel reads and writes it.
-#[derive(Clone, Copy)]
-pub struct SockAddr {
-    raw: libc::sockaddr_storage,
-    len: libc::socklen_t,
-}
+pub type SockAddr = RawAddr<libc::sockaddr_storage>;
 
 /// What an address says.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,43 +59,12 @@ impl SockAddr {
     /// Room for a call to write an address to.
     pub fn empty() -> SockAddr {
         // SAFETY: plain integers, for which zero is valid.
-        SockAddr { raw: unsafe { zeroed() }, len: SockAddr::capacity() }
+        RawAddr { raw: unsafe { zeroed() }, len: SockAddr::capacity() }
     }
 
     /// An unnamed Unix address.
     pub fn unnamed() -> SockAddr {
         SockAddr::of_unix(&UnixAddr::unnamed())
-    }
-
-    /// The room a call may write to.
-    pub const fn capacity() -> libc::socklen_t {
-        size_of::<libc::sockaddr_storage>() as libc::socklen_t
-    }
-
-    /// For a call that reads an address.
-    pub fn as_ptr(&self) -> *const libc::sockaddr {
-        (&raw const self.raw).cast()
-    }
-
-    /// For a call that writes an address.
-    pub fn as_mut_ptr(&mut self) -> *mut libc::sockaddr {
-        (&raw mut self.raw).cast()
-    }
-
-    /// The length to pass with [`SockAddr::as_ptr`]; 0 after a call that had no address to report.
-    pub fn len(&self) -> libc::socklen_t {
-        self.len
-    }
-
-    /// For a call that writes both an address and its length, on an [`SockAddr::empty`] one. Of one
-    /// borrow: a second would end the first pointer.
-    pub fn as_out(&mut self) -> (*mut libc::sockaddr, *mut libc::socklen_t) {
-        ((&raw mut self.raw).cast(), &raw mut self.len)
-    }
-
-    /// Records the length a call reported.
-    pub fn set_len(&mut self, len: libc::socklen_t) {
-        self.len = len;
     }
 
     /// Whether it is of AF_UNIX.

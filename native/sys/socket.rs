@@ -18,11 +18,11 @@ pub fn create(kind: Type) -> Result<OwnedFd> {
 }
 
 /// Two new sockets connected to each other, `socketpair(2)`.
-pub fn pair(kind: Type) -> Result<(OwnedFd, OwnedFd)> {
+pub fn pair(kind: Type) -> Result<[OwnedFd; 2]> {
     let (left, right) = Socket::pair(Domain::UNIX, kind, None)?;
     left.set_nonblocking(true)?;
     right.set_nonblocking(true)?;
-    Ok((left.into(), right.into()))
+    Ok([left.into(), right.into()])
 }
 
 /// What Linux does in the call that makes a socket: programs do not inherit it, and no SIGPIPE.
@@ -391,7 +391,7 @@ mod tests {
 
     #[test]
     fn any_kind_of_timestamp_is_one() {
-        let (left, _right) = pair(Type::SEQPACKET).unwrap();
+        let [left, _right] = pair(Type::SEQPACKET).unwrap();
         let set = |name: i32, on: i32| {
             let len = size_of::<i32>() as libc::socklen_t;
             let value = (&raw const on).cast();

@@ -3,6 +3,7 @@
 use std::mem::{offset_of, size_of};
 
 use crate::sys::errno::{Errno, Result};
+use crate::sys::raw_addr::RawAddr;
 
 const PATH_OFFSET: usize = offset_of!(libc::sockaddr_un, sun_path);
 
@@ -11,16 +12,14 @@ pub const PATH_CAPACITY: usize = size_of::<libc::sockaddr_un>() - PATH_OFFSET;
 
 /// A Unix socket address: a file path, an abstract name (Linux; leading NUL, length-exact, may
 /// contain NULs), or no name at all.
-#[derive(Clone, Copy)]
-pub struct UnixAddr {
-    raw: libc::sockaddr_un,
-    len: libc::socklen_t,
-}
+///
+/// Where a call reports a length of zero, as for an unbound sender, it has no name.
+pub type UnixAddr = RawAddr<libc::sockaddr_un>;
 
 impl UnixAddr {
     /// The unnamed address: what an unbound sender has; binding to it autobinds on Linux.
     pub const fn unnamed() -> UnixAddr {
-        UnixAddr { raw: empty_sockaddr(), len: PATH_OFFSET as libc::socklen_t }
+        RawAddr { raw: empty_sockaddr(), len: PATH_OFFSET as libc::socklen_t }
     }
 
     /// Encodes a name: empty, a path without NULs, or (Linux) a NUL and an abstract name.
@@ -65,35 +64,16 @@ impl UnixAddr {
     pub fn family(&self) -> i32 {
         i32::from(self.raw.sun_family)
     }
-
-    /// For a call that reads an address.
-    pub fn as_ptr(&self) -> *const libc::sockaddr {
-        (&raw const self.raw).cast()
-    }
-
-    /// For a call that writes an address: pass [`UnixAddr::capacity`], then [`UnixAddr::set_len`].
-    pub fn as_mut_ptr(&mut self) -> *mut libc::sockaddr {
-        (&raw mut self.raw).cast()
-    }
-
-    /// The length to pass with [`UnixAddr::as_ptr`].
-    pub fn len(&self) -> libc::socklen_t {
-        self.len
-    }
-
-    /// The room a call may write to.
-    pub const fn capacity() -> libc::socklen_t {
-        size_of::<libc::sockaddr_un>() as libc::socklen_t
-    }
-
-    /// Records the length a call reported. Zero, as for an unbound sender, is "unnamed".
-    pub fn set_len(&mut self, len: libc::socklen_t) {
-        self.len = len;
-    }
 }
 
 impl PartialEq for UnixAddr {
     fn eq(&self, other: &UnixAddr) -> bool {
+        // The usual case, one sender after the other, without a look for the end of either name.
+        let stored = (self.len as usize).clamp(PATH_OFFSET, size_of::<libc::sockaddr_un>());
+        let path = ..stored - PATH_OFFSET;
+        if self.len == other.len && self.raw.sun_path[path] == other.raw.sun_path[path] {
+            return true;
+        }
         self.raw.sun_path[..self.name_len()] == other.raw.sun_path[..other.name_len()]
     }
 }

@@ -129,7 +129,7 @@ impl Way {
     fn any(random: &mut Random, number: &mut u32) -> Way {
         if random.below(2) == 0 {
             let kind = random.choose(&[Type::DGRAM, Type::SEQPACKET]);
-            let (from, to) = socket::pair(kind).unwrap();
+            let [from, to] = socket::pair(kind).unwrap();
             return Way { from, to, names: None };
         }
         let mut bound = || {
@@ -144,7 +144,7 @@ impl Way {
 }
 
 #[test]
-fn messages_arrive_whole_with_all_that_is_beside_them() {
+fn messages_arrive_whole_with_all_that_comes_with_them() {
     let mut number = 0;
     // One for all: what an earlier batch left in it must not show.
     let mut receiver = Receiver::new().unwrap();
@@ -231,7 +231,7 @@ fn descriptors_of_messages_that_nobody_looked_at_are_closed() {
             return;
         }
         let pipes = Pipes::any(random);
-        let (from, to) = socket::pair(Type::SEQPACKET).unwrap();
+        let [from, to] = socket::pair(Type::SEQPACKET).unwrap();
         let sent: Vec<_> = (0..5).map(|_| Sent::any(random, &pipes, 300)).collect();
         for message in &sent {
             // SAFETY: the bytes are alive in `sent`.
@@ -252,7 +252,7 @@ fn bytes_of_a_connection_arrive_in_order_with_their_descriptors() {
     let mut room = vec![0; MOST_BYTES];
     rounds(|random| {
         let pipes = Pipes::any(random);
-        let (from, to) = socket::pair(Type::STREAM).unwrap();
+        let [from, to] = socket::pair(Type::STREAM).unwrap();
         let (asked, has_credentials) = (random.below(4) > 0, random.below(2) == 0);
         if has_credentials {
             socket::pass_credentials(to.as_fd()).unwrap();

@@ -95,7 +95,7 @@ async function runUnderSystemd(t, units, body, args = []) {
     await started.ended();
     for (const group of groups) await until(() => isRemoved(group), `the end of ${group}`);
   });
-  const { code, signal, stdout, stderr } = await started.ended(60_000);
+  const { code, signal, stdout, stderr } = await started.ended();
   if (code !== 0) throw new Error(`ended with ${signal ?? `code ${code}`}\n${stdout}${stderr}`);
   return JSON.parse(stdout.trimEnd().split('\n').at(-1));
 }

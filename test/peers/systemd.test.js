@@ -6,9 +6,12 @@
 const assert = require('node:assert/strict');
 const path = require('node:path');
 const { describe, test } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { runUnderSystemd, withSystemd } = require('../helpers/systemd.js');
+
+assertNoLeaks();
 
 const EXAMPLES = path.join(__dirname, '..', '..', 'examples');
 

@@ -144,7 +144,7 @@ const GROUPS = {
  * own end: Node itself needs some of what is patched.
  */
 async function survive(t, script, args) {
-  const { signal, stdout, stderr } = await startScript(t, script, args).ended(40_000);
+  const { signal, stdout, stderr } = await startScript(t, script, args).ended();
   assert.equal(signal, null, stderr);
   assert.doesNotMatch(stderr, /FATAL ERROR|panicked/);
   return stdout === '' ? undefined : JSON.parse(stdout);

@@ -8,13 +8,16 @@ const { once } = require('node:events');
 const { describe, test } = require('node:test');
 const posix = require('../../posix.js');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { open } = require('../helpers/posix.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closing, eventsOf } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
-const { within } = require('../helpers/wait.js');
+const { until, within } = require('../helpers/wait.js');
 const { makeSocket, startServer } = require('../helpers/usocket.js');
+
+assertNoLeaks();
 
 describe('connect() again', onLinux(), () => {
   for (const moment of ['connecting', 'connected']) {
@@ -109,5 +112,35 @@ describe('connect()', onLinux(), () => {
     client.connect(server.address());
     await nextEvent(client, 'connect');
     assert.deepEqual([client.writable, client.errored], [true, null]);
+  });
+
+  test("in a 'close' handler: what later handlers write is of the new life", async (t) => {
+    const server = startServer(t);
+    const client = makeSocket(t).connect(server.address());
+    await nextEvent(client, 'connect');
+    const outcomes = [];
+    client.once('close', () => client.connect(server.address()));
+    client.once('close', () => client.write('hello', (error) => outcomes.push(error?.code)));
+    const accepted = nextEvent(server, 'connection');
+    client.destroy();
+    await Promise.all([accepted, nextEvent(client, 'connect')]);
+    await until(() => outcomes.length > 0, 'the callback');
+    assert.deepEqual(outcomes, [undefined]);
+  });
+
+  test('of a socket that was iterated before it had a connection: the next loop gets data', async (t) => {
+    const server = startServer(t);
+    server.on('connection', (socket) => socket.end('hello'));
+    const client = makeSocket(t);
+    const loop = (async () => {
+      for await (const data of client) assert.fail(`${data}`);
+    })();
+    client.write('nowhere', () => {});
+    await assert.rejects(loop, { code: 'ERR_SOCKET_CLOSED' });
+    await closing(client);
+    client.connect(server.address());
+    let text = '';
+    for await (const data of client) text += data;
+    assert.equal(text, 'hello');
   });
 });

@@ -40,13 +40,14 @@ impl Inbox {
             return (flag::FDS_REFUSED, 0);
         }
         let fds: Vec<Pending> = fds.into_iter().map(Pending::new).collect();
-        let token = if is_stream {
+        if is_stream {
             let count = fds.len() as u32;
             self.queue.extend(fds);
-            count
-        } else {
-            self.put(fds)
-        };
+            return (flag::FDS, count);
+        }
+        let token = self.next_token();
+        self.count += fds.len();
+        self.by_token.insert(token, fds);
         (flag::FDS, token)
     }
 
@@ -69,13 +70,6 @@ impl Inbox {
     /// How many descriptors wait.
     fn waiting(&self) -> usize {
         self.count + self.queue.len() + self.pidfds.len()
-    }
-
-    fn put(&mut self, fds: Vec<Pending>) -> u32 {
-        let token = self.next_token();
-        self.count += fds.len();
-        self.by_token.insert(token, fds);
-        token
     }
 
     /// 24 bits cross to JavaScript. Skips 0, which is none, and what a patient reader still has.

@@ -2,12 +2,12 @@
 //! call to the kernel becomes for JavaScript, and what is reported after the last message.
 #![allow(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::os::fd::OwnedFd;
 
 use crate::engine::batch::{Batch, Entry, Placement, call_for_items, flag};
 use crate::engine::handle::{Callee, Event, Handle, Kind};
-use crate::engine::receive::chunk_memory::ChunkMemory;
+use crate::engine::receive::chunk_memory::{ChunkMemory, Owner};
 use crate::engine::receive::inbox::{DEFAULT_MAX_PENDING, Inbox, LastSender};
 use crate::engine::receive::read_ahead::ReadAhead;
 use crate::engine::receive::trouble::Trouble;
@@ -165,25 +165,9 @@ impl Receiver {
         drop(self.target.replace(target));
     }
 
-    /// A message's descriptors, which are the caller's from here on.
-    pub fn take_fds(&self, token: u32) -> Vec<OwnedFd> {
-        self.inbox.borrow_mut().as_mut().map_or_else(Vec::new, |inbox| inbox.take(token))
-    }
-
-    /// The pidfd of a message's sender, as above.
-    pub fn take_pidfd(&self, token: u32) -> Option<OwnedFd> {
-        self.inbox.borrow_mut().as_mut().and_then(|inbox| inbox.take_pidfd(token))
-    }
-
-    /// `count` of a stream's descriptors, those behind the next `skipped`, as above.
-    pub fn take_next_fds(&self, count: usize, skipped: usize) -> Vec<OwnedFd> {
-        let mut inbox = self.inbox.borrow_mut();
-        inbox.as_mut().map_or_else(Vec::new, |inbox| inbox.take_next(count, skipped))
-    }
-
-    /// All descriptors that wait, as above.
-    pub fn take_all_fds(&self) -> Vec<OwnedFd> {
-        self.inbox.take().map_or_else(Vec::new, |mut inbox| inbox.take_all())
+    /// Descriptors that wait to be taken.
+    pub fn inbox(&self) -> RefMut<'_, Inbox> {
+        RefMut::map(self.inbox.borrow_mut(), |inbox| &mut **inbox.get_or_insert_default())
     }
 
     /// See [`Inbox::put_back`].
@@ -191,8 +175,7 @@ impl Receiver {
         &self,
         fds: Vec<OwnedFd>,
     ) -> std::result::Result<(), (Errno, Vec<OwnedFd>)> {
-        let mut inbox = self.inbox.borrow_mut();
-        inbox.get_or_insert_default().put_back(fds, self.max_pending.get())
+        self.inbox().put_back(fds, self.max_pending.get())
     }
 
     /// Takes waiting messages, a batch at a time, and hands each batch to JavaScript.
@@ -350,20 +333,18 @@ impl Receiver {
         }
         let Received { fds, credentials, pidfd, .. } = ancillary;
         let mut token = 0;
-        if !self.wants_fds.get() {
+        if fds.is_empty() {
+            // As most messages.
+        } else if !self.wants_fds.get() {
             close_passed(fds);
-        } else if !fds.is_empty() {
-            let mut inbox = self.inbox.borrow_mut();
+        } else {
             let is_stream = self.kind == Kind::Stream;
-            let admitted =
-                inbox.get_or_insert_default().admit(fds, self.max_pending.get(), is_stream);
+            let admitted = self.inbox().admit(fds, self.max_pending.get(), is_stream);
             flags |= admitted.0;
             token = admitted.1;
         }
         if let Some(pidfd) = pidfd.filter(|_| self.wants_pidfd.get()) {
-            let mut inbox = self.inbox.borrow_mut();
-            let max = self.max_pending.get();
-            let admitted = inbox.get_or_insert_default().admit_pidfd(pidfd, max, token);
+            let admitted = self.inbox().admit_pidfd(pidfd, self.max_pending.get(), token);
             flags |= admitted.0;
             token = admitted.1;
         }
@@ -418,7 +399,7 @@ impl Receiver {
         };
         batch.set_new_slabs(new_slabs);
         batch.receiver.trim();
-        hand_over(handle, batch, count, &buffers);
+        hand_over(handle, batch, count, buffers.as_slice());
         let cost = count + bytes / BYTES_A_MESSAGE;
         Taken { count, cost, ended: count < received, more: count == RECEIVE_BATCH }
     }
@@ -433,43 +414,42 @@ impl Receiver {
 
     fn receive_chunk_with(&self, handle: &Handle, batch: &mut Batch) -> Result<Taken> {
         let env = &handle.env;
-        let target = ChunkMemory::choose(handle, &self.target, self.is_bulk.get())?;
-        let (start, len) = target.place(batch);
+        let memory = ChunkMemory::choose(handle, batch, &self.target, self.is_bulk.get())?;
+        let (start, len) = (memory.bytes.as_mut_ptr(), memory.bytes.len());
         let control = self.wants_control();
-        // SAFETY: memory chosen just now; no JavaScript runs before the call returns.
+        // SAFETY: as many bytes, borrowed beyond the call.
         let received = handle.with_fd(|fd| unsafe { stream::receive(fd, start, len, control) });
         let chunk = match received {
             Ok(chunk) if chunk.len > 0 => chunk,
             nothing => {
-                target.keep(handle);
+                memory.keep(handle);
                 return nothing.map(|_| Taken { count: 0, cost: 0, ended: true, more: false });
             }
         };
         self.is_bulk.set(chunk.len >= BULK);
         let more = chunk.len == len || !chunk.ancillary.fds.is_empty();
-        let (place, mut flags, buffers, new_slabs) = {
+        let (place, mut flags, (buffers, new_slabs)) = {
             let mut slab = env.slab.borrow_mut();
             let mut placement = Placement::new(env.js, &mut slab);
-            let (place, flags) = match target {
-                ChunkMemory::User(_) => (Some(Default::default()), flag::INTO),
-                ChunkMemory::Store { buffer, .. } if chunk.len == len => {
+            let (place, flags) = match memory.owner {
+                Owner::User => (Some(Default::default()), flag::INTO),
+                Owner::Buffer(buffer, _) if chunk.len == len => {
                     (Some(placement.hand_over(buffer)), flag::WHOLE)
                 }
-                ChunkMemory::Store { buffer, room, .. } if chunk.len >= len / 2 => {
+                Owner::Buffer(buffer, _) if chunk.len >= len / 2 => {
                     // What was there before is nobody's to see.
-                    room.clear(chunk.len);
+                    memory.bytes.clear(chunk.len);
                     (env.js.store_of(buffer).map(|store| placement.hand_over(store)), 0)
                 }
-                target => {
+                _ => {
                     // SAFETY: memory of ours, into which the kernel wrote so many bytes.
-                    let place =
-                        placement.place(unsafe { std::slice::from_raw_parts(start, chunk.len) });
-                    target.keep(handle);
+                    let bytes = unsafe { std::slice::from_raw_parts(start, chunk.len) };
+                    let place = placement.place(bytes);
+                    memory.keep(handle);
                     (place, 0)
                 }
             };
-            let (buffers, new_slabs) = placement.finish();
-            (place, flags, buffers, new_slabs)
+            (place, flags, placement.finish())
         };
         if place.is_none() {
             flags |= flag::TRUNCATED;
@@ -478,13 +458,13 @@ impl Receiver {
         entry.place = place.unwrap_or_default();
         batch.push(0, &entry, None);
         batch.set_new_slabs(new_slabs);
-        hand_over(handle, batch, 1, &buffers);
+        hand_over(handle, batch, 1, buffers.as_slice());
         Ok(Taken { count: 1, cost: 1, ended: false, more })
     }
 }
 
-/// Hands `count` items of a batch to JavaScript.
-fn hand_over(handle: &Handle, batch: &Batch, count: usize, buffers: &[Value]) {
+/// Hands `count` items of a batch to JavaScript: nobody else uses its memory meanwhile.
+fn hand_over(handle: &Handle, batch: &mut Batch, count: usize, buffers: &[Value]) {
     if count > 0
         && let Some(Callee { context, hooks }) = handle.callee()
     {

@@ -10,7 +10,7 @@ use crate::engine::in_vain::InVain;
 use crate::engine::send::helper_socket::HelperSocket;
 use crate::engine::send::payload::Payload;
 use crate::node::js::{Js, Value};
-use crate::node::view::Bytes;
+use crate::node::view::JsBytes;
 use crate::sys::ancillary::{Rights, duplicate};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::message::{self, Outgoing, SEND_BATCH};
@@ -54,7 +54,7 @@ pub struct Offer<'a> {
     /// Where the message starts in it.
     pub offset: usize,
     /// The message's bytes in it.
-    pub bytes: Bytes,
+    pub bytes: JsBytes<'a>,
     /// Descriptors to pass.
     pub fds: &'a [RawFd],
 }
@@ -64,7 +64,7 @@ impl Offer<'_> {
     pub fn send(&self, fd: BorrowedFd<'_>, to: Option<&UnixAddr>) -> Result<()> {
         let rights = if self.fds.is_empty() { None } else { Some(Rights::new(self.fds)?) };
         let (bytes, len) = (self.bytes.as_ptr(), self.bytes.len());
-        // SAFETY: Bytes are readable until JavaScript runs again, which it does not here.
+        // SAFETY: as many bytes, borrowed beyond the call.
         unsafe { message::send(fd, &Outgoing { bytes, len, to, rights: rights.as_ref() }) }
     }
 }
@@ -175,16 +175,17 @@ impl Destination {
         };
         let mut messages = Vec::with_capacity(limit);
         for (index, waiting) in batch.enumerate() {
-            let (bytes, len) = match waiting.payload.bytes(js) {
-                Ok(found) => found,
+            // SAFETY: no JavaScript runs before they are sent.
+            let bytes = match unsafe { waiting.payload.bytes(js) } {
+                Ok(bytes) => bytes,
                 Err(errno) if index == 0 => return Err(errno),
                 Err(_) => break,
             };
             let rights = rights.get(index).and_then(Option::as_ref);
+            let (bytes, len) = (bytes.as_ptr(), bytes.len());
             messages.push(Outgoing { bytes, len, to: self.addr(), rights });
         }
-        // SAFETY: copies live in `self.waiting`; Buffers were asked for their memory just now, and
-        // no JavaScript ran since.
+        // SAFETY: bytes of `self.waiting`, which is borrowed beyond the call.
         unsafe { message::send_many(fd, &messages) }
     }
 }

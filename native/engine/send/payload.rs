@@ -1,7 +1,8 @@
 //! Owns: bytes that wait to be sent.
+#![allow(unsafe_code)]
 
 use crate::node::js::{Js, Reference, Value};
-use crate::node::view::Bytes;
+use crate::node::view::JsBytes;
 use crate::sys::errno::{Errno, Result};
 
 /// Up to this size waiting bytes are copied, which costs less than the reference to their Buffer
@@ -25,17 +26,12 @@ pub enum Payload {
 
 impl Payload {
     /// Keeps `bytes`, which start at `offset` in `buffer`.
-    pub fn keep(js: Js, buffer: Value, offset: usize, bytes: Bytes) -> Payload {
+    pub fn keep(js: Js, buffer: Value, offset: usize, bytes: JsBytes<'_>) -> Payload {
         if bytes.len() > COPY_LIMIT
             && let Some(buffer) = Reference::new(js, buffer)
         {
             return Payload::Referenced { buffer, offset, len: bytes.len() };
         }
-        Payload::Copied(bytes.to_vec())
-    }
-
-    /// Keeps bytes of no Buffer.
-    pub fn copy(bytes: &[u8]) -> Payload {
         Payload::Copied(bytes.to_vec())
     }
 
@@ -47,14 +43,20 @@ impl Payload {
         }
     }
 
-    /// Where the bytes are just now, and how many: stale as soon as JavaScript runs again. EFAULT
-    /// if the Buffer has been detached.
-    pub fn bytes(&self, js: Js) -> Result<(*const u8, usize)> {
+    /// The bytes as they are just now. EFAULT if the Buffer has been detached.
+    ///
+    /// # Safety
+    /// No JavaScript runs while they are borrowed; copies are not written to.
+    pub unsafe fn bytes(&self, js: Js) -> Result<JsBytes<'_>> {
         match self {
-            Payload::Copied(bytes) => Ok((bytes.as_ptr(), bytes.len())),
+            Payload::Copied(bytes) => {
+                // SAFETY: as many bytes, borrowed with the payload.
+                Ok(unsafe { JsBytes::new(bytes.as_ptr().cast_mut(), bytes.len()) })
+            }
             Payload::Referenced { buffer, offset, len } => {
-                let part = js.as_bytes(buffer.get()).and_then(|bytes| bytes.part(*offset, *len));
-                part.map(|part| (part.as_ptr(), part.len())).ok_or(Errno::FAULT)
+                // SAFETY: as this function demands.
+                let bytes = unsafe { js.bytes(buffer.get()) };
+                bytes.and_then(|bytes| bytes.part(*offset, *len)).ok_or(Errno::FAULT)
             }
         }
     }

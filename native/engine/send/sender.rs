@@ -7,7 +7,7 @@ use crate::engine::batch::call_for_items;
 use crate::engine::handle::{Callee, Event, Handle, Kind, MAX_SEND_PAUSE};
 use crate::engine::in_vain::{self, InVain};
 use crate::engine::send::message_queue::{Flushed, MessageQueue, Offer, PEER, Settled};
-use crate::engine::send::stream_queue::{Piece, Progress, StreamQueue};
+use crate::engine::send::stream_queue::{Progress, StreamQueue};
 use crate::node::uv::WRITABLE;
 use crate::sys::errno::{Errno, Result};
 use crate::sys::name::Name;
@@ -152,10 +152,9 @@ impl Sender {
     }
 
     /// Forgets destinations for which nothing waits.
-    pub fn sweep(&self) {
-        if let Ok(mut messages) = self.messages() {
-            messages.sweep();
-        }
+    pub fn sweep(&self) -> Result<()> {
+        self.messages()?.sweep();
+        Ok(())
     }
 
     /// While corked, whatever is sent waits. Afterwards it goes, in order.
@@ -340,26 +339,8 @@ impl Sender {
     }
 
     /// Sends a stream's bytes now or, as far as there is no room, later: true, and the outcome will
-    /// be reported. Up to 253 descriptors go with the first byte. Err: nothing was and will be sent.
-    /// EALREADY while another write waits.
-    pub fn write(&self, handle: &Handle, piece: Piece, fds: &[RawFd]) -> Result<bool> {
-        let js = handle.env.js;
-        self.start_write(handle, |stream, fd| stream.send(js, fd, piece, fds))
-    }
-
-    /// The same for bytes that are in no Buffer.
-    pub fn write_copy(&self, handle: &Handle, bytes: &[u8]) -> Result<bool> {
-        self.start_write(handle, |stream, fd| stream.send_copy(fd, bytes))
-    }
-
-    /// The same for several pieces, and for each a number of the queued descriptors. On Err some
-    /// bytes may have been sent.
-    pub fn write_many(&self, handle: &Handle, pieces: &[Piece], counts: &[usize]) -> Result<bool> {
-        let js = handle.env.js;
-        self.start_write(handle, |stream, fd| stream.send_many(js, fd, pieces, counts))
-    }
-
-    fn start_write(
+    /// be reported. Err: nothing waits. EALREADY while another write waits.
+    pub fn write(
         &self,
         handle: &Handle,
         attempt: impl FnOnce(&mut StreamQueue, BorrowedFd<'_>) -> Result<Option<Errno>>,

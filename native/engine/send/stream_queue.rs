@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use crate::engine::send::payload::Payload;
 use crate::node::js::{Js, Value};
-use crate::node::view::Bytes;
+use crate::node::view::JsBytes;
 use crate::sys::ancillary::{MAX_FDS, Rights, duplicate};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::stream::{self, MAX_PARTS};
@@ -22,18 +22,11 @@ const MAX_BYTES: usize = 1 << 20;
 
 /// A Buffer that JavaScript offers.
 #[derive(Clone, Copy)]
-pub struct Piece {
+pub struct Piece<'a> {
     /// The Buffer.
     pub buffer: Value,
     /// Its bytes.
-    pub bytes: Bytes,
-}
-
-impl Piece {
-    fn vector(&self) -> libc::iovec {
-        let start = self.bytes.as_ptr().cast_mut().cast();
-        libc::iovec { iov_base: start, iov_len: self.bytes.len() }
-    }
+    pub bytes: JsBytes<'a>,
 }
 
 /// How an attempt to send what waits ended.
@@ -63,11 +56,13 @@ struct Chunk {
 }
 
 impl Chunk {
-    /// What is left; stale as soon as JavaScript runs again.
-    fn rest(&self, js: Js) -> Result<libc::iovec> {
-        let (start, len) = self.payload.bytes(js)?;
-        let start = start.wrapping_add(self.sent).cast_mut().cast();
-        Ok(libc::iovec { iov_base: start, iov_len: len - self.sent })
+    /// What is left.
+    ///
+    /// # Safety
+    /// As for [`Payload::bytes`].
+    unsafe fn rest(&self, js: Js) -> Result<JsBytes<'_>> {
+        // SAFETY: as this function demands.
+        unsafe { self.payload.bytes(js) }.map(|bytes| bytes.skip(self.sent))
     }
 
     fn left(&self) -> usize {
@@ -112,26 +107,21 @@ impl StreamQueue {
         &mut self,
         js: Js,
         fd: BorrowedFd<'_>,
-        piece: Piece,
+        piece: Piece<'_>,
         fds: &[RawFd],
     ) -> Result<Option<Errno>> {
         let Piece { buffer, bytes } = piece;
         let sent = if fds.is_empty() {
-            // SAFETY: Bytes are readable until JavaScript runs again, which it does not here.
+            // SAFETY: as many bytes, borrowed beyond the call.
             unsafe { stream::send(fd, bytes.as_ptr(), bytes.len()) }
         } else {
             let rights = Rights::new(fds)?;
             // SAFETY: as above.
-            unsafe { stream::send_parts(fd, &[piece.vector()], Some(&rights)) }
+            unsafe { stream::send_parts(fd, &[bytes.vector()], Some(&rights)) }
         };
-        let (sent, errno) = match sent {
-            Ok(sent) if sent == bytes.len() => return Ok(None),
-            Ok(sent) => (sent, Errno::AGAIN),
-            Err(errno) if errno.means_later() => (0, errno),
-            Err(errno) => return Err(errno),
-        };
+        let Some((sent, errno)) = left_of(bytes.len(), sent)? else { return Ok(None) };
         let left = if sent == 0 { duplicate(fds)? } else { Vec::new() };
-        self.wait(js, buffer, bytes, sent, left.len())?;
+        self.wait(js, buffer, bytes, sent, left.len());
         // In front of those that were queued for later bytes.
         left.into_iter().rev().for_each(|fd| self.fds.push_front(fd));
         Ok(Some(errno))
@@ -140,13 +130,10 @@ impl StreamQueue {
     /// Sends bytes that are in no Buffer; as above.
     pub fn send_copy(&mut self, fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<Option<Errno>> {
         // SAFETY: a live slice.
-        let (sent, errno) = match unsafe { stream::send(fd, bytes.as_ptr(), bytes.len()) } {
-            Ok(sent) if sent == bytes.len() => return Ok(None),
-            Ok(sent) => (sent, Errno::AGAIN),
-            Err(errno) if errno.means_later() => (0, errno),
-            Err(errno) => return Err(errno),
-        };
-        self.chunks.push_back(Chunk { payload: Payload::copy(&bytes[sent..]), sent: 0, fds: 0 });
+        let sent = unsafe { stream::send(fd, bytes.as_ptr(), bytes.len()) };
+        let Some((sent, errno)) = left_of(bytes.len(), sent)? else { return Ok(None) };
+        let payload = Payload::Copied(bytes[sent..].to_vec());
+        self.chunks.push_back(Chunk { payload, sent: 0, fds: 0 });
         Ok(Some(errno))
     }
 
@@ -158,14 +145,14 @@ impl StreamQueue {
         &mut self,
         js: Js,
         fd: BorrowedFd<'_>,
-        pieces: &[Piece],
+        pieces: &[Piece<'_>],
         counts: &[usize],
     ) -> Result<Option<Errno>> {
         let (mut sent, mut blocked) = (0, None);
         if counts.iter().all(|count| *count == 0) {
             // Most often all of it goes at once, and nothing need be kept.
-            let parts: Vec<_> = pieces.iter().map(Piece::vector).collect();
-            // SAFETY: Bytes are readable until JavaScript runs again, which it does not here.
+            let parts: Vec<_> = pieces.iter().map(|piece| piece.bytes.vector()).collect();
+            // SAFETY: as many bytes, borrowed beyond the call.
             match unsafe { stream::send_parts(fd, &parts, None) } {
                 Ok(some) => sent = some,
                 Err(errno) if errno.means_later() => blocked = Some(errno),
@@ -181,10 +168,7 @@ impl StreamQueue {
             }
             let fds = counts.get(index).map_or(0, |count| free.min(*count));
             free -= fds;
-            if let Err(errno) = self.wait(js, *buffer, *bytes, gone, fds) {
-                self.abandon();
-                return Err(errno);
-            }
+            self.wait(js, *buffer, *bytes, gone, fds);
         }
         if blocked.is_some() {
             return Ok(blocked);
@@ -227,11 +211,9 @@ impl StreamQueue {
     }
 
     /// Keeps what follows the first `sent` bytes.
-    fn wait(&mut self, js: Js, buffer: Value, bytes: Bytes, sent: usize, fds: usize) -> Result<()> {
-        let rest = bytes.part(sent, bytes.len() - sent).ok_or(Errno::FAULT)?;
-        let payload = Payload::keep(js, buffer, sent, rest);
+    fn wait(&mut self, js: Js, buffer: Value, bytes: JsBytes<'_>, sent: usize, fds: usize) {
+        let payload = Payload::keep(js, buffer, sent, bytes.skip(sent));
         self.chunks.push_back(Chunk { payload, sent: 0, fds });
-        Ok(())
     }
 
     /// One call: how many bytes went. 0 only for want of budget.
@@ -246,8 +228,9 @@ impl StreamQueue {
             if is_barrier || total == budget || parts.len() == MAX_PARTS {
                 break;
             }
-            let mut rest = match chunk.rest(js) {
-                Ok(rest) => rest,
+            // SAFETY: no JavaScript runs before they are sent.
+            let mut rest = match unsafe { chunk.rest(js) } {
+                Ok(rest) => rest.vector(),
                 Err(errno) if index == 0 => return Err(errno),
                 Err(_) => break,
             };
@@ -260,8 +243,7 @@ impl StreamQueue {
         }
         let raw: Vec<RawFd> = self.fds.iter().take(going).map(AsRawFd::as_raw_fd).collect();
         let rights = if raw.is_empty() { None } else { Some(Rights::new(&raw)?) };
-        // SAFETY: copies live in `self.chunks`; Buffers were asked for their memory just now, and no
-        // JavaScript ran since.
+        // SAFETY: bytes of `self.chunks`, which is borrowed beyond the call.
         let sent = unsafe { stream::send_parts(fd, &parts, rights.as_ref()) }?;
         self.fds.drain(..going);
         self.chunks[0].fds -= going;
@@ -276,5 +258,15 @@ impl StreamQueue {
             self.chunks.pop_front();
         }
         Ok(sent)
+    }
+}
+
+/// How much of `len` bytes went, and why the rest has to wait; None if nothing has to.
+fn left_of(len: usize, sent: Result<usize>) -> Result<Option<(usize, Errno)>> {
+    match sent {
+        Ok(sent) if sent == len => Ok(None),
+        Ok(sent) => Ok(Some((sent, Errno::AGAIN))),
+        Err(errno) if errno.means_later() => Ok(Some((0, errno))),
+        Err(errno) => Err(errno),
     }
 }

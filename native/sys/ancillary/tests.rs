@@ -51,7 +51,7 @@ fn what_is_encoded_is_decoded_and_owned() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn credentials_go_beside_descriptors() {
+fn credentials_go_with_descriptors() {
     with_own_descriptors(|| {
         let fd = open();
         let sender = Credentials { pid: 7, uid: 8, gid: u32::MAX };

@@ -24,8 +24,11 @@ const ASAN_TARGETS = [
   ...['x86_64-unknown-linux-gnu', 'aarch64-unknown-linux-gnu'],
   ...['x86_64-apple-darwin', 'aarch64-apple-darwin'],
 ];
-/** What runs without system calls that Miri does not know; sockaddr's tests match too. */
-const MIRI_TESTS = ['sys::unix_addr::tests', 'sys::ancillary::tests'];
+/** What runs without system calls that Miri does not know. */
+const MIRI_TESTS = [
+  ...['sys::unix_addr::tests', 'sys::sockaddr::tests', 'sys::ancillary::tests'],
+  ...['node::view::tests', 'engine::sockets::tests'],
+];
 const GET_MIRI = '`rustup toolchain install nightly --component miri --component rust-src`';
 
 /** A command that has to be there already: rustup brings no toolchain for it. */
