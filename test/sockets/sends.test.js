@@ -4,6 +4,7 @@
 // callback, a process whose socket is unreferenced.
 
 const assert = require('node:assert/strict');
+const { createHook } = require('node:async_hooks');
 const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { DgramSocket, SeqpacketSocket, UServer, USocket } = require('../../lib');
@@ -115,6 +116,34 @@ describe('close() in the callback of a send', onLinux({}), () => {
     }
   });
 });
+
+test(
+  "the async resource of a send's callback is destroyed once, after it ran",
+  onLinux({}),
+  async () => {
+    const order = [];
+    const hook = createHook({
+      init(id, type) {
+        if (type === 'AFUNIXSENDREQ') order.push(`init ${id}`);
+      },
+      destroy(id) {
+        if (order.includes(`init ${id}`)) order.push(`destroy ${id}`);
+      },
+    }).enable();
+    const [one, two] = DgramSocket.pair();
+    await new Promise((done) => one.send('x', () => done(order.push('callback'))));
+    await until(() => order.length >= 3, 'the end of the resource');
+    // What the collector finds is not destroyed again.
+    for (let round = 0; round < 5; round++) {
+      globalThis.gc();
+      await quiet();
+    }
+    hook.disable();
+    const [, id] = order[0].split(' ');
+    assert.deepEqual(order, [`init ${id}`, 'callback', `destroy ${id}`]);
+    await Promise.all([closed(one), closed(two)]);
+  },
+);
 
 describe('destroy() with sends that wait', onLinux(), () => {
   for (const [name, Class, fill] of [

@@ -110,7 +110,11 @@ module.exports = {
   'lib/sockets/userver.js': SERVERS,
   'lib/sockets/wrapped.js': of('usocket', 'tls', 'http-endings'),
   'lib/sockets/usocket.js': STREAMS,
-  'lib/util/callback.js': [...of('dgram', 'events'), ...of('usocket', 'callbacks')],
+  'lib/util/callback.js': [
+    ...of('dgram', 'events'),
+    ...of('usocket', 'callbacks'),
+    ...of('sockets', 'sends'),
+  ],
   'lib/util/diagnostics.js': of('sockets', 'diagnostics', 'diagnostics-again'),
   'lib/util/errors.js': [
     ...of('sockets', 'arguments', 'arguments-others', 'errors'),
