@@ -76,17 +76,20 @@ function newSince(earlier) {
 /**
  * Before the first test of the file notes what is open, and asserts after the last that nothing else is
  * then, nor is anything closed that is not the file's. Linux only: elsewhere it does nothing.
+ *
+ * @param {() => void | Promise<void>} [openForLife] opens before that what the process keeps by design
  */
-function assertNoLeaks() {
+function assertNoLeaks(openForLife) {
   if (process.platform !== 'linux') return;
   let earlier;
-  before(() => {
+  before(async () => {
     openWhatStays();
+    await openForLife?.();
     earlier = look();
   });
   after(async () => {
     // What was closed last takes a turn of the event loop, or another process's time.
-    await until(() => newSince(earlier).length === 0, 'everything to close').catch(() => {});
+    await until(() => newSince(earlier).length === 0, 'everything to close', 4000).catch(() => {});
     assert.deepEqual(newSince(earlier), [], 'the tests of this file left these open');
     const now = look().descriptors;
     const lost = earlier.descriptors.filter((name) => !now.includes(name));

@@ -4,15 +4,24 @@
 // read or written, and a faulty call does nothing.
 
 const assert = require('node:assert/strict');
-const { describe, test } = require('node:test');
+const { after, before, describe, test } = require('node:test');
 const vm = require('node:vm');
 const posix = require('../../lib/posix/index.js');
 const { countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { open, pair, receive } = require('../helpers/posix.js');
 const { onLinux } = require('../helpers/programs.js');
 const { abstractName } = require('../helpers/tmp.js');
 
 const { AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOL_SOCKET } = posix;
+
+/** Somewhere to send to, and its peer. */
+let [sink, peer] = [-1, -1];
+
+// Closed before it is asked what is open.
+after(() => [sink, peer].forEach((fd) => posix.close(fd)));
+assertNoLeaks();
+before(() => ([sink, peer] = posix.socketpair(AF_UNIX, SOCK_DGRAM)));
 
 /** The numbers 0, 1, 2 … as bytes. */
 const counting = (length) => Uint8Array.from({ length }, (_, index) => index);
@@ -54,9 +63,6 @@ const BUFFERS = {
   'ArrayBuffer of another realm': () =>
     vm.runInNewContext('Uint8Array.from([8, 9, 10, 11, 12, 13, 14, 15]).buffer'),
 };
-
-/** Somewhere to send to. */
-const sink = posix.socketpair(AF_UNIX, SOCK_DGRAM)[0];
 
 /** All bytes of what a buffer is a view of. */
 const storeOf = (buffer) => new Uint8Array(ArrayBuffer.isView(buffer) ? buffer.buffer : buffer);

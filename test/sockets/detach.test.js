@@ -8,12 +8,15 @@ const fs = require('node:fs');
 const { beforeEach, describe, test } = require('node:test');
 const afunix = require('../../lib');
 const { assertNoLeak, closeQuietly, countFds, nulls } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing, eventsOf, quiet, write } = require('../helpers/seqpacket.js');
 const { closed, inbox, nextEvent, openPair, openSocket, send } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const { DgramSocket, SeqpacketServer, SeqpacketSocket, UServer, USocket, closeFd } = afunix;
 

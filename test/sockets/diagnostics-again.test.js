@@ -6,6 +6,9 @@ const assert = require('node:assert/strict');
 const diagnostics = require('node:diagnostics_channel');
 const { test } = require('node:test');
 const { publishClose } = require('../../lib/util/diagnostics.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
+
+assertNoLeaks();
 
 /** Something that closes as the sockets do. */
 class Thing {

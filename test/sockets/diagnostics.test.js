@@ -8,9 +8,12 @@ const { once } = require('node:events');
 const { describe, test } = require('node:test');
 const { DgramSocket, SeqpacketServer, SeqpacketSocket, UServer, USocket } = require('../../lib');
 const { createSocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const CHANNELS = ['bind', 'connect', 'listen', 'connection', 'close'];
 

@@ -7,10 +7,13 @@ const assert = require('node:assert/strict');
 const { constants } = require('node:os');
 const path = require('node:path');
 const { before, describe, test } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux, skipUnless } = require('../helpers/programs.js');
 const { abstractName, temporaryFolder } = require('../helpers/tmp.js');
 const { compileLibrary, environment } = require('../torture/lib/faults-library.js');
+
+assertNoLeaks();
 
 describe('a system call that fails', onLinux(skipUnless('cc')), () => {
   let env;

@@ -7,9 +7,12 @@ const assert = require('node:assert/strict');
 const { EventEmitter } = require('node:events');
 const { describe, test } = require('node:test');
 const { DgramSocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB, runScript } = require('../helpers/node.js');
 const { closed, inbox, openPair, openSocket } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const VALUE = { name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' };
 
@@ -124,11 +127,20 @@ async function fuzz({ DgramSocket: Socket }, seed, path, rounds, lib) {
     ...['setRecvBufferSize', 'setSendBufferSize', 'getRecvBufferSize', 'getSendBufferSize'],
   ];
   // Native functions are out of a user's reach; they have to be safe all the same. Not those that make
-  // descriptors, or take them: they would be those of this process.
+  // descriptors, or take them: they would be those of this process; nor those that ask for an event of streams.
   const binding = require(`${lib}/native/binding.js`);
   const others = [
     ...['adopt', 'adoptListener', 'attach', 'closeFd', 'create', 'createListener', 'createPair'],
-    ...['detach', 'dup', 'memfd', 'notifyWritable', 'putBackFds', 'replaceFd', 'reuseport'],
+    ...[
+      'detach',
+      'dup',
+      'finish',
+      'memfd',
+      'notifyWritable',
+      'putBackFds',
+      'replaceFd',
+      'reuseport',
+    ],
     ...['setCloexec', 'socketpair'],
   ];
   const natives = Object.keys(binding).filter((name) => {

@@ -6,10 +6,13 @@ const assert = require('node:assert/strict');
 const { beforeEach, describe, test } = require('node:test');
 const { DgramSocket, SeqpacketSocket, USocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { quiet } = require('../helpers/seqpacket.js');
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 // What the test before destroyed is closed when descriptors are counted.
 beforeEach(() => quiet(20));

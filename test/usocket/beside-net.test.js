@@ -8,6 +8,7 @@ const net = require('node:net');
 const { pipeline } = require('node:stream/promises');
 const { describe, test } = require('node:test');
 const { USocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const {
@@ -20,6 +21,8 @@ const {
   traffic,
 } = require('../helpers/streams.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const LARGE = 50 * MB;
 

@@ -8,6 +8,7 @@ const http = require('node:http');
 const { text } = require('node:stream/consumers');
 const { describe, test } = require('node:test');
 const { USocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { nextEvent, turn } = require('../helpers/sockets.js');
 const {
   MB,
@@ -20,6 +21,8 @@ const {
   traffic,
 } = require('../helpers/streams.js');
 const { until, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const LARGE = 20 * MB;
 

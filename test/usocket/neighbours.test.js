@@ -8,8 +8,11 @@ const { randomInt } = require('node:crypto');
 const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { makeFiles, readAndClose } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { openPair } = require('../helpers/streams.js');
+
+assertNoLeaks();
 
 /** Reads messages of known sizes as they come: `[size, ...texts behind descriptors]` of each. */
 async function readMessages(socket, sizes) {

@@ -8,10 +8,13 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { finished, pipeline, PassThrough, Readable } = require('node:stream');
 const { describe } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { quiet } = require('../helpers/seqpacket.js');
 const { delay, until } = require('../helpers/wait.js');
 const { compare } = require('../helpers/stage.js');
+
+assertNoLeaks();
 
 /** Name → what to do on a stage. */
 const SCENARIOS = {

@@ -10,6 +10,7 @@ const { pathToFileURL } = require('node:url');
 const { describe, test } = require('node:test');
 const { SeqpacketServer, SeqpacketSocket, UServer, USocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing, eventsOf, quiet, untilConnections } = require('../helpers/seqpacket.js');
@@ -17,6 +18,8 @@ const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName, temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
 const { delay, until, within } = require('../helpers/wait.js');
 const { makeServer, makeSocket, startServer } = require('../helpers/usocket.js');
+
+assertNoLeaks();
 
 describe('listen()', onLinux(), () => {
   for (const [what, args] of [

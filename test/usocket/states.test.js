@@ -9,8 +9,11 @@ const path = require('node:path');
 const { describe, test } = require('node:test');
 const { USocket } = require('../../lib');
 const posix = require('../../lib/posix');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { delay } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const { AF_UNIX, SHUT_RD, SHUT_WR, SOCK_STREAM } = posix;
 const EVENTS = ['end', 'finish', 'error', 'close'];

@@ -12,6 +12,7 @@ const { describe, test } = require('node:test');
 const tls = require('node:tls');
 const { USocket } = require('../../lib');
 const { makeCertificate } = require('../helpers/certificate.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { skipUnless } = require('../helpers/programs.js');
 const { cleanUp } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
@@ -27,6 +28,8 @@ const {
 } = require('../helpers/streams.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const LARGE = 20 * MB;
 const VERSIONS = ['TLSv1.2', 'TLSv1.3'];
