@@ -286,8 +286,8 @@ describe('a file in the way', () => {
       fs.closeSync(open.pop());
       process.exit();`;
     const limited = ['-c', 'ulimit -n 64 && exec "$0" "$@"', process.execPath, '-e', script];
-    const told = execFileSync('sh', [...limited, LIB, path], { encoding: 'utf8' });
-    assert.equal(told, 'EMFILE EMFILE true\n');
+    const printed = execFileSync('sh', [...limited, LIB, path], { encoding: 'utf8' });
+    assert.equal(printed, 'EMFILE EMFILE true\n');
     assert.ok(fs.lstatSync(path).isSocket());
   });
 

@@ -313,7 +313,7 @@ describe('destroy()', onLinux(), () => {
     const events = eventsOf(one);
     one.destroy();
     await assert.rejects(write(one, 'late'), { code: 'ERR_STREAM_DESTROYED' });
-    one.write('late and nobody to tell');
+    one.write('late and nobody to hear');
     await quiet();
     assert.deepEqual(events, ['close false']);
   });

@@ -31,7 +31,7 @@ const { delay, until, within } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
-/** The number of connections, as getConnections() tells. */
+/** The number of connections, as getConnections() says. */
 const connectionsOf = (server) =>
   new Promise((resolve, reject) => {
     server.getConnections((error, count) => (error ? reject(error) : resolve(count)));

@@ -168,7 +168,7 @@ describe('a pidfd with each message', withPidfds, () => {
     }
   });
 
-  test('of a SeqpacketSocket is a property, beside descriptors or alone', async () => {
+  test('of a SeqpacketSocket is a property, with descriptors or alone', async () => {
     const before = countFds();
     for (const receiveFds of [true, false]) {
       const [one, two] = SeqpacketSocket.pair({ pidfd: true, receiveFds });

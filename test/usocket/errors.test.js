@@ -136,7 +136,7 @@ describe("errors have net's shape", onLinux(), () => {
 });
 
 describe('connect()', onLinux(), () => {
-  test('tells its outcome in a later turn, with the socket as it was', async (t) => {
+  test('reports its outcome in a later turn, with the socket as it was', async (t) => {
     const server = startServer(t);
     for (const path of [server.address(), temporaryPath(t)]) {
       const socket = makeSocket(t);

@@ -172,7 +172,7 @@ describe('a server', () => {
     await until(() => sockets[0].closed, "the server's connection to close");
   });
 
-  test('tells of 100-continue before the body comes', async (t) => {
+  test('reports 100-continue before the body comes', async (t) => {
     const { http: web, path } = await serve(t);
     const order = [];
     web.on('checkContinue', async (request_, response) => {
@@ -344,7 +344,7 @@ describe('a server', () => {
     response.on('error', () => {});
     control.abort();
     await until(() => sockets[0].closed, "the server's connection to close");
-    assert.ok(aborts.includes(false), `the response was told: ${aborts}`);
+    assert.ok(aborts.includes(false), `the response heard: ${aborts}`);
   });
 
   test('answers 400 to nonsense', async (t) => {

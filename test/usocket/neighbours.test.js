@@ -28,7 +28,7 @@ async function readMessages(socket, sizes) {
 /** Sends messages `{ size, files }` by a function of the socket, and checks what comes. */
 async function exchange(t, messages, texts, send) {
   const [one, two] = openPair(t);
-  // Somebody who reads when told that there is something.
+  // Somebody who reads when it hears that there is something.
   two.on('readable', () => {});
   send(one);
   const found = await readMessages(

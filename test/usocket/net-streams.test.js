@@ -80,7 +80,7 @@ const SCENARIOS = {
     for await (const data of client) text += data;
     stage.note('client', text);
     await stage.over();
-    // Here shutdown(2) is done when it is called; net is told a moment later, and destroyed by then.
+    // Here shutdown(2) is done when it is called; net hears of it a moment later, and destroyed by then.
     stage.seen.client = stage.seen.client.filter((what) => what !== 'finish');
   },
 

@@ -194,7 +194,7 @@ const SCENARIOS = {
     client.end('a');
     client.write('b', stage.callback('client', 'b'));
     await stage.over();
-    // Here there was room for 'a' at once; net is told a moment later.
+    // Here there was room for 'a' at once; net hears of it a moment later.
     stage.seen.client = stage.seen.client.filter((what) => what !== 'finish');
   },
 

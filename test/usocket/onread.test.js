@@ -16,7 +16,7 @@ const { collect, makeBulk, makeSocket, startServer } = require('../helpers/usock
 assertNoLeaks();
 
 describe('onread', onLinux(), () => {
-  test('receives in place: nothing is buffered, and descriptors come beside', async (t) => {
+  test('receives in place: nothing is buffered, and descriptors come separately', async (t) => {
     const buffer = Buffer.alloc(1000);
     const calls = [];
     const server = startServer(t, {

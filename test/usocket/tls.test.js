@@ -280,7 +280,7 @@ describe('HTTP/2', () => {
     const stream = client.request({ ':path': '/' });
     await nextEvent(stream, 'response');
     stream.close(http2.constants.NGHTTP2_CANCEL);
-    await until(() => codes.length === 1, 'the server to be told');
+    await until(() => codes.length === 1, 'the server to hear of it');
     assert.deepEqual(codes, [http2.constants.NGHTTP2_CANCEL]);
     assert.equal(client.destroyed, false);
   });
