@@ -1,7 +1,7 @@
 'use strict';
 
 // Owns the examples that are clients, with the programs they are written for. That every example
-// runs alone is in docs.test.js.
+// runs alone is in code.test.js.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
