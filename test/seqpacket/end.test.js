@@ -7,6 +7,7 @@ const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { SeqpacketSocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertIdle } = require('../helpers/idle-cpu.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const {
@@ -155,7 +156,7 @@ describe('end()', onLinux(), () => {
       second.resume();
       first.end('no more from here');
       await nextEvent(second, 'end');
-      await quiet();
+      await assertIdle('a half-open pair');
       assert.deepEqual(events, ['end']);
       assert.equal(second.writable, true);
       assert.equal(first.readyState, 'readOnly');

@@ -8,6 +8,7 @@ const net = require('node:net');
 const { pipeline } = require('node:stream/promises');
 const { describe, test } = require('node:test');
 const { USocket } = require('../../lib');
+const { assertIdle } = require('../helpers/idle-cpu.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
@@ -208,7 +209,7 @@ const STORIES = {
     client.pause();
     accepted.resume();
     accepted.end('patience');
-    await new Promise((done) => setTimeout(done, 50));
+    await assertIdle('a paused client');
     note('read now');
     client.on('data', (data) => note(`data ${data}`));
     client.resume();

@@ -8,6 +8,7 @@ const { once } = require('node:events');
 const { describe, test } = require('node:test');
 const { USocket, closeFd } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertIdle } = require('../helpers/idle-cpu.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript, startScript, startWorker } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
@@ -135,7 +136,7 @@ describe('the peer dies', onLinux(), () => {
     one.write('unread');
     two.destroy();
     const events = eventsOf(one, ['error', 'close']);
-    await delay(20);
+    await assertIdle('what it has not read');
     one.removeAllListeners('data');
     assert.deepEqual(events, []);
     one.on('data', (data) => events.push(`data ${data}`)).resume();
