@@ -127,20 +127,11 @@ async function fuzz({ DgramSocket: Socket }, seed, path, rounds, lib) {
     ...['setRecvBufferSize', 'setSendBufferSize', 'getRecvBufferSize', 'getSendBufferSize'],
   ];
   // Native functions are out of a user's reach; they have to be safe all the same. Not those that make
-  // descriptors, or take them: they would be those of this process; nor those that ask for an event of streams.
+  // descriptors, or take them: they would be those of this process.
   const binding = require(`${lib}/native/binding.js`);
   const others = [
     ...['adopt', 'adoptListener', 'attach', 'closeFd', 'create', 'createListener', 'createPair'],
-    ...[
-      'detach',
-      'dup',
-      'finish',
-      'memfd',
-      'notifyWritable',
-      'putBackFds',
-      'replaceFd',
-      'reuseport',
-    ],
+    ...['detach', 'dup', 'memfd', 'notifyWritable', 'putBackFds', 'replaceFd', 'reuseport'],
     ...['setCloexec', 'socketpair'],
   ];
   const natives = Object.keys(binding).filter((name) => {
