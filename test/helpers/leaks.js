@@ -80,14 +80,15 @@ function newSince(earlier) {
  * Before the first test of the file notes what is open, and asserts after the last that nothing else is
  * then, nor is anything closed that is not the file's. Linux only: elsewhere it does nothing.
  *
- * @param {() => void | Promise<void>} [openForLife] opens before that what the process keeps by design
+ * @param {() => Promise<void>} [openForLife] opens before that what the process keeps by design
  */
 function assertNoLeaks(openForLife) {
   if (process.platform !== 'linux') return;
   let earlier;
   before(async () => {
     openWhatStays();
-    await openForLife?.();
+    // Only then: other hooks of the file may run meanwhile.
+    if (openForLife) await openForLife();
     earlier = look();
   });
   after(async () => {

@@ -4,7 +4,7 @@
 // read or written, and a faulty call does nothing.
 
 const assert = require('node:assert/strict');
-const { after, before, describe, test } = require('node:test');
+const { describe, test } = require('node:test');
 const vm = require('node:vm');
 const posix = require('../../lib/posix/index.js');
 const { countFds } = require('../helpers/descriptors.js');
@@ -15,13 +15,10 @@ const { abstractName } = require('../helpers/tmp.js');
 
 const { AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOL_SOCKET } = posix;
 
-/** Somewhere to send to, and its peer. */
-let [sink, peer] = [-1, -1];
+/** Somewhere to send to, for the life of the process. */
+const [sink] = posix.socketpair(AF_UNIX, SOCK_DGRAM);
 
-// Closed before it is asked what is open.
-after(() => [sink, peer].forEach((fd) => posix.close(fd)));
 assertNoLeaks();
-before(() => ([sink, peer] = posix.socketpair(AF_UNIX, SOCK_DGRAM)));
 
 /** The numbers 0, 1, 2 … as bytes. */
 const counting = (length) => Uint8Array.from({ length }, (_, index) => index);
