@@ -36,10 +36,10 @@ function startScript(t, body, args = [], { flags, openFiles, ...options } = {}) 
 
 /**
  * Runs a function as `startScript` to its end, which has to be a good one. Returns what it printed
- * as JSON in its last line; undefined if it printed nothing.
+ * as JSON in its last line; undefined if it printed nothing. `limit`: milliseconds it may take.
  */
-async function runScript(t, body, args, options) {
-  const { code, signal, stdout, stderr } = await startScript(t, body, args, options).ended();
+async function runScript(t, body, args, { limit, ...options } = {}) {
+  const { code, signal, stdout, stderr } = await startScript(t, body, args, options).ended(limit);
   if (code !== 0) throw new Error(`the script ended with ${signal ?? `code ${code}`}\n${stderr}`);
   const last = stdout.trimEnd().split('\n').at(-1);
   return last === '' ? undefined : JSON.parse(last);
