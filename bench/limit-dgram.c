@@ -102,9 +102,9 @@ static void dgram_rtt_ask(void) {
 /* ---- dgram-rtt-connected --------------------------------------------------------------------- */
 
 /* Bound to one path and connected to another, which has to be bound by then. */
-static int bound_and_connected(void) {
-  struct sockaddr_un peer = address(text("peer", ""));
-  int fd = bound(SOCK_DGRAM, address(text("path", "")));
+static int bound_and_connected(const char *own, const char *to) {
+  struct sockaddr_un peer = address(text(to, ""));
+  int fd = bound(SOCK_DGRAM, address(text(own, "")));
   say("\"ready\":true");
   while (connect(fd, (struct sockaddr *)&peer, sizeof peer) < 0) {
     if (errno != ENOENT && errno != ECONNREFUSED) die("connect");
@@ -115,14 +115,14 @@ static int bound_and_connected(void) {
 
 static void dgram_rtt_connected_answer(void) {
   static char message[BUFFER];
-  int fd = bound_and_connected();
+  int fd = bound_and_connected("path", "own");
   for (ssize_t size; (size = recv(fd, message, sizeof message, 0)) >= 0;)
     send_to(fd, message, size, 0, NULL);
 }
 
 static void dgram_rtt_connected_ask(void) {
   static char message[BUFFER];
-  int fd = bound_and_connected();
+  int fd = bound_and_connected("own", "path");
   size_t size = number("size", 64);
   uint32_t warm_up = number("warmUp", 0), trips = 0;
   double duration = number("duration", 1);

@@ -3,7 +3,7 @@
 /**
  * One process of a trial: `node role.js IMPLEMENTATION CASE ROLE [name=value …]`.
  *
- * Runs a role of a case on an implementation and tells the parent on stdout: `{"ready":true}` once
+ * Runs a role of a case on an implementation and reports to the parent on stdout: `{"ready":true}` once
  * others may start, then one line with the result.
  */
 
@@ -25,7 +25,7 @@ function say(message) {
   fs.writeSync(1, `${JSON.stringify(message)}\n`);
 }
 
-/** What a role gets beside its adapter. */
+/** What a role gets with its adapter. */
 const context = {
   params,
   ready: () => say({ ready: true }),

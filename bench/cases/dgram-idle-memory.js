@@ -9,7 +9,7 @@ const { residentKib } = require('../lib/memory');
 
 const SOCKETS = 10_000;
 
-/** Descriptors that Node and the C program need beside the sockets. */
+/** Descriptors that Node and the C program need in addition to the sockets. */
 const SPARE = 200;
 
 const roles = {

@@ -10,7 +10,7 @@ const { residentKib } = require('../lib/memory');
 
 const CONNECTIONS = 10_000;
 
-/** Descriptors that Node and the C program need beside the connections. */
+/** Descriptors that Node and the C program need in addition to the connections. */
 const SPARE = 200;
 
 const roles = {

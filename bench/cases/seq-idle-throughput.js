@@ -17,10 +17,10 @@ module.exports = {
   implementations: ['afunix', 'bare', 'node-unix-socket'],
   metrics: [
     { key: 'alone', label: 'messages/s, alone', better: 'more' },
-    { key: 'beside', label: 'messages/s, beside 10,000 idle', better: 'more' },
+    { key: 'crowded', label: 'messages/s, with 10,000 idle', better: 'more' },
     {
       key: 'kept',
-      label: 'beside ÷ alone',
+      label: 'with ÷ alone',
       digits: 2,
       targets: [{ atLeast: 0.95 }],
     },
@@ -32,11 +32,11 @@ module.exports = {
     const alone = await trial.part((part) => oneway(part));
     const measures = { alone: alone.rate, lost: alone.lost, misplaced: alone.misplaced };
     try {
-      const beside = await trial.part((part) => oneway(part, { idle: IDLE }));
-      measures.beside = beside.rate;
-      measures.kept = beside.rate / alone.rate;
-      measures.lost += beside.lost;
-      measures.misplaced += beside.misplaced;
+      const crowded = await trial.part((part) => oneway(part, { idle: IDLE }));
+      measures.crowded = crowded.rate;
+      measures.kept = crowded.rate / alone.rate;
+      measures.lost += crowded.lost;
+      measures.misplaced += crowded.misplaced;
     } catch (error) {
       measures.error = `with idle connections: ${error.message}`;
     }

@@ -10,7 +10,7 @@ const { Meter, sendWindows, outcome } = require('../lib/sequence');
 const SIZE = 64;
 const WINDOW = 64;
 
-/** Descriptors that Node and the C program need beside the connections. */
+/** Descriptors that Node and the C program need in addition to the connections. */
 const SPARE = 200;
 
 const roles = {
@@ -37,7 +37,7 @@ const roles = {
 /**
  * @param {object} [how]
  * @param {number} [how.size] bytes a message
- * @param {number} [how.idle] connections beside it, to the same server, that nothing happens on
+ * @param {number} [how.idle] further connections to the same server, that nothing happens on
  */
 async function oneway(trial, { size = SIZE, idle = 0 } = {}) {
   const path = trial.path('server');

@@ -1,14 +1,11 @@
 'use strict';
 
 /**
- * Request and answer over one connection, one at a time, both processes on one processor, as
- * dgram-rtt: the work of both sides and the switch between them.
+ * Request and answer over one connection, one at a time, both processes on one processor, as dgram-rtt: see
+ * ../lib/trips.js.
  */
 
-const { between, costOf, mark } = require('../lib/marks');
-
-const SIZE = 64;
-const WARM_UP = 2000;
+const { asker, tripsCase } = require('../lib/trips');
 
 const roles = {
   answer({ seqpacket }, { params, ready }) {
@@ -19,59 +16,23 @@ const roles = {
   },
 
   ask({ seqpacket }, { params, finish }) {
-    const { path, size, warmUp, duration } = params;
-    const request = Buffer.alloc(size);
-    let trips = 0;
-    let begin = null;
-
-    function ask() {
-      request.writeUInt32LE(trips, 0);
-      seqpacket.write(socket, request);
-    }
-
-    const socket = seqpacket.connect(path, ask);
+    const { ask, onAnswer } = asker(params, finish, (request) => seqpacket.write(socket, request));
+    const socket = seqpacket.connect(params.path, ask);
     seqpacket.read(socket, (message) => {
-      if (message.length !== size || message.readUInt32LE(0) !== trips) {
-        throw new Error('wrong answer');
-      }
-      trips++;
-      if (trips === warmUp) begin = mark();
-      if (trips > warmUp && performance.now() - begin.time >= duration * 1e3) {
-        finish(between(begin, mark(), trips - warmUp));
-      } else {
-        ask();
-      }
+      if (message.length !== params.size) throw new Error('an answer of another size');
+      onAnswer(message);
     });
   },
 };
 
-module.exports = {
-  name: 'seq-rtt',
-  about:
-    '64-byte request and answer over one connection between two processes pinned to one processor.',
-  kind: 'seqpacket',
-  implementations: ['afunix', 'bare', 'node-unix-socket'],
-  pinned: true,
-  metrics: [
-    {
-      key: 'rate',
-      label: 'round trips/s',
-      better: 'more',
-      targets: [{ to: 'bare', atLeast: 0.9, aim: 1 }],
-    },
-  ],
-  costs: ['ask'],
-  per: 'a round trip, of the process that asks',
-  roles,
-
-  async measure(trial) {
-    const path = trial.path('server');
-    const pin = true;
-    const answerer = trial.start('answer', { path }, { pin });
-    await answerer.ready;
-    const { duration } = trial;
-    const asker = trial.start('ask', { path, size: SIZE, warmUp: WARM_UP, duration }, { pin });
-    const asked = await asker.result;
-    return { rate: asked.rate, ...costOf('ask', asked) };
+module.exports = tripsCase(
+  {
+    name: 'seq-rtt',
+    about:
+      '64-byte request and answer over one connection between two processes pinned to one processor.',
+    kind: 'seqpacket',
+    implementations: ['afunix', 'bare', 'node-unix-socket'],
+    roles,
   },
-};
+  [{ to: 'bare', atLeast: 0.9, aim: 1 }],
+);

@@ -3,7 +3,7 @@
 /**
  * Adapter for usocket; see afunix.js for the interface.
  *
- * Its server's backlog is 16 unless it is told otherwise. To read before 'connected' aborts the process.
+ * Its server's backlog is 16 unless asked for another. To read before 'connected' aborts the process.
  * What came with a descriptor is read as its documentation says: read(size, 1) at 'readable'. Where it
  * lost one, that waits for ever.
  */

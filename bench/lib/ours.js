@@ -5,6 +5,7 @@
 const { createRequire } = require('node:module');
 const path = require('node:path');
 const { posixAdapter } = require('./posix');
+const { commonAdapter } = require('./same-names');
 const { cutter } = require('./sequence');
 
 /**
@@ -15,26 +16,12 @@ function adapterOf(root) {
   const manifest = path.join(root, 'package.json');
   const require = createRequire(manifest);
   const { name, version } = require(manifest);
-  const {
-    DgramSocket,
-    SeqpacketServer,
-    SeqpacketSocket,
-    UServer,
-    USocket,
-    closeFd,
-    createReuseportFd,
-  } = require(name);
+  const classes = require(name);
+  const { DgramSocket, UServer, USocket, closeFd, createReuseportFd } = classes;
+  const common = commonAdapter(classes);
 
   const dgram = {
-    bind(path, onMessage) {
-      const socket = new DgramSocket();
-      socket.on('data', onMessage);
-      socket.bind(path);
-      return {
-        answer: (message, to) => socket.sendTo(message, 0, message.length, to),
-        close: () => socket.close(),
-      };
-    },
+    ...common.dgram,
 
     connect(path) {
       const socket = new DgramSocket();
@@ -42,36 +29,16 @@ function adapterOf(root) {
       return (message, done) => socket.send(message, done);
     },
 
-    fan(paths) {
-      const socket = new DgramSocket();
-      return (index, message, done) =>
-        socket.sendTo(message, 0, message.length, paths[index], done);
-    },
-
     pair(path, peer, onMessage) {
-      const socket = new DgramSocket();
-      socket.on('data', onMessage);
-      socket.bind(path);
+      const socket = common.dgram.bound(path, onMessage);
       return { connect: () => socket.connect(peer), send: (message) => socket.send(message) };
     },
   };
 
   const seqpacket = {
-    listen(path, onConnection, onListening) {
-      const server = new SeqpacketServer();
-      server.on('connection', onConnection);
-      server.listen(path, onListening);
-    },
-
-    connect(path, onConnect) {
-      const socket = new SeqpacketSocket();
-      socket.connect(path, onConnect);
-      return socket;
-    },
-
+    ...common.seqpacket,
     read: (socket, onMessage) => socket.on('data', onMessage),
     write: (socket, message, done) => socket.write(message, done),
-    close: (socket) => socket.destroy(),
   };
 
   const stream = {

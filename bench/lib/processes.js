@@ -24,7 +24,7 @@ function reasonIn(output) {
   return first(/^\w*Error\b.*:/) ?? first(/\berror:|^limit:/i) ?? first(/./);
 }
 
-/** CPU seconds that a process has used so far, or null where /proc does not tell. */
+/** CPU seconds that a process has used so far, or null where /proc does not say. */
 function cpuSeconds(pid) {
   try {
     const stat = fs.readFileSync(`/proc/${pid}/stat`, 'latin1');
@@ -37,7 +37,7 @@ function cpuSeconds(pid) {
 
 /**
  * The processor to pin to: the last one we may use, as the first often serves interrupts. 'apart': the
- * first, for what is to run beside that.
+ * first, for what is to run next to that.
  */
 function cpuFor(pin) {
   const status = fs.readFileSync('/proc/self/status', 'latin1');

@@ -8,7 +8,7 @@ const { Trial } = require('./processes');
 
 const ROLE = path.join(__dirname, '..', 'role.js');
 
-/** Seconds that a role may take beside the time it measures. */
+/** Seconds that a role may take in addition to the time it measures. */
 const PATIENCE = 15;
 
 /** The measures of one trial, or `{ error }`. */

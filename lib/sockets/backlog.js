@@ -65,7 +65,7 @@ class Queue {
     if (done > 0) waiting.splice(0, done);
   }
 
-  /** Gives up those whose time is over. */
+  /** Gives up those whose time has passed. */
   expire(time) {
     if (time < this.firstDeadline) return;
     this.firstDeadline = Infinity;

@@ -92,7 +92,7 @@ function finishClosing(socket, error, hadError) {
   }
 }
 
-/** The same of what has no descriptor. As in net, it does not say whether there was an error. */
+/** The same without a descriptor: as in net, the event does not say whether there was an error. */
 function closeAtOnce(socket, error) {
   socket[kCancelWrites](error);
   emitClose(socket);

@@ -57,10 +57,6 @@ class MessageWriter {
     this.queued = null;
     /** Outcomes for the next tick: callback (undefined: the owner), error, callback, error … */
     this.due = null;
-    /** Callbacks of messages that went at once, each in a tick of its own. */
-    this.ticks = 0;
-    /** Outcomes are left of those that are reported just now. */
-    this.isReporting = false;
     this.whenEmpty = null;
   }
 
@@ -94,10 +90,6 @@ class MessageWriter {
 
   /** What became of a message. */
   take(result, destination, length, fds, path, callback) {
-    if (result === 0) {
-      if (callback !== undefined) this.succeed(callback);
-      return 0;
-    }
     const request = callback === undefined ? undefined : new Callback(callback);
     if (result > 0) {
       const count = fds === undefined ? 0 : fds.length;
@@ -105,24 +97,13 @@ class MessageWriter {
       this.queued.set(result, new QueuedSend(destination, length, count, path, request));
       this.length += length;
       this.fds += count;
-    } else {
+    } else if (result < 0) {
       const error = this.makeError(result, path, length);
       this.failAfterOthers(destination, request ?? this.onError(), error);
+    } else if (request !== undefined) {
+      this.finish(request, undefined);
     }
     return result;
-  }
-
-  /**
-   * The callback of a message that went at once. Where no other outcome has to come first, Node's own queue of ticks
-   * keeps the order and the async context: that costs a fraction of what a Callback does.
-   */
-  succeed(callback) {
-    if (this.due !== null || this.isReporting) {
-      this.finish(new Callback(callback), undefined);
-      return;
-    }
-    this.ticks++;
-    nextTick(runTick, this, callback);
   }
 
   /** The Error of a send; of a message that is too large, it says how large, and what the limit is. */
@@ -143,7 +124,6 @@ class MessageWriter {
       this.length >= this.highWaterMark ||
       this.fds >= this.maxWaitingFds ||
       (this.queued !== null && this.queued.size >= MOST_MESSAGES) ||
-      this.ticks >= MOST_MESSAGES ||
       (this.due !== null && this.due.length >= 2 * MOST_MESSAGES);
     if (!isFull) return true;
     this.needDrain = true;
@@ -216,11 +196,8 @@ class MessageWriter {
       this.whenEmpty = null;
     }
     // What is due in the next tick was decided before.
-    if (this.due === null && this.ticks === 0) {
-      runAll(this, done);
-      return;
-    }
-    for (let index = 0; index < done.length; index += 2) this.finish(done[index], done[index + 1]);
+    if (this.due !== null) this.due.push(...done);
+    else runAll(this, done);
   }
 
   /** Takes a message off the queue; undefined if it is not there: the socket was closed. */
@@ -293,11 +270,6 @@ function emitDrain(writer) {
   if (owner[kId] > 0) owner.emit('drain');
 }
 
-function runTick(writer, callback) {
-  writer.ticks--;
-  callback(undefined);
-}
-
 function runDue(writer) {
   const { due } = writer;
   writer.due = null;
@@ -307,17 +279,14 @@ function runDue(writer) {
 /** Runs callbacks. After one that throws, the others have their turn in the next tick, before any that came meanwhile. */
 function runAll(writer, outcomes) {
   let index = 0;
-  const { isReporting } = writer;
   try {
     while (index < outcomes.length) {
       index += 2;
-      writer.isReporting = isReporting || index < outcomes.length;
       const callback = outcomes[index - 2];
       if (callback === undefined) writer.owner[kSendError](outcomes[index - 1]);
       else callback.run(outcomes[index - 1]);
     }
   } finally {
-    writer.isReporting = isReporting;
     if (index < outcomes.length) {
       const rest = outcomes.slice(index).concat(writer.due ?? []);
       if (writer.due === null) nextTick(runDue, writer);

@@ -299,8 +299,11 @@ impl Endpoint {
     }
 
     /// Sends no more, and says so in a later phase of the loop. With `shut_down` the peer sees the end
-    /// once it has read what was sent; where it is gone that fails, and nobody waits for it.
+    /// once it has read what was sent; where it is gone that fails, and nobody waits for it. EINVAL of datagram sockets, which have no end.
     pub fn finish(&self, shut_down: bool) -> Result<()> {
+        if !self.kind.has_end() {
+            return Err(Errno::INVAL);
+        }
         self.handle.env.finish_soon(self.handle.id)?;
         match shut_down.then(|| self.handle.with_fd(socket::shut_down_sending)) {
             None | Some(Err(Errno::NOTCONN)) => Ok(()),

@@ -28,7 +28,7 @@ function open(t, peer) {
   return socket;
 }
 
-/** Sends until something else than success is told; returns how often it was that, and the error. */
+/** Sends until something else than success is reported; returns how often it was that, and the error. */
 function fill(sendOne) {
   let failure;
   for (let count = 0; ; count++) {
@@ -40,7 +40,7 @@ function fill(sendOne) {
 const range = (from, count) => Array.from({ length: count }, (_, index) => `${from + index}`);
 
 describe('a connected socket whose peer is full', onLinux({}), () => {
-  test('tells the callback, and later that there is room, once', async (t) => {
+  test('reports to the callback, and later that there is room, once', async (t) => {
     const receiver = await startStalled(t, temporaryPath(t));
     const client = open(t, receiver.name);
     client.on('congestion', () => assert.fail('there is a callback'));
@@ -120,7 +120,7 @@ describe('a connected socket whose peer is full', onLinux({}), () => {
     await turn();
   });
 
-  test('is told of an exception in a handler, and goes on', async (t) => {
+  test('hears of an exception in a handler, and goes on', async (t) => {
     const receiver = await startStalled(t, temporaryPath(t));
     const program = startScript(
       t,
@@ -330,7 +330,7 @@ describe('a message to a path whose receiver is full', onLinux({}), () => {
     const client = open(t);
     const outcomes = [];
     for (let number = 0; number < 20; number++) client.send('x', 0, 1, receiver.name);
-    // One that is told shows that there is something to be quiet about: an 'error' would be uncaught.
+    // One that is reported shows that there is something to be quiet about: an 'error' would be uncaught.
     client.send('x', 0, 1, receiver.name, (error) => outcomes.push(error.errno));
     client.close();
     await turn();

@@ -45,7 +45,7 @@ function startUser(t, body, args) {
   const program = startScript(t, source, args, { cwd: users.folder });
   return {
     program,
-    tell: (text) => program.write(`${text}\n`),
+    write: (text) => program.write(`${text}\n`),
     next: async (what) => JSON.parse(await program.lines.next(what)),
     async ended() {
       const { code, signal, stderr } = await program.ended();
@@ -60,7 +60,7 @@ test('they get this package', withPackages(users), async () => {
 });
 
 describe('hot-shots over uds', withPackages(users), () => {
-  /** Sends `count` metrics each time it is told to, and prints how each batch went. */
+  /** Sends `count` metrics on each command, and prints how each batch went. */
   async function sendMetrics({ line, print }, socketPath, options) {
     const StatsD = require('hot-shots');
     const client = new StatsD({ protocol: 'uds', path: socketPath, maxBufferSize: 0, ...options });
@@ -93,10 +93,10 @@ describe('hot-shots over uds', withPackages(users), () => {
   test('sends, and everything arrives in order', async (t) => {
     const receiver = await startReceiver(t, temporaryPath(t));
     const client = await startClient(t, receiver.name);
-    client.tell('10');
+    client.write('10');
     assert.deepEqual(await client.next(), { sent: 10 });
     assert.deepEqual(await receiver.texts(10), metrics(0, 10));
-    client.tell('end');
+    client.write('end');
     await client.ended();
   });
 
@@ -105,14 +105,14 @@ describe('hot-shots over uds', withPackages(users), () => {
     const client = await startClient(t, receiver.name, {
       udsRetryOptions: { retries: 100, retryDelayMs: 20, maxRetryDelayMs: 50 },
     });
-    client.tell('60');
+    client.write('60');
     setTimeout(() => receiver.resume(), 1000);
     assert.deepEqual(await client.next(), { sent: 60 });
     assert.deepEqual((await receiver.texts(60)).sort(), metrics(0, 60).sort());
-    client.tell('5');
+    client.write('5');
     assert.deepEqual(await client.next(), { sent: 5 });
     assert.deepEqual(await receiver.texts(5), metrics(60, 5));
-    client.tell('end');
+    client.write('end');
     await client.ended();
   });
 
@@ -121,16 +121,16 @@ describe('hot-shots over uds', withPackages(users), () => {
     const client = await startClient(t, receiver.name, {
       udsRetryOptions: { retries: 1, retryDelayMs: 10 },
     });
-    client.tell('50');
+    client.write('50');
     const outcomes = await client.next();
     assert.deepEqual(Object.keys(outcomes).sort(), ['1', 'sent']);
     assert.equal(outcomes.sent + outcomes[1], 50);
     receiver.resume();
     assert.deepEqual(await receiver.texts(outcomes.sent), metrics(0, outcomes.sent));
-    client.tell('5');
+    client.write('5');
     assert.deepEqual(await client.next(), { sent: 5 });
     assert.deepEqual(await receiver.texts(5), metrics(50, 5));
-    client.tell('end');
+    client.write('end');
     await client.ended();
   });
 
@@ -138,19 +138,19 @@ describe('hot-shots over uds', withPackages(users), () => {
     const name = temporaryPath(t);
     const first = await startReceiver(t, name);
     const client = await startClient(t, name);
-    client.tell('1');
+    client.write('1');
     assert.deepEqual(await client.next(), { sent: 1 });
     assert.equal((await first.next()).text, 'metric.0:1|c');
     await first.kill();
-    client.tell('1');
+    client.write('1');
     assert.deepEqual(await client.next(), { [-111]: 1 });
-    client.tell('1');
+    client.write('1');
     assert.deepEqual(await client.next(), { [-107]: 1 });
     const second = await startReceiver(t, name);
-    client.tell('5');
+    client.write('5');
     assert.deepEqual(await client.next(), { sent: 5 });
     assert.deepEqual(await second.texts(5), metrics(3, 5));
-    client.tell('end');
+    client.write('end');
     await client.ended();
   });
 
@@ -189,18 +189,18 @@ describe('hot-shots over uds', withPackages(users), () => {
     );
     assert.equal(await user.next(), 'ready');
     const send = async (metric) => {
-      user.tell(metric);
+      user.write(metric);
       return user.next(`the outcome of ${metric}`);
     };
     assert.deepEqual(await send('before'), { errors: [], made: 1, open: 1 });
     assert.equal((await first.next()).text, 'before:1|c');
     await first.kill();
     const second = await startReceiver(t, name);
-    // The death is told once; hot-shots takes that for the time to make another socket.
+    // The death is reported once; hot-shots takes that for the time to make another socket.
     assert.deepEqual(await send('lost'), { errors: [-111], made: 2, open: 1 });
     assert.deepEqual(await send('after'), { errors: [], made: 2, open: 1 });
     assert.equal((await second.next()).text, 'after:1|c');
-    user.tell('end');
+    user.write('end');
     assert.equal(await user.next('its end'), 0);
     await user.ended();
   });
@@ -226,8 +226,8 @@ describe('hot-shots over uds', withPackages(users), () => {
 
 describe('winston-syslog', withPackages(users), () => {
   /**
-   * Logs `count` messages each time it is told to. Prints the errors so far, how many messages the
-   * transport keeps, and how many times sending succeeded. Told `state`, it prints these.
+   * Logs `count` messages on each command. Prints the errors so far, how many messages the
+   * transport keeps, and how many times sending succeeded. At the command `state`, it prints these.
    */
   async function log({ line, print, pause }, options) {
     const unixDgram = require('unix-dgram');
@@ -290,14 +290,14 @@ describe('winston-syslog', withPackages(users), () => {
     test('loses nothing while the receiver is full for a second', async (t) => {
       const receiver = await startStalled(t, temporaryPath(t));
       const user = await startLogger(t, { protocol: 'unix', path: receiver.name });
-      user.tell('500');
+      user.write('500');
       assert.deepEqual(await user.next(), { errors: [], waiting: 0, sent: 11 });
       setTimeout(() => receiver.resume(), 1000);
       assert.deepEqual(await numbers(receiver, 500), range(0, 500));
-      user.tell('5');
+      user.write('5');
       assert.deepEqual(await user.next(), { errors: [], waiting: 0, sent: 505 });
       assert.deepEqual(await numbers(receiver, 5), range(500, 5));
-      user.tell('end');
+      user.write('end');
       await user.ended();
     });
 
@@ -305,13 +305,13 @@ describe('winston-syslog', withPackages(users), () => {
       const name = temporaryPath(t);
       const first = await startReceiver(t, name);
       const user = await startLogger(t, { protocol: 'unix', path: name });
-      user.tell('1');
+      user.write('1');
       assert.deepEqual(await user.next(), { errors: [], waiting: 0, sent: 1 });
       await first.kill();
-      user.tell('1');
+      user.write('1');
       assert.deepEqual(await user.next(), { errors: [-111], waiting: 1, sent: 1 });
       const second = await startReceiver(t, name);
-      user.tell('3');
+      user.write('3');
       assert.deepEqual(await user.next(), { errors: [-111], waiting: 1, sent: 4 });
       assert.deepEqual(await numbers(second, 3), range(2, 3));
       user.program.kill(); // Its close() would wait for the message that it keeps.
@@ -322,7 +322,7 @@ describe('winston-syslog', withPackages(users), () => {
     test('keeps what meets a full receiver, and goes on when that has room', async (t) => {
       const receiver = await startStalled(t, temporaryPath(t));
       const user = await startLogger(t, { protocol: 'unix-connect', path: receiver.name });
-      user.tell('50');
+      user.write('50');
       const errors = Array(39).fill(1);
       // The kernel takes 11.
       assert.deepEqual(await user.next(), { errors, waiting: 39, sent: 11 });
@@ -330,7 +330,7 @@ describe('winston-syslog', withPackages(users), () => {
       receiver.resume();
       assert.deepEqual(await numbers(receiver, 11), range(0, 11));
       // At 'writable' the transport sends all that it kept, and does not look how that went.
-      user.tell('state');
+      user.write('state');
       const { sent } = await user.next();
       assert.ok(sent > 11 && sent <= 50, `${sent} were sent`);
       const others = await numbers(receiver, sent - 11);
@@ -338,10 +338,10 @@ describe('winston-syslog', withPackages(users), () => {
         others,
         range(11, 39).filter((number) => others.includes(number)),
       );
-      user.tell('5');
+      user.write('5');
       assert.deepEqual(await user.next(), { errors, waiting: 0, sent: sent + 5 });
       assert.deepEqual(await numbers(receiver, 5), range(50, 5));
-      user.tell('end');
+      user.write('end');
       await user.ended();
     });
 
@@ -349,31 +349,31 @@ describe('winston-syslog', withPackages(users), () => {
       const name = temporaryPath(t);
       const first = await startReceiver(t, name);
       const user = await startLogger(t, { protocol: 'unix-connect', path: name });
-      user.tell('1');
+      user.write('1');
       assert.deepEqual(await user.next(), { errors: [], waiting: 0, sent: 1 });
       assert.deepEqual(await numbers(first, 1), [0]);
       await first.kill();
-      user.tell('3');
+      user.write('3');
       const errors = [-111, -107, -107];
       assert.deepEqual(await user.next(), { errors, waiting: 3, sent: 1 });
       const second = await startReceiver(t, name);
-      user.tell('1');
+      user.write('1');
       assert.deepEqual(await user.next(), { errors, waiting: 0, sent: 5 });
       assert.deepEqual((await numbers(second, 4)).sort(), range(1, 4));
-      user.tell('end');
+      user.write('end');
       await user.ended();
     });
 
     test('reports it if nobody is there, and connects later', async (t) => {
       const name = temporaryPath(t);
       const user = await startLogger(t, { protocol: 'unix-connect', path: name });
-      user.tell('1');
+      user.write('1');
       assert.deepEqual(await user.next(), { errors: [-2], waiting: 1, sent: 0 });
       const receiver = await startReceiver(t, name);
-      user.tell('1');
+      user.write('1');
       assert.deepEqual(await user.next(), { errors: [-2], waiting: 0, sent: 2 });
       assert.deepEqual(await numbers(receiver, 2), range(0, 2));
-      user.tell('end');
+      user.write('end');
       await user.ended();
     });
   });
@@ -439,7 +439,7 @@ describe('janode over a Unix socket', withPackages(users), () => {
     assert.equal(await user.next('a session'), 1);
     first.kill('SIGKILL');
     await first.ended();
-    user.tell('died');
+    user.write('died');
     assert.equal(await user.next('an error'), 'connection closed');
     assert.equal(await user.next('the end of the connection'), 'unexpected disconnection');
     await startJanus(t, name);

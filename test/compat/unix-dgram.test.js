@@ -47,7 +47,7 @@ function during(socket, call) {
   return seen;
 }
 
-/** The call's one error, whichever way it was told. */
+/** The call's one error, whichever way it was reported. */
 function failureOf(socket, call) {
   const [[how, error], ...more] = during(socket, call);
   assert.deepEqual(more, []);
@@ -169,7 +169,7 @@ describe('a message', () => {
     assert.equal(await store, 'made');
   });
 
-  test('of an abstract name is told apart', onLinux({}), async (t) => {
+  test('of an abstract name is recognized', onLinux({}), async (t) => {
     const [one, two] = [openServer(t, abstractName()), openServer(t, abstractName())];
     two.server.send('x', 0, 1, one.name);
     assert.deepEqual(await one.messages.next(), ['x', two.name]);
@@ -178,7 +178,7 @@ describe('a message', () => {
   test('is exchanged with DgramSocket, also in a worker', async (t) => {
     const socket = openSocket(t).bind(temporaryPath(t));
     const messages = inbox(socket);
-    const { messages: told } = startWorker(
+    const { messages: reported } = startWorker(
       t,
       ({ createSocket }, { folder, to }, port) => {
         const client = createSocket('unix_dgram', (data) => {
@@ -193,11 +193,11 @@ describe('a message', () => {
     const { data, path: from } = await messages.next();
     assert.equal(String(data), 'hello');
     socket.sendTo('answer', from);
-    assert.equal(await told.next(), 'answer');
+    assert.equal(await reported.next(), 'answer');
   });
 });
 
-describe('what a call does is told before it returns', () => {
+describe('what a call does is reported before it returns', () => {
   test('binding, connecting, sending', (t) => {
     const { name } = openServer(t);
     const client = open(t);

@@ -32,7 +32,7 @@ function fill(socket, path, outcomes) {
   for (; full === undefined; taken++) {
     let isInside = true;
     socket.send(MESSAGE, 0, MESSAGE.length, path, (error) => {
-      // What is refused is told before send() returns, what waits later.
+      // What is refused is reported before send() returns, what waits later.
       if (isInside && error) full = error;
       else outcomes.push(error?.code);
     });

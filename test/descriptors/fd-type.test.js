@@ -1,6 +1,6 @@
 'use strict';
 
-// Owns fdType() and what else is told of a descriptor.
+// Owns fdType() and what else is known of a descriptor.
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');
@@ -25,7 +25,7 @@ function opened(t, fd) {
 }
 
 describe('fdType', onLinux({}), () => {
-  test('tells Unix sockets apart', (t) => {
+  test('distinguishes Unix sockets', (t) => {
     for (const [type, expected] of [
       [socketpair.SOCK_STREAM, 'unix-stream'],
       [socketpair.SOCK_DGRAM, 'unix-dgram'],
@@ -136,7 +136,7 @@ print(json.dumps(dict(zip([name for name, _ in things], json.loads(answer)))))
 });
 
 describe('describeFd', onLinux({}), () => {
-  test('tells whether a socket listens', async (t) => {
+  test('says whether a socket listens', async (t) => {
     const path = temporaryPath(t);
     const server = new SeqpacketServer().listen(path);
     t.after(() => server.close());
@@ -155,7 +155,7 @@ describe('describeFd', onLinux({}), () => {
     assert.equal(describeFd(stream).listening, true);
   });
 
-  test('tells how a file was opened', (t) => {
+  test('says how a file was opened', (t) => {
     const path = temporaryPath(t);
     for (const [flags, access] of [
       ['w', fs.constants.O_WRONLY],

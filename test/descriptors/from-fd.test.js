@@ -226,7 +226,7 @@ describe('fromFd() refuses', () => {
     for (const fd of [stream.fd, packets.fd, tcp._handle.fd, unix._handle.fd]) {
       assert.throws(() => fromFd(fd), { name: 'Error', code: 'EEXIST' });
     }
-    // None has been told of it, and all still accept.
+    // None has heard of it, and all still accept.
     const client = net.connect(unix.address());
     const [socket] = await once(unix, 'connection');
     for (const each of [client, socket]) each.destroy();

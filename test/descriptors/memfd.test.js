@@ -158,7 +158,7 @@ describe('bad input', () => {
   });
 
   test(
-    'a file beyond the limit of its size is closed and tells',
+    'a file beyond the limit of its size is closed and reports it',
     skipUnless('prlimit'),
     async (t) => {
       const before = countFds();

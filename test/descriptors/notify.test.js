@@ -104,7 +104,7 @@ describe('the manager', onLinux({}), () => {
     assert.equal(String((await messages.next('the last')).data), 'STATUS=after');
   });
 
-  test('that does not come to a barrier is told of, and leaves nothing open', async (t) => {
+  test('that does not come to a barrier is reported, and leaves nothing open', async (t) => {
     const name = temporaryPath(t, 'notify');
     const messages = startManager(t, name);
     setSocket(t, name);

@@ -10,7 +10,6 @@ const http = require('node:http');
 const net = require('node:net');
 const { describe, test } = require('node:test');
 const { createReuseportFd, drainServer } = require('../../lib');
-const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB, startScript } = require('../helpers/node.js');
 const { onLinux, skipUnless, startProgram } = require('../helpers/programs.js');
@@ -128,7 +127,6 @@ describe('leaving a shared port', onLinux({}), () => {
   });
 
   test('leaves open connections alone; close follows their end', async (t) => {
-    const before = countFds();
     const server = await listen(t, 0);
     const client = net.connect(server.address().port, '127.0.0.1');
     await nextEvent(client, 'connect');
@@ -139,7 +137,6 @@ describe('leaving a shared port', onLinux({}), () => {
     assert.equal(String((await nextEvent(client, 'data'))[0]), 'y');
     client.end();
     await until(() => closed, "'close'");
-    await assertNoLeak(before);
   });
 
   test('works for HTTP, and twice at once', async (t) => {

@@ -12,12 +12,15 @@ const { describe, test } = require('node:test');
 const { pathToFileURL } = require('node:url');
 const { Worker } = require('node:worker_threads');
 const { DgramSocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB, runScript, startReceiver, startStalled } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { skipUnlessPython, startPython } = require('../helpers/python.js');
 const { closed, inbox, leaveDeadFile, openSocket, sendTo } = require('../helpers/sockets.js');
 const { abstractName, temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
 const { Queue, until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** Checks that a message gets from one socket to another's name, and back to the sender's. */
 async function assertReaches(t, socket, name) {
@@ -55,7 +58,7 @@ describe('a name', () => {
       for (const form of [name, Buffer.from(name)]) {
         const socket = openSocket(t).bind(form);
         assert.equal(socket.address(), name);
-        assert.throws(() => new DgramSocket().bind(form), { ...IN_USE, path: name });
+        assert.throws(() => openSocket(t).bind(form), { ...IN_USE, path: name });
         await assertReaches(t, socket, name);
         await closed(socket);
       }
@@ -283,8 +286,8 @@ describe('a file in the way', () => {
       fs.closeSync(open.pop());
       process.exit();`;
     const limited = ['-c', 'ulimit -n 64 && exec "$0" "$@"', process.execPath, '-e', script];
-    const told = execFileSync('sh', [...limited, LIB, path], { encoding: 'utf8' });
-    assert.equal(told, 'EMFILE EMFILE true\n');
+    const printed = execFileSync('sh', [...limited, LIB, path], { encoding: 'utf8' });
+    assert.equal(printed, 'EMFILE EMFILE true\n');
     assert.ok(fs.lstatSync(path).isSocket());
   });
 

@@ -79,7 +79,7 @@ describe('connect', () => {
     assert.deepEqual(events, [['callback'], ['event']]);
   });
 
-  test('throws where nobody is there, or tells the callback alone', async (t) => {
+  test('throws where nobody is there, or reports to the callback alone', async (t) => {
     const folder = temporaryFolder(t);
     await leaveDeadFile(`${folder}/dead`);
     const stream = net.createServer().listen(`${folder}/stream`);
@@ -260,7 +260,7 @@ describe('pair', () => {
     }
   });
 
-  test('tells that the other end dropped messages when it disconnected: ECONNRESET', async (t) => {
+  test('reports that the other end dropped messages when it disconnected: ECONNRESET', async (t) => {
     const [one, two] = openPair(t);
     const messages = inbox(one);
     await send(two, 'arrives');

@@ -1,6 +1,6 @@
 'use strict';
 
-// Owns messages: every form of sendTo, every size, the sender's name, and how failures are told.
+// Owns messages: every form of sendTo, every size, the sender's name, and how failures are reported.
 
 const assert = require('node:assert/strict');
 const { randomBytes } = require('node:crypto');

@@ -1,6 +1,6 @@
 'use strict';
 
-// Owns descriptors and credentials beside messages: what holds one, who closes which, and limits.
+// Owns descriptors and credentials with messages: what holds one, who closes which, and limits.
 
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
@@ -398,10 +398,10 @@ describe('received descriptors', () => {
         const sender = openSocket(t);
         const fds = Array(20).fill(openFile(t));
         await sendTo(sender, 'first', path, { fds });
-        const told = ['error ERR_AFUNIX_FDS_LOST', 'first few', 'leaked 0'];
+        const expected = ['error ERR_AFUNIX_FDS_LOST', 'first few', 'leaked 0'];
         // An uncaught exception comes when the stack is empty.
-        if (!withListener) told.push(told.shift());
-        assert.deepEqual(await script.lines.take(3), told);
+        if (!withListener) expected.push(expected.shift());
+        assert.deepEqual(await script.lines.take(3), expected);
         await sendTo(sender, 'second', path, { fds });
         assert.equal(await script.lines.next(), 'second 20');
         assert.equal(await script.lines.next(), 'leaked 0');
@@ -430,7 +430,7 @@ describe('credentials', onLinux({}), () => {
     }
   });
 
-  test('come beside descriptors, also the most', async (t) => {
+  test('come with descriptors, also the most', async (t) => {
     const [one, two] = openPair(t, { credentials: true, receiveFds: true });
     const messages = inbox(two);
     await send(one, { data: 'x', fds: Array(MOST).fill(openFile(t)) });

@@ -40,7 +40,7 @@ function countListeners(socket) {
 }
 
 describe('async iteration', () => {
-  test('yields the messages in order, with all that comes beside', onLinux({}), async (t) => {
+  test('yields the messages in order, with all that comes along', onLinux({}), async (t) => {
     const path = temporaryPath(t);
     const socket = openSocket(t, { receiveFds: true, credentials: true }).bind(path);
     const sender = openSocket(t).bind(`${path}2`);
@@ -262,7 +262,7 @@ describe('Symbol.asyncDispose', () => {
 });
 
 describe('ref and unref', () => {
-  test('are told by hasRef, and can be chained', async (t) => {
+  test('are shown by hasRef, and can be chained', async (t) => {
     const socket = openSocket(t);
     assert.equal(socket.hasRef(), true);
     assert.equal(socket.unref(), socket);

@@ -105,7 +105,7 @@ describe('backpressure', () => {
     assert.ok(received.every(({ data }, number) => data[0] === number % 256));
   });
 
-  // A loop that never ends would be a hang: nothing is told within it.
+  // A loop that never ends would be a hang: nothing is reported within it.
   const sendWhileItMay = (send) => {
     let sent = 1;
     while (send() && sent < 100_000) sent++;
@@ -113,18 +113,18 @@ describe('backpressure', () => {
     return sent;
   };
 
-  test('is false after many outcomes that nobody could be told of yet', async (t) => {
+  test('is false after many outcomes that nobody could hear of yet', async (t) => {
     const socket = openSocket(t);
     const nobody = temporaryPath(t);
     const codes = new Set();
-    let told = 0;
-    socket.on('error', ({ code }) => (told++, codes.add(code)));
+    let reported = 0;
+    socket.on('error', ({ code }) => (reported++, codes.add(code)));
     for (let round = 0; round < 2; round++) {
-      told = 0;
+      reported = 0;
       const sent = sendWhileItMay(() => socket.sendTo('x', nobody));
       assert.equal(socket.writableNeedDrain, false);
       let before;
-      socket.once('drain', () => (before = told));
+      socket.once('drain', () => (before = reported));
       await until(() => before !== undefined, "'drain'");
       assert.equal(before, sent);
     }
@@ -180,7 +180,7 @@ describe('close with messages waiting', () => {
     one.on('error', (error) => assert.fail(error));
     const outcomes = new Outcomes();
     sendNumbers(one, null, 0, 50, outcomes);
-    // These have no callback and nobody is told of them.
+    // These have no callback and nobody hears of them.
     one.send('x');
     one.send('x');
     sendNumbers(one, null, 0, 50, outcomes);

@@ -53,7 +53,7 @@ const SCRIPTS = {
     const socket = new DgramSocket({ sendBufferSize: 5000 });
     const [first, second] = [bind('first'), bind('second')];
     while (socket.writableLength < 9000) socket.sendTo(Buffer.alloc(3000), first);
-    // Nothing tells when there is room again: it is tried now and then.
+    // Nothing says when there is room again: it is tried now and then.
     socket.sendTo('x', second);
     console.log(socket.writableLength);
     socket.unref();

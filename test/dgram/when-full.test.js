@@ -7,6 +7,7 @@ const fs = require('node:fs');
 const { once } = require('node:events');
 const { describe, test } = require('node:test');
 const { DgramSocket } = require('../../lib');
+const { assertIdle } = require('../helpers/idle-cpu.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startStalled } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
@@ -94,6 +95,7 @@ describe("whenFull: 'fail'", onLinux(), () => {
       while (socket.writableLength === 0) socket.sendTo('x', receiver.name, () => {});
       assert.equal(socket.dropped, 0);
     }
+    await assertIdle('messages that wait');
   });
 
   test('another value is refused', () => {

@@ -94,7 +94,7 @@ async function judge(program, subject) {
     const again = compare(program, expected, await trace(program, 'net'), 'net');
     if (again.length > 0) return { status: 'flaky', differences: [], reason: again[0].key };
   }
-  // What does not come again is of the machine's mood: told, but not a class.
+  // What does not come again is of the machine's mood: reported, but not a class.
   const again = compare(program, expected, await trace(program, subject), subject);
   const steady = differences.filter(({ key }) => again.some((each) => each.key === key));
   if (steady.length === 0) return { status: 'unsteady', differences };

@@ -12,7 +12,7 @@ const { runMessages } = require('./messages.js');
 const PROGRAMS = 150;
 const SEED = 1;
 
-/** Times of messages tell an empty one from the end; Python has no name for them elsewhere. */
+/** Times of messages distinguish an empty one from the end; Python has no name for them elsewhere. */
 const reason =
   process.platform !== 'linux'
     ? 'Linux only'

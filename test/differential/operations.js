@@ -141,7 +141,7 @@ const SOCKET = {
     const callback = step.callback ? callbackFor(run, step, socket, 'timeout callback') : undefined;
     socket.setTimeout(step.time, callback);
   },
-  /** Does `run` when the socket emits an event for the so manieth time. */
+  /** Does `run` when the socket emits an event for the time of that number. */
   on(run, step, socket) {
     let count = 0;
     socket.on(step.event, () => {

@@ -30,7 +30,7 @@ const IGNORED = new Set([
 
 const codeOf = (error) => (error ? (error.code ?? error.name ?? String(error)) : null);
 
-/** The members of an error that users look at, besides its code. */
+/** The members of an error that users look at, other than its code. */
 function detailsOf(error) {
   const { errno, syscall, address, port, path, message } = error;
   return { errno, syscall, address, port, path, message };

@@ -21,7 +21,7 @@ async function assertNoLeak(before, pid) {
   assert.equal(countFds(pid), before);
 }
 
-/** Files with a line each that tells which one it is: `{ paths, texts }`. */
+/** Files with a line each that says which one it is: `{ paths, texts }`. */
 function makeFiles(t, count) {
   const folder = temporaryFolder(t);
   const texts = Array.from({ length: count }, (_, index) => `file ${index} of ${count}\n`);

@@ -33,7 +33,7 @@ def native(address):
     return address if isinstance(address, str) else tuple(address)
 
 
-def tell(address):
+def report(address):
     if isinstance(address, bytes):
         address = address.decode()
     print(json.dumps(address if isinstance(address, str) else address[:2]), flush=True)
@@ -65,17 +65,17 @@ def main(role, address):
         listener = open_socket(address, socket.SOCK_STREAM)
         listener.bind(native(address))
         listener.listen()
-        tell(listener.getsockname())
+        report(listener.getsockname())
         echo(listener.accept()[0])
     elif role == "connect":
         connection = open_socket(address, socket.SOCK_STREAM)
         connection.connect(native(address))
-        tell(connection.getsockname())
+        report(connection.getsockname())
         echo(connection)
     else:
         bound = open_socket(address, socket.SOCK_DGRAM)
         bound.bind(native(address))
-        tell(bound.getsockname())
+        report(bound.getsockname())
         while True:
             data, sender = bound.recvfrom(65536)
             bound.sendto(data.upper(), sender)

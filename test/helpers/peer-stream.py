@@ -1,4 +1,4 @@
-"""The far end of stream tests: one connected stream socket that does what it is told.
+"""The far end of stream tests: one connected stream socket that follows commands.
 
 Reads a JSON object a line, `{"command": name, ...arguments}`, and answers with one: `{"result": …}` or
 `{"error": text}`. The commands are the methods of Peer.

@@ -31,7 +31,7 @@ function startPython(t, script, args = [], options = {}) {
   return startProgram(t, findPython(), ['-u', script, ...args], options);
 }
 
-/** A Python process with one datagram socket that does what it is told. */
+/** A Python process with one datagram socket that follows commands. */
 class Peer {
   constructor(program) {
     this.program = program;
@@ -42,7 +42,7 @@ class Peer {
   }
 
   /** Starts a command without waiting; the answers come in the order of the commands. */
-  tell(command, args = {}) {
+  post(command, args = {}) {
     this.program.write(`${JSON.stringify({ command, ...args })}\n`);
   }
 
@@ -59,7 +59,7 @@ class Peer {
    * @param {object} [args] its keyword arguments
    */
   call(command, args) {
-    this.tell(command, args);
+    this.post(command, args);
     return this.answer(command);
   }
 }

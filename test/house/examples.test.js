@@ -1,7 +1,7 @@
 'use strict';
 
 // Owns the examples that are clients, with the programs they are written for. That every example
-// runs alone is in docs.test.js.
+// runs alone is in code.test.js.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -82,7 +82,7 @@ describe('sd-notify.js', onLinux(skipUnlessPython()), () => {
     ['a path', temporaryPath],
     ['an abstract name', (t) => `\0afunix-${path.basename(temporaryFolder(t))}`],
   ]) {
-    test(`tells a manager in Python at ${kind}, as the process it is`, async (t) => {
+    test(`reports to a manager in Python at ${kind}, as the process it is`, async (t) => {
       const name = makeName(t);
       const manager = await startPeer(t, name);
       await manager.call('pass_credentials');
@@ -90,17 +90,17 @@ describe('sd-notify.js', onLinux(skipUnlessPython()), () => {
         NOTIFY_SOCKET: name.replace('\0', '@'),
         WATCHDOG_USEC: '100000',
       });
-      const told = [];
-      while (told.at(-1) !== 'STOPPING=1') {
+      const reported = [];
+      while (reported.at(-1) !== 'STOPPING=1') {
         const { text, pid } = await manager.call('receive_from_whom');
         assert.equal(pid, service.pid);
-        told.push(...text.split('\n'));
+        reported.push(...text.split('\n'));
       }
       assert.equal((await service.ended()).code, 0);
-      const beats = told.filter((line) => line === 'WATCHDOG=1').length;
+      const beats = reported.filter((line) => line === 'WATCHDOG=1').length;
       assert.ok(beats >= 1 && beats <= 5, `${beats} signs of life`);
       assert.deepEqual(
-        told.filter((line) => line !== 'WATCHDOG=1'),
+        reported.filter((line) => line !== 'WATCHDOG=1'),
         [
           'STATUS=Reading the configuration',
           'READY=1',

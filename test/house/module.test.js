@@ -1,6 +1,6 @@
 'use strict';
 
-// Owns the package as others load it: exports, ESM and CommonJS, types beside code, hosts that
+// Owns the package as others load it: exports, ESM and CommonJS, types next to code, hosts that
 // cannot run it, and that loading does nothing else.
 
 const assert = require('node:assert/strict');

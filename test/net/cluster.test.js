@@ -10,11 +10,22 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { SeqpacketSocket, UServer, USocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux, startProgram } = require('../helpers/programs.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { Queue, until, within } = require('../helpers/wait.js');
 
 const WORKER = path.join(__dirname, '..', 'helpers', 'cluster-worker.js');
+
+// With the first fork a primary opens what its workers connect to, and keeps it as long as it lives.
+assertNoLeaks(async () => {
+  cluster.setupPrimary({ exec: WORKER, args: ['UServer', JSON.stringify(abstractName())] });
+  const worker = cluster.fork();
+  await once(worker, 'message');
+  worker.process.kill('SIGKILL');
+  await once(worker, 'exit');
+});
+
 const KINDS = ['UServer', 'SeqpacketServer', 'afunix/net', 'serve'];
 
 /** Starts a worker; `reports` are what it says. It is gone when the test ends. */

@@ -11,11 +11,14 @@ const fs = require('node:fs');
 const net = require('node:net');
 const { describe, test } = require('node:test');
 const unix = require('../../lib/net');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp } = require('../helpers/seqpacket.js');
 const { turn } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** The code and message of what a call throws, without what was received. */
 function thrownBy(call) {

@@ -36,7 +36,7 @@ describe('Python', onLinux(skipUnlessPython()), () => {
       const there = makeName(t);
       const messages = inbox(openSocket(t).bind(here));
       const peer = await startPeer(t, there);
-      peer.tell('send', { to: here, sizes: SIZES });
+      peer.post('send', { to: here, sizes: SIZES });
       const received = await messages.take(SIZES.length, 'a message from Python');
       assert.deepEqual(
         received.map(({ data }) => data.length),
@@ -267,7 +267,7 @@ describe('Python', onLinux(skipUnlessPython()), () => {
     const here = temporaryPath(t);
     const peer = await startPeer(t);
     const messages = inbox(openSocket(t, { receiveFds: true }).bind(here));
-    peer.tell('send_pipe', { to: here });
+    peer.post('send_pipe', { to: here });
     const { fds } = await messages.next();
     assert.equal(fds.length, 1);
     fs.writeSync(fds[0], 'through the pipe');

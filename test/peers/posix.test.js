@@ -186,7 +186,7 @@ describe('posix-socket', onLinux({ skip: reason ?? false }), () => {
 
     const server = startProgram(t, process.execPath, [files[0]], { cwd: folder });
     const table = () => fs.readFileSync('/proc/net/unix', 'utf8').split('\n');
-    // The flags in the fourth column tell of listen().
+    // The flags in the fourth column say whether it listens.
     const listens = (line) =>
       line.endsWith(` ${socketPath}`) && line.split(/\s+/)[3] === '00010000';
     await until(() => table().some(listens), 'the server to listen');

@@ -38,13 +38,13 @@ const digest = (data) => createHash('sha256').update(data).digest('hex');
 /** Waits for another program to bind a path or an abstract name, and to listen there. */
 function untilListening(name) {
   const ending = ` ${name.replace(/^\0/, '@')}`;
-  // The flags in the fourth column tell of listen().
+  // The flags in the fourth column say whether it listens.
   const listens = (line) => line.endsWith(ending) && line.split(/\s+/)[3] === '00010000';
   const table = () => fs.readFileSync('/proc/net/unix', 'utf8').split('\n');
   return until(() => table().some(listens), `somebody to listen at ${ending}`);
 }
 
-/** A Python process with seqpacket sockets that does what it is told. */
+/** A Python process with seqpacket sockets that follows commands. */
 class Peer {
   constructor(t) {
     this.program = startPython(t, path.join(__dirname, '..', 'helpers', 'peer-seqpacket.py'));
@@ -148,7 +148,7 @@ describe('Python', onLinux(skipUnlessPython()), () => {
       await nextEvent(socket, 'end');
       socket.write('a last word');
       socket.end('');
-      // An empty message, and the end, which Python cannot tell from one.
+      // An empty message, and the end, which Python cannot distinguish from one.
       const received = await peer.call('receive', { count: 3 });
       assert.deepEqual(
         received.map(({ text }) => text),
@@ -219,7 +219,7 @@ describe('socat', onLinux(skipUnless('socat')), () => {
 });
 
 describe('systemd-socket-activate', onLinux(skipUnless('systemd-socket-activate')), () => {
-  /** Listens where it is told to, says so, and echoes until a connection has ended. */
+  /** Listens where the command says, says so, and echoes until a connection has ended. */
   const serve = (lib) => {
     const { SeqpacketServer } = require(lib);
     const server = new SeqpacketServer((socket) => {

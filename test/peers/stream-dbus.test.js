@@ -222,7 +222,7 @@ describe('dbus-next with afunix in the place of usocket', skipped(next), () => {
     await assertNoLeak(before);
   });
 
-  test('messages with descriptors beside long ones without', async (t) => {
+  test('messages with descriptors among long ones without', async (t) => {
     const address = await startBus(t);
     const { paths, texts } = makeFiles(t, 20);
     await startService(t, address);
@@ -282,7 +282,7 @@ describe('dbus-next with afunix in the place of usocket', skipped(next), () => {
     await until(() => other._connection.stream.closed, 'the connection to close');
   });
 
-  test('tells of a bus that is not there', async (t) => {
+  test('reports a bus that is not there', async (t) => {
     const dbus = next.require('dbus-next');
     const bus = dbus.sessionBus({ busAddress: `unix:path=${path.join(os.tmpdir(), 'no-bus')}` });
     t.after(() => bus._connection.stream.destroy());
@@ -326,7 +326,7 @@ describe('dbus-native on a USocket', skipped(native), () => {
     await new Promise((resolve, reject) => {
       service.requestName(NAME, 0, (error) => (error ? reject(error) : resolve()));
     });
-    // Swaps each descriptor for one of the file that is named beside it.
+    // Swaps each descriptor for one of the file that is named with it.
     service.connection.on('message', (message) => {
       if (message.member !== 'Swap') return;
       const [, name] = message.body;

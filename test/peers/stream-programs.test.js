@@ -40,7 +40,7 @@ const shown = (name) => name.replace(/^\0/, '');
 /** Waits for another program to listen at a path or an abstract name. */
 function untilListening(name) {
   const ending = ` ${name.replace(/^\0/, '@')}`;
-  // The flags in the fourth column tell of listen().
+  // The flags in the fourth column say whether it listens.
   const listens = (line) => line.endsWith(ending) && line.split(/\s+/)[3] === '00010000';
   const table = () => fs.readFileSync('/proc/net/unix', 'utf8').split('\n');
   return until(() => table().some(listens), `somebody to listen at ${ending}`);
@@ -123,7 +123,7 @@ describe('curl', onLinux(skipUnless('curl')), () => {
     assert.equal(stdout, '5000');
   });
 
-  test('gives up: the server is told', async (t) => {
+  test('gives up: the server hears of it', async (t) => {
     let closed = 0;
     const { code, sockets } = await ask(
       t,

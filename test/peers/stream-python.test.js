@@ -24,14 +24,14 @@ assertNoLeaks();
 const FD_COUNTS = [1, 64, 253, 1000];
 const MOST_FDS = 253;
 
-/** A Python process with a stream socket that does what it is told. */
+/** A Python process with a stream socket that follows commands. */
 class Peer {
   constructor(t) {
     this.program = startPython(t, path.join(__dirname, '..', 'helpers', 'peer-stream.py'));
   }
 
   /** Starts a command without waiting; the answers come in the order of the commands. */
-  tell(command, args = {}) {
+  post(command, args = {}) {
     this.program.write(`${JSON.stringify({ command, ...args })}\n`);
   }
 
@@ -43,7 +43,7 @@ class Peer {
 
   /** Runs one of the commands there; waits for the answer. */
   call(command, args) {
-    this.tell(command, args);
+    this.post(command, args);
     return this.answer(command);
   }
 }
@@ -89,13 +89,13 @@ describe('Python', onLinux(skipUnlessPython()), () => {
       const { peer, pid, socket } = await meet(t, weServe, { allowHalfOpen: true });
       assert.equal(socket.peerCredentials.pid, pid);
       const size = 20 * MB;
-      peer.tell('send', { size, piece: 100_003 });
-      peer.tell('shut_down', { how: 'write' });
+      peer.post('send', { size, piece: 100_003 });
+      peer.post('shut_down', { how: 'write' });
       const received = await digestOf(socket);
       assert.deepEqual(received, { hash: await peer.answer('send'), length: size });
       await peer.answer('shut_down');
       const ours = traffic(size);
-      peer.tell('receive', { size, piece: 70_001 });
+      peer.post('receive', { size, piece: 70_001 });
       ours.stream.pipe(socket);
       assert.deepEqual(await peer.answer('receive'), [ours.hash, size]);
       assert.equal(await peer.call('at_end'), true);
@@ -142,7 +142,7 @@ describe('Python', onLinux(skipUnlessPython()), () => {
     await peer.call('listen', { path: name });
     const socket = connect(t, name);
     await peer.call('accept');
-    peer.tell('echo', { size: 5 });
+    peer.post('echo', { size: 5 });
     socket.write('hello');
     assert.equal(String((await nextEvent(socket, 'data'))[0]), 'hello');
     assert.equal(socket.remoteAddress, name);
@@ -224,7 +224,7 @@ describe('Python', onLinux(skipUnlessPython()), () => {
     const { peer, socket } = await meet(t, true, { receiveFds: false });
     const before = countFds();
     const { paths } = makeFiles(t, 100);
-    peer.tell('send_files', { paths, text: 'for nobody' });
+    peer.post('send_files', { paths, text: 'for nobody' });
     assert.equal(String((await nextEvent(socket, 'data'))[0]), 'for nobody');
     await peer.answer('send_files');
     await assertNoLeak(before);
@@ -278,7 +278,7 @@ describe('Python', onLinux(skipUnlessPython()), () => {
     assert.deepEqual(events, ['error ECONNRESET', 'close true']);
   });
 
-  test('is killed in the middle: what waits is told to its callbacks', async (t) => {
+  test('is killed in the middle: what waits is reported to its callbacks', async (t) => {
     const { peer, socket } = await meet(t, false);
     const before = countFds();
     const [fd] = [fs.openSync(__filename)];
@@ -312,8 +312,8 @@ describe('Python', onLinux(skipUnlessPython()), () => {
     const { peer, socket } = await meet(t, true);
     await peer.call('shut_down', { how: 'read' });
     const events = eventsOf(socket, ['error', 'close']);
-    const told = new Promise((resolve) => socket.write('to nobody', resolve));
-    assert.equal((await told).code, 'EPIPE');
+    const reported = new Promise((resolve) => socket.write('to nobody', resolve));
+    assert.equal((await reported).code, 'EPIPE');
     await closing(socket);
     assert.deepEqual(events, ['error EPIPE', 'close true']);
   });
@@ -354,12 +354,12 @@ describe('Python', onLinux(skipUnlessPython()), () => {
 
   test('sends a connected socket, over which we go on', async (t) => {
     const { peer, socket } = await meet(t, true);
-    peer.tell('send_socket', { text: 'here' });
+    peer.post('send_socket', { text: 'here' });
     const { fds } = await take(socket, 4, 1);
     await peer.answer('send_socket');
     const other = new USocket(fds[0]);
     t.after(() => other.destroy());
-    peer.tell('echo', { size: 9 });
+    peer.post('echo', { size: 9 });
     other.write('over here');
     assert.equal(String((await nextEvent(other, 'data'))[0]), 'over here');
     await peer.answer('echo');

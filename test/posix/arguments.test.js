@@ -8,11 +8,17 @@ const { describe, test } = require('node:test');
 const vm = require('node:vm');
 const posix = require('../../lib/posix/index.js');
 const { countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { open, pair, receive } = require('../helpers/posix.js');
 const { onLinux } = require('../helpers/programs.js');
 const { abstractName } = require('../helpers/tmp.js');
 
 const { AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOL_SOCKET } = posix;
+
+/** Somewhere to send to, for the life of the process. */
+const [sink] = posix.socketpair(AF_UNIX, SOCK_DGRAM);
+
+assertNoLeaks();
 
 /** The numbers 0, 1, 2 … as bytes. */
 const counting = (length) => Uint8Array.from({ length }, (_, index) => index);
@@ -54,9 +60,6 @@ const BUFFERS = {
   'ArrayBuffer of another realm': () =>
     vm.runInNewContext('Uint8Array.from([8, 9, 10, 11, 12, 13, 14, 15]).buffer'),
 };
-
-/** Somewhere to send to. */
-const sink = posix.socketpair(AF_UNIX, SOCK_DGRAM)[0];
 
 /** All bytes of what a buffer is a view of. */
 const storeOf = (buffer) => new Uint8Array(ArrayBuffer.isView(buffer) ? buffer.buffer : buffer);

@@ -1,6 +1,6 @@
 'use strict';
 
-// Owns addresses of afunix/posix beside the three that have members of their own: other families, names
+// Owns addresses of afunix/posix other than the three that have members of their own: other families, names
 // as strings; and names in place of the constants of socket(2).
 
 const assert = require('node:assert/strict');

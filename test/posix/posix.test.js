@@ -232,7 +232,7 @@ describe('address objects', onLinux({}), () => {
     assert.deepEqual(from, { mine: true, sun_family: AF_UNIX, sun_path: '' });
   });
 
-  test('are left alone where there is nothing to tell', (t) => {
+  test('are left alone where there is nothing to say', (t) => {
     const listener = open(t, AF_INET);
     const bound = bind(listener, { sin_family: AF_INET, sin_port: 0, sin_addr: '127.0.0.1' });
     posix.listen(listener);
@@ -310,7 +310,7 @@ describe('flags', onLinux({}), () => {
     assert.throws(fill, full);
   });
 
-  test('MSG_PEEK leaves, MSG_TRUNC tells the whole length, MSG_WAITALL fills', (t) => {
+  test('MSG_PEEK leaves, MSG_TRUNC returns the whole length, MSG_WAITALL fills', (t) => {
     const [left, right] = pair(t, SOCK_DGRAM);
     posix.send(left, Buffer.from('message'));
     assert.equal(receive(right, 4, posix.MSG_PEEK), 'mess');
@@ -379,7 +379,7 @@ describe('options', onLinux({}), () => {
 });
 
 describe('poll', onLinux({}), () => {
-  test('tells what happened, and for how many', (t) => {
+  test('says what happened, and for how many', (t) => {
     const [left, right] = pair(t);
     const { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT } = posix;
     const entries = [
@@ -399,7 +399,7 @@ describe('poll', onLinux({}), () => {
     assert.equal(entry.revents & ~POLLERR, POLLIN | POLLHUP);
   });
 
-  test('waits as long as it is told, and for many', (t) => {
+  test('waits as long as asked, and for many', (t) => {
     const [left, right] = pair(t);
     const entry = { fd: right, events: posix.POLLIN };
     const started = performance.now();

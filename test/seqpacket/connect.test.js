@@ -1,6 +1,6 @@
 'use strict';
 
-// Owns what comes beside the messages of a SeqpacketSocket and before them: descriptors,
+// Owns what comes with the messages of a SeqpacketSocket and before them: descriptors,
 // credentials, pair(), adopting a descriptor, connect() and how it fails or waits.
 
 const assert = require('node:assert/strict');
@@ -231,7 +231,7 @@ describe('credentials', onLinux(), () => {
     assert.equal(makeSocket(t).peerCredentials, undefined);
   });
 
-  test('come with descriptors, and tell of another process', async (t) => {
+  test('come with descriptors, and name another process', async (t) => {
     const server = startServer(t, { credentials: true, receiveFds: true });
     const connected = nextEvent(server, 'connection');
     const body = ({ SeqpacketSocket: Socket }, name) => {

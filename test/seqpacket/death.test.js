@@ -55,7 +55,7 @@ const READERS = {
     try {
       for await (const message of socket) got.push(String(message));
     } catch {
-      // The events tell.
+      // The events say so.
     }
   },
   'slow iteration': async (socket, got) => {
@@ -65,7 +65,7 @@ const READERS = {
         if (got.length % 20 === 0) await delay(1);
       }
     } catch {
-      // The events tell.
+      // The events say so.
     }
   },
 };
@@ -107,10 +107,10 @@ describe('the peer closes', onLinux(), () => {
           await closing(one);
           assert.deepEqual(got, sent);
           // One error or the end, never an EBADF, never two closes.
-          const told = events.join(', ');
+          const seen = events.join(', ');
           const good = /^(end, close false|(end, )?error (ECONNRESET|EPIPE), close true)$/;
-          assert.match(told, good, `${count} messages`);
-          if (death === 'with nothing of ours') assert.equal(told, 'end, close false');
+          assert.match(seen, good, `${count} messages`);
+          if (death === 'with nothing of ours') assert.equal(seen, 'end, close false');
         }
       });
     }
@@ -120,9 +120,9 @@ describe('the peer closes', onLinux(), () => {
     const [one, two] = makePair(t);
     const events = eventsOf(one, ['error', 'close']);
     two.destroy();
-    one.write('told by the event');
-    one.write('told by the event');
-    await assert.rejects(write(one, 'told by the callback'), { code: 'EPIPE' });
+    one.write('reported by the event');
+    one.write('reported by the event');
+    await assert.rejects(write(one, 'reported by the callback'), { code: 'EPIPE' });
     await closing(one);
     assert.deepEqual(events, ['error EPIPE', 'close true']);
   });
@@ -200,8 +200,8 @@ describe('the peer closes', onLinux(), () => {
     await Promise.all(clients.map((client) => write(client, 'hello')));
     server.close();
     await Promise.all(clients.map(closing));
-    for (const told of events) {
-      assert.match(told.join(), /^error (ECONNRESET|EPIPE),close true$|^end,close false$/);
+    for (const seen of events) {
+      assert.match(seen.join(), /^error (ECONNRESET|EPIPE),close true$|^end,close false$/);
     }
   });
 });
@@ -238,8 +238,8 @@ describe('a worker', onLinux(), () => {
       assert.deepEqual(await texts(messages, 2), ['hello', 'more']);
       await within(worker.terminate(), 'the worker to end');
       await Promise.all([closing(socket), closing(guest)]);
-      for (const told of [events, guestEvents]) {
-        assert.match(told.join(), /^(end,)?error (ECONNRESET|EPIPE),close true$|^end,close false$/);
+      for (const seen of [events, guestEvents]) {
+        assert.match(seen.join(), /^(end,)?error (ECONNRESET|EPIPE),close true$|^end,close false$/);
       }
       // Main's own still work.
       const client = connectTo(t, server.address());

@@ -7,6 +7,7 @@ const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { SeqpacketSocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertIdle } = require('../helpers/idle-cpu.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const {
@@ -155,7 +156,7 @@ describe('end()', onLinux(), () => {
       second.resume();
       first.end('no more from here');
       await nextEvent(second, 'end');
-      await quiet();
+      await assertIdle('a half-open pair');
       assert.deepEqual(events, ['end']);
       assert.equal(second.writable, true);
       assert.equal(first.readyState, 'readOnly');
@@ -313,7 +314,7 @@ describe('destroy()', onLinux(), () => {
     const events = eventsOf(one);
     one.destroy();
     await assert.rejects(write(one, 'late'), { code: 'ERR_STREAM_DESTROYED' });
-    one.write('late and nobody to tell');
+    one.write('late and nobody to hear');
     await quiet();
     assert.deepEqual(events, ['close false']);
   });

@@ -6,9 +6,12 @@
 const assert = require('node:assert/strict');
 const path = require('node:path');
 const { describe, test } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { abstractName } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const IDLE = path.join(__dirname, '..', 'helpers', 'idle.js');
 

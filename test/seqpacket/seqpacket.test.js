@@ -11,6 +11,7 @@ const { describe, test } = require('node:test');
 const { Readable, Transform, Writable } = require('node:stream');
 const { pipeline } = require('node:stream/promises');
 const { SeqpacketSocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const {
@@ -26,6 +27,8 @@ const {
 } = require('../helpers/seqpacket.js');
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
 const { delay, until, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** Names for messages, in order. */
 const numbered = (count) => Array.from({ length: count }, (_, index) => `message ${index}`);
@@ -415,41 +418,58 @@ describe('reading', onLinux(), () => {
 });
 
 describe('setTimeout()', onLinux(), () => {
-  test('tells of silence, again after the next traffic, and leaves the socket open', async (t) => {
+  test('reports silence, again after the next traffic, and leaves the socket open', async (t) => {
     const [one, two] = makePair(t);
+    one.resume();
     let [timeouts, calls] = [0, 0];
     one.on('timeout', () => timeouts++);
-    one.resume();
-    // On a busy machine a pause may last longer than the time-out: then it is tried with one five times as long.
-    let callback = () => calls++;
-    let isLate = true;
-    for (let time = 40; isLate && time < 30_000; time *= 5) {
-      let longest = 0;
+    const receive = async () => {
+      const arrived = nextEvent(one, 'data');
+      two.write('x');
+      await arrived;
+    };
+
+    /**
+     * How often 'timeout' has come when a timer of the same length ends that began later: Node runs them in their order,
+     * unless the traffic put the first one off. Undefined where the traffic took longer than that.
+     */
+    async function timeoutsBy(time, traffic) {
+      // Not while Node calls timers: the one that it calls next can not be put off any more.
+      await quiet(1);
+      assert.equal(one.setTimeout(time), one);
       timeouts = 0;
-      assert.equal(one.setTimeout(time, callback), one);
-      assert.equal(one.timeout, time);
-      callback = undefined;
-      for (let count = 0; count < 6; count++) {
-        const start = performance.now();
-        // Traffic of either direction.
-        if (count % 2 === 0) two.write('x');
-        else one.write('x');
-        await delay(time * 0.4);
-        longest = Math.max(longest, performance.now() - start);
-      }
-      isLate = longest > time * 0.8;
+      let isOver = false;
+      const end = new Promise((done) => {
+        setTimeout(() => {
+          isOver = true;
+          done(timeouts);
+        }, time);
+      });
+      await traffic();
+      const isLate = isOver || timeouts > 0;
+      const count = await end;
+      return isLate ? undefined : count;
     }
-    assert.equal(timeouts, 0);
+
+    let time = 40;
+    one.setTimeout(time, () => calls++);
+    assert.equal(one.timeout, time);
+    for (const traffic of [receive, () => write(one, 'x')]) {
+      let count;
+      while ((count = await timeoutsBy(time, traffic)) === undefined) time *= 5;
+      assert.equal(count, 0);
+    }
     await until(() => timeouts === 1, "'timeout'");
-    await delay(100);
+    assert.equal(await timeoutsBy(time, () => {}), 1);
+    await delay(time);
     assert.equal(timeouts, 1);
-    two.write('x');
+    await receive();
     await until(() => timeouts === 2, "'timeout'");
     assert.equal(calls, 1);
     assert.equal(one.destroyed, false);
     one.setTimeout(0);
-    two.write('x');
-    await delay(80);
+    await receive();
+    await delay(time);
     assert.equal(timeouts, 2);
     for (const bad of [-1, 'soon', NaN]) {
       assert.throws(() => one.setTimeout(bad), { code: /^ERR_/ });

@@ -9,6 +9,7 @@ const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { SeqpacketServer, SeqpacketSocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const {
@@ -28,7 +29,9 @@ const { closed, nextEvent } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { delay, until, within } = require('../helpers/wait.js');
 
-/** The number of connections, as getConnections() tells. */
+assertNoLeaks();
+
+/** The number of connections, as getConnections() says. */
 const connectionsOf = (server) =>
   new Promise((resolve, reject) => {
     server.getConnections((error, count) => (error ? reject(error) : resolve(count)));

@@ -6,6 +6,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { DgramSocket, SeqpacketSocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const {
@@ -20,6 +21,8 @@ const {
 } = require('../helpers/seqpacket.js');
 const { nextEvent, openPair } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 describe('a message that is too large', onLinux(), () => {
   test('fails alone: the error says how large it is, and what the limit is', async (t) => {

@@ -5,9 +5,12 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { abstractName } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const O_NONBLOCK = 0o4000;
 

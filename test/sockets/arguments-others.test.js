@@ -6,7 +6,10 @@
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { DgramSocket, SeqpacketSocket, USocket, createSocket, fdType } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
+
+assertNoLeaks();
 
 test('options of a pair are an object or nothing, whatever its class', onLinux({}), () => {
   for (const Socket of [DgramSocket, SeqpacketSocket, USocket]) {

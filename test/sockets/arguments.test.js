@@ -9,9 +9,12 @@ const net = require('node:net');
 const { describe, test } = require('node:test');
 const { inspect } = require('node:util');
 const { DgramSocket, closeFd } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closed, inbox, openPair, openSocket, sendTo } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const TYPE = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
 const VALUE = { name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' };

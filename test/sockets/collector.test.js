@@ -6,9 +6,12 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const WITH_GC = { flags: ['--expose-gc', '--max-semi-space-size=1'] };
 

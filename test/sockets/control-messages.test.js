@@ -10,8 +10,11 @@ const { describe, test } = require('node:test');
 const { DgramSocket, SeqpacketSocket, UServer, USocket, closeFd, fromFd } = require('../../lib');
 const posix = require('../../lib/posix');
 const { assertNoLeak, closeQuietly, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { abstractName } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 // Of asm-generic/socket.h; Node has no names for them.
 const SO_TIMESTAMP = 29;

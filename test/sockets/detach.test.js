@@ -8,12 +8,16 @@ const fs = require('node:fs');
 const { beforeEach, describe, test } = require('node:test');
 const afunix = require('../../lib');
 const { assertNoLeak, closeQuietly, countFds, nulls } = require('../helpers/descriptors.js');
+const { assertIdle } = require('../helpers/idle-cpu.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing, eventsOf, quiet, write } = require('../helpers/seqpacket.js');
 const { closed, inbox, nextEvent, openPair, openSocket, send } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const { DgramSocket, SeqpacketServer, SeqpacketSocket, UServer, USocket, closeFd } = afunix;
 
@@ -87,6 +91,7 @@ for (const [name, Socket, Server] of KINDS) {
       while (one.writableLength === 0) one.write(Buffer.alloc(10_000), () => {});
       assert.throws(() => one.detach(), { code: 'EBUSY', syscall: 'detach' });
       assert.equal(one.destroyed, false);
+      await assertIdle('a socket whose writes wait');
       two.resume();
       await until(() => one.writableLength === 0, 'everything to be sent');
       closeFd(one.detach().fd);

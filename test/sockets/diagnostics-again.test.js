@@ -6,6 +6,9 @@ const assert = require('node:assert/strict');
 const diagnostics = require('node:diagnostics_channel');
 const { test } = require('node:test');
 const { publishClose } = require('../../lib/util/diagnostics.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
+
+assertNoLeaks();
 
 /** Something that closes as the sockets do. */
 class Thing {
@@ -18,13 +21,13 @@ class Thing {
   }
 }
 
-test('a subscriber that closes what it is told of is told once, and it closes once', (t) => {
+test('a subscriber that closes what is reported to it has one report, and it closes once', (t) => {
   const [thing, other] = [new Thing(), new Thing()];
   const heard = [];
   const close = ({ socket }) => {
     heard.push(socket);
     socket.close();
-    // Another one may end meanwhile, and is told as ever.
+    // Another one may end meanwhile, and has its reports as ever.
     if (socket === thing) other.close();
   };
   diagnostics.subscribe('afunix.close', close);
@@ -32,7 +35,7 @@ test('a subscriber that closes what it is told of is told once, and it closes on
   thing.close();
   assert.deepEqual(heard, [thing, other]);
   assert.deepEqual([thing.closed, other.closed], [1, 1]);
-  // An owner that opens and closes again is told again.
+  // An owner that opens and closes again has reports again.
   thing.close();
   assert.deepEqual([thing.closed, heard.length], [2, 4]);
 });

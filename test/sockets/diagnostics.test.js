@@ -1,6 +1,6 @@
 'use strict';
 
-// Owns what onlookers are told: diagnostics_channel, and NODE_DEBUG=afunix.
+// Owns what onlookers get: diagnostics_channel, and NODE_DEBUG=afunix.
 
 const assert = require('node:assert/strict');
 const diagnostics = require('node:diagnostics_channel');
@@ -8,9 +8,12 @@ const { once } = require('node:events');
 const { describe, test } = require('node:test');
 const { DgramSocket, SeqpacketServer, SeqpacketSocket, UServer, USocket } = require('../../lib');
 const { createSocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const CHANNELS = ['bind', 'connect', 'listen', 'connection', 'close'];
 
@@ -30,7 +33,7 @@ describe('diagnostics_channel', onLinux({}), () => {
     [UServer, USocket],
     [SeqpacketServer, SeqpacketSocket],
   ]) {
-    test(`tells the life of a ${Server.name} and its connections`, async (t) => {
+    test(`reports the life of a ${Server.name} and its connections`, async (t) => {
       const heard = listenIn(t);
       const path = temporaryPath(t);
       const server = new Server();
@@ -59,7 +62,7 @@ describe('diagnostics_channel', onLinux({}), () => {
     });
   }
 
-  test('tells the life of datagram sockets', (t) => {
+  test('reports the life of datagram sockets', (t) => {
     const heard = listenIn(t);
     for (const socket of [new DgramSocket(), createSocket('unix_dgram')]) {
       const path = temporaryPath(t);

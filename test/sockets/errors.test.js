@@ -14,7 +14,7 @@ assertNoLeaks();
 
 for (const [name, Class] of Object.entries({ USocket, SeqpacketSocket })) {
   describe(`${name}: errors behind unread data`, onLinux(), () => {
-    test('the first is the one that is told, once, after the data', async (t) => {
+    test('the first is the one that is reported, once, after the data', async (t) => {
       const [one, two] = Class.pair({ receiveFds: true, maxPendingFds: 1 });
       for (const end of [one, two]) cleanUp(t, end);
       two.pause();

@@ -6,10 +6,13 @@
 const assert = require('node:assert/strict');
 const path = require('node:path');
 const { before, describe, test } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux, skipUnless, startProgram } = require('../helpers/programs.js');
 const { temporaryFolder } = require('../helpers/tmp.js');
 const { ERRNOS, SCENES } = require('../torture/lib/faults-ever.js');
 const { compileLibrary, environment } = require('../torture/lib/faults-library.js');
+
+assertNoLeaks();
 
 const SCRIPT = path.join(__dirname, '..', 'torture', 'lib', 'faults-ever.js');
 

@@ -7,10 +7,13 @@ const assert = require('node:assert/strict');
 const { constants } = require('node:os');
 const path = require('node:path');
 const { before, describe, test } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux, skipUnless } = require('../helpers/programs.js');
 const { abstractName, temporaryFolder } = require('../helpers/tmp.js');
 const { compileLibrary, environment } = require('../torture/lib/faults-library.js');
+
+assertNoLeaks();
 
 describe('a system call that fails', onLinux(skipUnless('cc')), () => {
   let env;
@@ -162,9 +165,9 @@ describe('a system call that fails', onLinux(skipUnless('cc')), () => {
     test(`a stream has no gap: what is written behind a failed write (${call}) is not sent`, async (t) => {
       const body = ({ USocket }, strike, name, withFds) => {
         const [one, two] = USocket.pair();
-        const [told, chunks] = [[], []];
-        const note = (error) => told.push(error ? error.code : 'sent');
-        one.on('error', ({ code }) => told.push(`'error' ${code}`));
+        const [reported, chunks] = [[], []];
+        const note = (error) => reported.push(error ? error.code : 'sent');
+        one.on('error', ({ code }) => reported.push(`'error' ${code}`));
         two.on('data', (data) => chunks.push(String(data)));
         one.write('first,', note);
         require('node:fs').accessSync(strike);
@@ -174,17 +177,17 @@ describe('a system call that fails', onLinux(skipUnless('cc')), () => {
           process.nextTick(() => one.uncork());
         } else one.write('second,', note);
         one.write('third', note);
-        two.on('close', () => console.log(JSON.stringify([told, chunks.join('')])));
+        two.on('close', () => console.log(JSON.stringify([reported, chunks.join('')])));
       };
       const source = `(...args) => (${body})(...args, ${fds})`;
-      const [told, arrived] = await run(t, source, call, 'EPERM');
+      const [reported, arrived] = await run(t, source, call, 'EPERM');
       assert.equal(arrived, 'first,');
-      assert.deepEqual(told.slice(0, 2), ['sent', 'EPERM']);
+      assert.deepEqual(reported.slice(0, 2), ['sent', 'EPERM']);
       assert.deepEqual(
-        told.filter((code) => code.startsWith("'error'")),
+        reported.filter((code) => code.startsWith("'error'")),
         ["'error' EPERM"],
       );
-      assert.equal(told.length, 4);
+      assert.equal(reported.length, 4);
     });
   }
 });

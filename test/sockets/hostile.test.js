@@ -7,9 +7,12 @@ const assert = require('node:assert/strict');
 const { EventEmitter } = require('node:events');
 const { describe, test } = require('node:test');
 const { DgramSocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB, runScript } = require('../helpers/node.js');
 const { closed, inbox, openPair, openSocket } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const VALUE = { name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' };
 

@@ -173,7 +173,7 @@ for (const [name, Class] of Object.entries({ USocket, SeqpacketSocket })) {
   });
 }
 
-/** A receiver that reads when it is told to: its name and descriptor. */
+/** A receiver that reads on command: its name and descriptor. */
 function makeReceiver(t) {
   const fd = own(t, posix.socket(AF_UNIX, SOCK_DGRAM, 0));
   const path = temporaryPath(t);

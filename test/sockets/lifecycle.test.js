@@ -6,10 +6,13 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { describe, test } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript, startScript, startStalled } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closed, openSocket } = require('../helpers/sockets.js');
 const { temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 // Without a young generation that grows when it likes.
 const WITH_GC = { flags: ['--expose-gc', '--max-semi-space-size=1'] };

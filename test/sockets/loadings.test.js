@@ -134,7 +134,7 @@ for (const [name, load] of Object.entries(LOADINGS)) {
       receiver.bind(name);
       const senders = [new first.DgramSocket(), new second.DgramSocket()];
       const outcomes = senders.map(() => []);
-      const told = senders.map((sender, index) =>
+      const reported = senders.map((sender, index) =>
         Promise.all(
           NUMBERS.map(async (number) => {
             const failed = await sendTo(sender, `${number}`, name).catch(({ code }) => code);
@@ -144,7 +144,7 @@ for (const [name, load] of Object.entries(LOADINGS)) {
       );
       const seen = [];
       receiver.on('data', (data) => seen.push(Number(data)));
-      await within(Promise.all(told), 'the callbacks');
+      await within(Promise.all(reported), 'the callbacks');
       for (const outcome of outcomes) {
         assert.deepEqual(outcome, NUMBERS);
       }

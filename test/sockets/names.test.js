@@ -115,16 +115,18 @@ for (const [way, prepare] of Object.entries(WAYS)) {
       const sender = new DgramSocket();
       const stray = [];
       other.on('data', (data) => stray.push(String(data)));
-      const told = [];
+      const reported = [];
       const got = [];
       for (let number = 0; number < 30; number++) {
-        sender.sendTo(`${number}`, name('r'), (error) => told.push(error ? error.code : 'sent'));
+        sender.sendTo(`${number}`, name('r'), (error) =>
+          reported.push(error ? error.code : 'sent'),
+        );
       }
       change();
       meant.on('data', (data) => got.push(Number(data)));
-      await until(() => told.length === 30, '30 callbacks');
+      await until(() => reported.length === 30, '30 callbacks');
       await until(
-        () => got.length === told.filter((code) => code === 'sent').length,
+        () => got.length === reported.filter((code) => code === 'sent').length,
         'what was sent',
       );
       assert.deepEqual(
@@ -211,7 +213,7 @@ function readWhenTold(_afunix, posixFile, folder) {
 describe('what waits for an old peer', onLinux({}), () => {
   test('is not delivered to whoever has its relative name here', async (t) => {
     const folders = twoFolders(t);
-    // A peer in another process, bound by a name relative to its own folder. It reads once it is told to.
+    // A peer in another process, bound by a name relative to its own folder. It reads on command.
     const program = startScript(t, readWhenTold, [`${LIB}/posix`, folders[1]]);
     await program.lines.next('the peer to bind');
     const stranger = new DgramSocket().bind('r.sock');
@@ -219,13 +221,13 @@ describe('what waits for an old peer', onLinux({}), () => {
     stranger.on('data', (data) => strays.push(String(data)));
     const sender = new DgramSocket();
     sender.connect(path.join(folders[1], 'r.sock'));
-    const told = [];
+    const reported = [];
     for (let number = 0; number < 20; number++) {
-      sender.send(`${number}`, (error) => told.push(error ? error.code : 'sent'));
+      sender.send(`${number}`, (error) => reported.push(error ? error.code : 'sent'));
     }
     const next = new DgramSocket().bind();
     sender.connect(next.address());
-    await until(() => told.length === 20, '20 callbacks');
+    await until(() => reported.length === 20, '20 callbacks');
     program.write('go\n');
     const got = JSON.parse(await program.lines.next());
     assert.deepEqual(strays, []);
@@ -233,8 +235,8 @@ describe('what waits for an old peer', onLinux({}), () => {
       got,
       got.map((_, index) => index),
     );
-    assert.equal(got.length, told.filter((code) => code === 'sent').length);
-    assert.deepEqual(new Set(told.slice(got.length)), new Set(['ECANCELED']));
+    assert.equal(got.length, reported.filter((code) => code === 'sent').length);
+    assert.deepEqual(new Set(reported.slice(got.length)), new Set(['ECANCELED']));
     await Promise.all([stranger, sender, next].map(closed));
     program.end();
     await program.ended();

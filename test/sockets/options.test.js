@@ -6,11 +6,14 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const afunix = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const { SeqpacketServer, SeqpacketSocket, UServer, USocket } = afunix;
 

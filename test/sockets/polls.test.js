@@ -9,8 +9,11 @@ const { describe, test } = require('node:test');
 const { Worker } = require('node:worker_threads');
 const { DgramSocket, UServer, USocket, fromFd, socketpair } = require('../../lib');
 const posix = require('../../lib/posix/index.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 /** Rounds in which net, a child's pipes and this package take each other's numbers. */
 async function exchangeNumbers(folder) {

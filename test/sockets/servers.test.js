@@ -8,11 +8,14 @@ const fs = require('node:fs');
 const { beforeEach, describe, test } = require('node:test');
 const { SeqpacketServer, SeqpacketSocket, UServer, USocket, dup } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing, eventsOf, quiet, untilConnections } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 // What the test before destroyed is closed when descriptors are counted.
 beforeEach(() => quiet(20));

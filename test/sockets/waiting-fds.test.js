@@ -6,10 +6,13 @@ const assert = require('node:assert/strict');
 const { beforeEach, describe, test } = require('node:test');
 const { DgramSocket, SeqpacketSocket, USocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { quiet } = require('../helpers/seqpacket.js');
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 // What the test before destroyed is closed when descriptors are counted.
 beforeEach(() => quiet(20));
@@ -51,12 +54,14 @@ for (const [name, { Socket, close, send, stall }] of Object.entries(KINDS)) {
     /** A pair whose second end reads nothing before `goOn()`, with something waiting. */
     async function stalledPair(t, options) {
       const [one, two] = Socket.pair({ receiveFds: false, ...options });
-      const goOn = stall(two);
+      const resume = stall(two);
+      let reader;
+      const goOn = () => (reader ??= resume() ?? two);
       await quiet();
-      t.after(() => close(one));
+      t.after(() => [one, goOn()].forEach(close));
       while (one.writableLength === 0) send(one, Buffer.alloc(1000), () => {});
       // What waits is little: bytes play no part.
-      return { one, goOn: () => t.after(close.bind(null, goOn() ?? two)) };
+      return { one, goOn };
     }
 
     test('maxWaitingFds descriptors that wait make sends return false', async (t) => {

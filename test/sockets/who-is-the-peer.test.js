@@ -8,11 +8,14 @@ const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const afunix = require('../../lib');
 const { assertNoLeak, countFds, flagsOf, nulls } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript, startScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing, quiet } = require('../helpers/seqpacket.js');
 const { closed, nextEvent, openPair, openSocket, send } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 const { DgramSocket, SeqpacketSocket, UServer, USocket, closeFd, isAlive, waitForExit } = afunix;
 
@@ -165,7 +168,7 @@ describe('a pidfd with each message', withPidfds, () => {
     }
   });
 
-  test('of a SeqpacketSocket is a property, beside descriptors or alone', async () => {
+  test('of a SeqpacketSocket is a property, with descriptors or alone', async () => {
     const before = countFds();
     for (const receiveFds of [true, false]) {
       const [one, two] = SeqpacketSocket.pair({ pidfd: true, receiveFds });

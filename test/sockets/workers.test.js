@@ -6,10 +6,13 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript, startScript, startStalled, startWorker } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { inbox, openPair, openSocket, sendTo } = require('../helpers/sockets.js');
 const { temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
+
+assertNoLeaks();
 
 /**
  * The life of a worker: sockets in every state, and traffic between two of them that does not end.

@@ -1,7 +1,7 @@
 'use strict';
 
 // Runs the torture cases: `npm run torture [-- NAME …] [--quick] [--seed N]`. Each case of cases/ runs in
-// a process of its own, so that a crash or a hang is a result and not the end; a table tells what was
+// a process of its own, so that a crash or a hang is a result and not the end; a table says what was
 // tried and what was lost. Without --quick it is written to results.md: a section a case, which keeps what
 // the last run of that case showed.
 //

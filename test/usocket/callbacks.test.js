@@ -5,12 +5,15 @@
 const assert = require('node:assert/strict');
 const { AsyncLocalStorage } = require('node:async_hooks');
 const { describe, test } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closing, eventsOf, quiet, write } = require('../helpers/seqpacket.js');
 const { Outcomes } = require('../helpers/sockets.js');
 const { until } = require('../helpers/wait.js');
 const { collect, makePair } = require('../helpers/usocket.js');
+
+assertNoLeaks();
 
 describe('callbacks of write()', onLinux(), () => {
   test('run once, in order, never inside the call, whichever way the bytes take', async (t) => {

@@ -8,6 +8,8 @@ const { once } = require('node:events');
 const { describe, test } = require('node:test');
 const { USocket, closeFd } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertIdle } = require('../helpers/idle-cpu.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript, startScript, startWorker } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
@@ -15,6 +17,8 @@ const { Outcomes, nextEvent } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
 const { delay, until } = require('../helpers/wait.js');
 const { allBytes, connectedPair, makePair, startServer } = require('../helpers/usocket.js');
+
+assertNoLeaks();
 
 describe('the peer dies', onLinux(), () => {
   test('with our bytes unread and others waiting: its last bytes, then the error', async (t) => {
@@ -132,7 +136,7 @@ describe('the peer dies', onLinux(), () => {
     one.write('unread');
     two.destroy();
     const events = eventsOf(one, ['error', 'close']);
-    await delay(20);
+    await assertIdle('what it has not read');
     one.removeAllListeners('data');
     assert.deepEqual(events, []);
     one.on('data', (data) => events.push(`data ${data}`)).resume();

@@ -7,12 +7,15 @@ const fs = require('node:fs');
 const net = require('node:net');
 const { describe, test } = require('node:test');
 const { UServer, USocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { makePair, makeSocket, startServer } = require('../helpers/usocket.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** What there is to see of an error. */
 function shapeOf(error) {
@@ -133,7 +136,7 @@ describe("errors have net's shape", onLinux(), () => {
 });
 
 describe('connect()', onLinux(), () => {
-  test('tells its outcome in a later turn, with the socket as it was', async (t) => {
+  test('reports its outcome in a later turn, with the socket as it was', async (t) => {
     const server = startServer(t);
     for (const path of [server.address(), temporaryPath(t)]) {
       const socket = makeSocket(t);

@@ -14,12 +14,15 @@ const {
   nulls,
   withFiles,
 } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closing, quiet } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { until } = require('../helpers/wait.js');
 const { collect, makePair } = require('../helpers/usocket.js');
+
+assertNoLeaks();
 
 // What the test before destroyed is closed when descriptors are counted.
 beforeEach(() => quiet(20));

@@ -8,6 +8,7 @@ const fs = require('node:fs');
 const { beforeEach, describe, test } = require('node:test');
 const { closeFd } = require('../../lib');
 const { assertNoLeak, countFds, nulls } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { WITHOUT_IO_URING, runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { quiet } = require('../helpers/seqpacket.js');
@@ -15,6 +16,8 @@ const { Outcomes, nextEvent } = require('../helpers/sockets.js');
 const { temporaryFolder } = require('../helpers/tmp.js');
 const { collect, makePair, numberIn, numberedFile, untilFds } = require('../helpers/usocket.js');
 const { delay } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** Stops reading, and writes until the kernel takes no more. */
 async function fillUp(one, two) {

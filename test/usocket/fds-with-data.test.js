@@ -8,11 +8,14 @@ const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { UServer, USocket, closeFd } = require('../../lib');
 const { assertNoLeak, countFds, nulls, readAndClose } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const makePair = (t, options) =>
   USocket.pair({ fdsWithData: true, ...options }).map((end) => cleanUp(t, end));

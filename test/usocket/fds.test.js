@@ -15,11 +15,14 @@ const {
   nulls,
   withFiles,
 } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closing, quiet, write } = require('../helpers/seqpacket.js');
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
 const { delay, until } = require('../helpers/wait.js');
 const { collect, identity, makePair, untilFds } = require('../helpers/usocket.js');
+
+assertNoLeaks();
 
 // What the test before destroyed is closed when descriptors are counted.
 beforeEach(() => quiet(20));

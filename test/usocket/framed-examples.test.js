@@ -15,11 +15,14 @@ const {
   readAndClose,
 } = require('../helpers/descriptors.js');
 const fs = require('node:fs');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const example = (name) => require(path.join(__dirname, '..', '..', 'examples', name));
 

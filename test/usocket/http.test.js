@@ -8,6 +8,7 @@ const http = require('node:http');
 const { text } = require('node:stream/consumers');
 const { describe, test } = require('node:test');
 const { USocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { nextEvent, turn } = require('../helpers/sockets.js');
 const {
   MB,
@@ -20,6 +21,8 @@ const {
   traffic,
 } = require('../helpers/streams.js');
 const { until, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const LARGE = 20 * MB;
 
@@ -169,7 +172,7 @@ describe('a server', () => {
     await until(() => sockets[0].closed, "the server's connection to close");
   });
 
-  test('tells of 100-continue before the body comes', async (t) => {
+  test('reports 100-continue before the body comes', async (t) => {
     const { http: web, path } = await serve(t);
     const order = [];
     web.on('checkContinue', async (request_, response) => {
@@ -341,7 +344,7 @@ describe('a server', () => {
     response.on('error', () => {});
     control.abort();
     await until(() => sockets[0].closed, "the server's connection to close");
-    assert.ok(aborts.includes(false), `the response was told: ${aborts}`);
+    assert.ok(aborts.includes(false), `the response heard: ${aborts}`);
   });
 
   test('answers 400 to nonsense', async (t) => {

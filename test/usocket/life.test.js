@@ -7,6 +7,7 @@ const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { USocket, socketpair } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
@@ -14,6 +15,8 @@ const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
 const { delay, until, within } = require('../helpers/wait.js');
 const { makePair, makeSocket, startServer } = require('../helpers/usocket.js');
+
+assertNoLeaks();
 
 describe('life', onLinux(), () => {
   test('connect() after destroy() starts anew, and leaves nothing behind', async (t) => {

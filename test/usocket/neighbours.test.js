@@ -8,8 +8,11 @@ const { randomInt } = require('node:crypto');
 const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { makeFiles, readAndClose } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { openPair } = require('../helpers/streams.js');
+
+assertNoLeaks();
 
 /** Reads messages of known sizes as they come: `[size, ...texts behind descriptors]` of each. */
 async function readMessages(socket, sizes) {
@@ -25,7 +28,7 @@ async function readMessages(socket, sizes) {
 /** Sends messages `{ size, files }` by a function of the socket, and checks what comes. */
 async function exchange(t, messages, texts, send) {
   const [one, two] = openPair(t);
-  // Somebody who reads when told that there is something.
+  // Somebody who reads when it hears that there is something.
   two.on('readable', () => {});
   send(one);
   const found = await readMessages(

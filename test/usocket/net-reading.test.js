@@ -6,9 +6,12 @@
 
 const { describe } = require('node:test');
 const { inspect } = require('node:util');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { compare } = require('../helpers/stage.js');
 const { delay } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 /** Name → what to do on a stage. */
 const SCENARIOS = {

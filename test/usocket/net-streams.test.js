@@ -8,10 +8,13 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { finished, pipeline, PassThrough, Readable } = require('node:stream');
 const { describe } = require('node:test');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { quiet } = require('../helpers/seqpacket.js');
 const { delay, until } = require('../helpers/wait.js');
 const { compare } = require('../helpers/stage.js');
+
+assertNoLeaks();
 
 /** Name → what to do on a stage. */
 const SCENARIOS = {
@@ -77,7 +80,7 @@ const SCENARIOS = {
     for await (const data of client) text += data;
     stage.note('client', text);
     await stage.over();
-    // Here shutdown(2) is done when it is called; net is told a moment later, and destroyed by then.
+    // Here shutdown(2) is done when it is called; net hears of it a moment later, and destroyed by then.
     stage.seen.client = stage.seen.client.filter((what) => what !== 'finish');
   },
 

@@ -6,14 +6,17 @@ const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { Readable } = require('node:stream');
 const { pipeline } = require('node:stream/promises');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closing } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { until } = require('../helpers/wait.js');
 const { collect, makeBulk, makeSocket, startServer } = require('../helpers/usocket.js');
 
+assertNoLeaks();
+
 describe('onread', onLinux(), () => {
-  test('receives in place: nothing is buffered, and descriptors come beside', async (t) => {
+  test('receives in place: nothing is buffered, and descriptors come separately', async (t) => {
     const buffer = Buffer.alloc(1000);
     const calls = [];
     const server = startServer(t, {

@@ -10,6 +10,8 @@ const { pathToFileURL } = require('node:url');
 const { describe, test } = require('node:test');
 const { SeqpacketServer, SeqpacketSocket, UServer, USocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertIdle } = require('../helpers/idle-cpu.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing, eventsOf, quiet, untilConnections } = require('../helpers/seqpacket.js');
@@ -17,6 +19,8 @@ const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName, temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
 const { delay, until, within } = require('../helpers/wait.js');
 const { makeServer, makeSocket, startServer } = require('../helpers/usocket.js');
+
+assertNoLeaks();
 
 describe('listen()', onLinux(), () => {
   for (const [what, args] of [
@@ -269,7 +273,7 @@ describe('connections', onLinux(), () => {
     const clients = Array.from({ length: 5 }, () => makeSocket(t, server.address()));
     await Promise.all(clients.map((client) => nextEvent(client, 'connect')));
     for (const client of clients) client.write('early');
-    await delay(20);
+    await assertIdle('a paused server');
     assert.equal(count, 0);
     assert.equal(server.resume(), server);
     await until(() => count === 5, 'all connections');

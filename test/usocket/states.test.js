@@ -9,8 +9,12 @@ const path = require('node:path');
 const { describe, test } = require('node:test');
 const { USocket } = require('../../lib');
 const posix = require('../../lib/posix');
+const { assertIdle } = require('../helpers/idle-cpu.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { delay } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const { AF_UNIX, SHUT_RD, SHUT_WR, SOCK_STREAM } = posix;
 const EVENTS = ['end', 'finish', 'error', 'close'];
@@ -92,6 +96,8 @@ async function play(t, connect, reader, action, options) {
   await PEER[action](scene);
   await turns();
   await turns();
+  // It waits for its reader, or for us: that must take no time of the processor.
+  if (connect === connectOurs && !socket.destroyed) await assertIdle(`${reader}: ${action}`);
   if (scene.fd >= 0) posix.close(scene.fd);
   posix.close(listener);
   const open = socket.destroyed ? '' : 'open';

@@ -15,10 +15,13 @@ const streams = require('node:stream/promises');
 const { describe, test } = require('node:test');
 const zlib = require('node:zlib');
 const { USocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { closing } = require('../helpers/seqpacket.js');
 const { MB, digest, digestOf, openPair, textOf, traffic } = require('../helpers/streams.js');
 const { temporaryFolder } = require('../helpers/tmp.js');
 const { Queue, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const LARGE = 20 * MB;
 

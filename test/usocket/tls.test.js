@@ -12,6 +12,7 @@ const { describe, test } = require('node:test');
 const tls = require('node:tls');
 const { USocket } = require('../../lib');
 const { makeCertificate } = require('../helpers/certificate.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { skipUnless } = require('../helpers/programs.js');
 const { cleanUp } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
@@ -27,6 +28,8 @@ const {
 } = require('../helpers/streams.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const LARGE = 20 * MB;
 const VERSIONS = ['TLSv1.2', 'TLSv1.3'];
@@ -277,7 +280,7 @@ describe('HTTP/2', () => {
     const stream = client.request({ ':path': '/' });
     await nextEvent(stream, 'response');
     stream.close(http2.constants.NGHTTP2_CANCEL);
-    await until(() => codes.length === 1, 'the server to be told');
+    await until(() => codes.length === 1, 'the server to hear of it');
     assert.deepEqual(codes, [http2.constants.NGHTTP2_CANCEL]);
     assert.equal(client.destroyed, false);
   });

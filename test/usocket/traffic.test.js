@@ -11,6 +11,7 @@ const { describe, test } = require('node:test');
 const { Readable } = require('node:stream');
 const { pipeline } = require('node:stream/promises');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB, startScript } = require('../helpers/node.js');
 const { onLinux, skipUnless } = require('../helpers/programs.js');
 const { closing, quiet } = require('../helpers/seqpacket.js');
@@ -26,6 +27,8 @@ const {
   makePair,
   startServer,
 } = require('../helpers/usocket.js');
+
+assertNoLeaks();
 
 describe('traffic', onLinux(), () => {
   test('50 MB each way at once arrive whole', async (t) => {

@@ -11,6 +11,7 @@ const path = require('node:path');
 const { describe, test } = require('node:test');
 const { USocket } = require('../../lib');
 const { countFds } = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB } = require('../helpers/node.js');
 const { onLinux, startProgram } = require('../helpers/programs.js');
 const { closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
@@ -18,6 +19,8 @@ const { Outcomes, nextEvent } = require('../helpers/sockets.js');
 const { temporaryFolder } = require('../helpers/tmp.js');
 const { within } = require('../helpers/wait.js');
 const { collect, makePair, makeServer, makeSocket, startServer } = require('../helpers/usocket.js');
+
+assertNoLeaks();
 
 describe('what usocket documents', onLinux(), () => {
   test('its example runs unchanged but for the name', async (t) => {

@@ -211,7 +211,7 @@ async function outside({ scene, side, death, preload }) {
     await until(() => lines.includes('started') || how !== undefined);
     survivor.call();
   }
-  // Where its moment never comes it is told to go: that is a death too.
+  // Where its moment never comes it is asked to go: that is a death too.
   const idle = { seen: -1, since: 0 };
   await until(() => {
     const seen = survivor.received + survivor.called + lines.length;
@@ -222,19 +222,19 @@ async function outside({ scene, side, death, preload }) {
   if (isForced) child.kill('SIGKILL');
   await closed;
   const last = lines.trimEnd().split('\n').at(-1);
-  const told = last.startsWith('{') ? JSON.parse(last) : {};
+  const said = last.startsWith('{') ? JSON.parse(last) : {};
   const { problems } = survivor;
   if (CLASSES[scene.kind] && survivor.socket !== null) {
     const isClosed = await until(() => survivor.closes.get('socket') > 0);
     if (!isClosed) survivor.problem('still open after the death of its peer');
   } else {
-    const { confirmed = 0 } = told;
+    const { confirmed = 0 } = said;
     await until(() => survivor.received >= confirmed);
   }
-  if (scene.rude === '' && told.confirmed > survivor.received) {
-    survivor.problem(`received ${survivor.received} of ${told.confirmed} confirmed`);
+  if (scene.rude === '' && said.confirmed > survivor.received) {
+    survivor.problem(`received ${survivor.received} of ${said.confirmed} confirmed`);
   }
-  if (told.received > survivor.number) survivor.problem('the dead one received what nobody sent');
+  if (said.received > survivor.number) survivor.problem('the dead one received what nobody sent');
   survivor.close();
   await until(() => survivor.isClosed);
   survivor.settle();

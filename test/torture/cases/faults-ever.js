@@ -69,7 +69,7 @@ async function runAll(env, trials, onResult) {
       onResult(result);
     });
     if (died === undefined) continue;
-    onResult({ ...(died.current ?? some[done] ?? {}), problems: [died.problem], told: [] });
+    onResult({ ...(died.current ?? some[done] ?? {}), problems: [died.problem], reported: [] });
     left.unshift(...some.slice(done + 1));
   }
 }
@@ -81,16 +81,20 @@ async function run({ quick, random, say }) {
     const env = environment(compileLibrary(folder), path.join(folder, 'log'));
     const all = everyTrial().sort(() => random() - 0.5);
     const rows = new Map();
-    await runAll(env, quick ? all.slice(0, 120) : all, ({ scene, call, errno, problems, told }) => {
-      const row = rows.get(call) ?? { what: `${call}, for ever`, tried: 0, lost: 0, note: '' };
-      rows.set(call, row);
-      row.tried++;
-      if (problems.length === 0) return;
-      row.lost++;
-      const text = `${scene}, ${errno}: ${cut(problems.join('; '))} (${cut(told.join('; '))})`;
-      row.note ||= text.replaceAll('|', '/');
-      say(`${call}: ${text}`);
-    });
+    await runAll(
+      env,
+      quick ? all.slice(0, 120) : all,
+      ({ scene, call, errno, problems, reported }) => {
+        const row = rows.get(call) ?? { what: `${call}, for ever`, tried: 0, lost: 0, note: '' };
+        rows.set(call, row);
+        row.tried++;
+        if (problems.length === 0) return;
+        row.lost++;
+        const text = `${scene}, ${errno}: ${cut(problems.join('; '))} (${cut(reported.join('; '))})`;
+        row.note ||= text.replaceAll('|', '/');
+        say(`${call}: ${text}`);
+      },
+    );
     return [...rows.values()].sort((left, right) => (left.what < right.what ? -1 : 1));
   } catch (error) {
     if (error.syscall !== 'spawnSync cc' && error.stderr === undefined) throw error;

@@ -46,7 +46,7 @@ const CALLS = [
   'setsockopt',
   'fcntl',
 ];
-/** What strace cannot tell apart (a duplicate is made by fcntl(2)), or what Node itself cannot do without. */
+/** What strace cannot distinguish (a duplicate is made by fcntl(2)), or what Node itself cannot do without. */
 const LIBRARY_CALLS = [
   ...['dup', 'poll', 'ioctl', 'netlink', 'openat', 'fstatat', 'renameat', 'linkat', 'unlinkat'],
   ...['mknodat', 'fchownat', 'fchmod', 'chmod', 'flock', 'memfd_create', 'pidfd_open'],
@@ -165,15 +165,15 @@ async function runUnderStrace({ folder, report, say }, trial) {
       strace.on('error', resolve);
       strace.on('close', resolve);
     });
-    let [told, text] = [false, ''];
+    let [attached, text] = [false, ''];
     strace.stderr.setEncoding('utf8').on('data', (some) => {
       text += some;
-      if (told || !/attached/.test(text)) return;
-      told = true;
+      if (attached || !/attached/.test(text)) return;
+      attached = true;
       child.kill('SIGUSR2');
     });
     strace.gone.then(() => {
-      if (told) return;
+      if (attached) return;
       reason = text || 'it cannot be started';
       child.kill('SIGKILL');
     });
@@ -220,7 +220,7 @@ class Report {
     const row = this.rows.get(call);
     const wrong = [...problems];
     if (leaked.length > 0) wrong.push(`leaked ${leaked.join(', ')}`);
-    // Told once, to one of them: the callback or 'error'. Connected sockets, as in node:stream, tell both;
+    // Reported once, to one of them: the callback or 'error'. Connected sockets, as in node:stream, report to both;
     // what breaks one end reaches the other.
     if (scenario.startsWith('Dgram') && errors.length > faults) {
       wrong.push(
@@ -352,7 +352,7 @@ async function runIn(folder, quick, random, say) {
 
 module.exports = {
   about:
-    'System calls fail (EINTR, EAGAIN, ENOBUFS, ENOMEM, EMFILE, ECONNRESET, ETOOMANYREFS, EPIPE; the first, every third, random ones) while numbered messages and descriptors move, names are taken with permissions and owners, and questions are asked: all is done, or one clear error is told.',
+    'System calls fail (EINTR, EAGAIN, ENOBUFS, ENOMEM, EMFILE, ECONNRESET, ETOOMANYREFS, EPIPE; the first, every third, random ones) while numbered messages and descriptors move, names are taken with permissions and owners, and questions are asked: all is done, or one clear error is attached.',
   limit: 1200,
   quickLimit: 600,
   run,

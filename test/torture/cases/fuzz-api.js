@@ -42,7 +42,7 @@ function runBatch(seed, batch, calls) {
   });
 }
 
-/** Where a fault comes from: faults from one place are told once. */
+/** Where a fault comes from: faults from one place are reported once. */
 const placeOf = ({ stack }) => stack.split('\n').slice(0, 2).join(' ');
 
 module.exports = {

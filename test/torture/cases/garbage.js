@@ -49,8 +49,8 @@ class Trial {
 
 /** Makes objects and gives them up: what is left are weak references, and a count of the gone. */
 async function abandon(trial, make, count) {
-  const told = { count: 0 };
-  const registry = new FinalizationRegistry(() => told.count++);
+  const reported = { count: 0 };
+  const registry = new FinalizationRegistry(() => reported.count++);
   const references = [];
   // An `await` in here would keep the objects in its frame, so each is made in a call of its own.
   const makeOne = async () => {
@@ -62,20 +62,20 @@ async function abandon(trial, make, count) {
   };
   for (let made = 0; made < count; made++) await makeOne();
   const alive = () => references.filter((reference) => reference.deref() !== undefined).length;
-  return { registry, references, told, alive };
+  return { registry, references, reported, alive };
 }
 
 /** A state whose objects have to go, with all their descriptors. */
 async function tryCollected(folder, { what, make, then }, count) {
   const trial = new Trial(folder);
   const { before } = trial;
-  const { registry, references, told, alive } = await abandon(trial, make, count);
-  await settle(() => alive() === 0 && told.count === references.length);
+  const { registry, references, reported, alive } = await abandon(trial, make, count);
+  await settle(() => alive() === 0 && reported.count === references.length);
   const left = alive();
-  const untold = references.length - told.count;
+  const unreported = references.length - reported.count;
   const faults = [];
   if (left > 0) faults.push(`${left} were not collected`);
-  if (untold > left) faults.push(`${untold} told to no registry`);
+  if (unreported > left) faults.push(`${unreported} reported to no registry`);
   const complaint = await then?.(trial);
   if (complaint) faults.push(complaint);
   trial.end();
@@ -90,7 +90,7 @@ async function tryCollected(folder, { what, make, then }, count) {
 async function tryHeld(folder, { what, make, works, release }, count) {
   const trial = new Trial(folder);
   const { before } = trial;
-  const { registry, references, told, alive } = await abandon(trial, make, count);
+  const { registry, references, reported, alive } = await abandon(trial, make, count);
   await settle(() => alive() < references.length, 12);
   const faults = [];
   if (alive() < references.length) faults.push(`${references.length - alive()} were collected`);
@@ -104,7 +104,7 @@ async function tryHeld(folder, { what, make, works, release }, count) {
   }
   await sleep(5);
   trial.end();
-  await settle(() => alive() === 0 && told.count === references.length && countFds() <= before);
+  await settle(() => alive() === 0 && reported.count === references.length && countFds() <= before);
   if (alive() > 0) faults.push(`${alive()} were not collected when it was over`);
   const leaked = countFds() - before;
   if (leaked !== 0) faults.push(`${leaked} descriptors more`);

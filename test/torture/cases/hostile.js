@@ -326,7 +326,7 @@ async function exchanged(scene, { quick }) {
   scene.expect(left.length === 0, `left: ${left}`);
   return {
     tried: `${sum(counts)} exchanges`,
-    note: `${JSON.stringify(counts)} beside ${JSON.stringify(outcomes)}`,
+    note: `${JSON.stringify(counts)} and ${JSON.stringify(outcomes)}`,
   };
 }
 

@@ -71,7 +71,7 @@ function runTests(cargo, filter, variables) {
   });
 }
 
-/** `{ tests, rounds, reports }` of one run: `reports` are lines that tell a fault. */
+/** `{ tests, rounds, reports }` of one run: `reports` are lines that name a fault. */
 function read({ text, end }, seed) {
   const sum = (pattern) =>
     [...text.matchAll(pattern)].reduce((total, [, number]) => total + Number(number), 0);

@@ -147,7 +147,7 @@ async function run({ quick, seed }) {
   );
   const sent = await Promise.all(senders.map(({ report }) => report));
   // One that has all it expects may have ended.
-  for (const { tell } of receivers) tell('done');
+  for (const { send } of receivers) send('done');
   const received = await Promise.all(receivers.map(({ report }) => report));
   const sum = (list, key) => list.reduce((all, item) => all + item[key], 0);
   const total = sum(sent, 'total');

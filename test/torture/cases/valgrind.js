@@ -97,7 +97,7 @@ function judge(runs, codesOf, say) {
 const numberIn = (text, pattern) => Number(pattern.exec(text)?.[1] ?? 0);
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
-/** A row's number of faults, and the first of them beside what else there is to say. */
+/** A row's number of faults, and the first of them with what else there is to say. */
 function lossOf({ faults, ours, others }, ...more) {
   const all = [...faults, ...ours.map(({ name, text }) => `${name}: ${text}`)];
   const note = [...all.slice(0, 3), ...more, `${others} reports of Node itself`].join('; ');

@@ -2,7 +2,7 @@
 
 // Owns the two sides of a conversation for cases/death.js, in one process or two: numbered records go
 // from the caller to the answerer and back, some with descriptors, then both end. Every event and
-// callback is a moment, told to a hook that may do there what it likes. Imports lib/ of the project.
+// callback is a moment, passed to a hook that may do there what it likes. Imports lib/ of the project.
 
 const afunix = require('../../../lib');
 
@@ -39,7 +39,7 @@ class Side {
     this.problems.push(`${this.name}: ${text}`);
   }
 
-  tell(moment) {
+  report(moment) {
     this.hook(`${this.name}:${moment}`, this);
   }
 
@@ -56,14 +56,14 @@ class Side {
         if (event === 'close') this.closes.set(name, this.closes.get(name) + 1);
         if (event === 'data') this.take(socket, argument);
         if (event === 'error' && argument.message === 'on purpose') this.isFailed = true;
-        this.tell(name === 'server' ? `server-${event}` : event);
+        this.report(name === 'server' ? `server-${event}` : event);
       });
     }
     if (socket instanceof USocket) {
       socket.on('fds', (fds) => {
         if (this.closes.get(name) > 0) this.problem(`'fds' after 'close'`);
         fds.forEach(closeFd);
-        this.tell('fds');
+        this.report('fds');
       });
     }
   }
@@ -106,7 +106,7 @@ class Side {
       isCalled = true;
       this.called++;
       if (!error && this.called === this.confirmed + 1) this.confirmed++;
-      this.tell('callback');
+      this.report('callback');
     };
   }
 
@@ -141,7 +141,7 @@ class Side {
     this.socket?.close();
   }
 
-  /** Whether everything that was open has told so. */
+  /** Whether everything that was open has said so. */
   get isClosed() {
     return [...this.closes.values()].every((count) => count > 0);
   }
@@ -165,10 +165,10 @@ class Side {
         this.socket = socket;
         this.watch(socket, 'socket', EVENTS);
         socket.setTimeout(20);
-        this.tell('connection');
+        this.report('connection');
       });
       this.watch(this.server, 'server', ['listening', 'error', 'close']);
-      this.server.listen({ path: this.path, mode: 0o600 }, () => this.tell('listen-callback'));
+      this.server.listen({ path: this.path, mode: 0o600 }, () => this.report('listen-callback'));
     } else {
       this.openDatagram(this.path, `${this.path}-caller`);
     }
@@ -182,9 +182,9 @@ class Side {
       const socket = (this.socket = new Socket({ receiveFds: true }));
       this.watch(socket, 'socket', EVENTS);
       socket.setTimeout(20);
-      socket.connect(this.path, () => this.tell('connect-callback'));
+      socket.connect(this.path, () => this.report('connect-callback'));
       this.sendAll();
-      this.tell('call');
+      this.report('call');
     } else {
       this.openDatagram(`${this.path}-caller`, this.path);
       this.sendAll();
@@ -201,19 +201,19 @@ class Side {
         if (this.closes.get('socket') > 0) this.problem(`'data' after 'close'`);
         fds.forEach(closeFd);
         this.take(socket, data);
-        this.tell('data');
+        this.report('data');
       });
       socket.bind(own);
     } else {
       const socket = (this.socket = afunix.createSocket('unix_dgram'));
       this.closes.set('socket', 1);
       for (const event of ['listening', 'connect', 'writable', 'congestion', 'error']) {
-        socket.on(event, () => this.tell(event));
+        socket.on(event, () => this.report(event));
       }
       socket.on('message', (data) => {
         if (socket.fd < 0) this.problem(`'message' after close()`);
         this.take(socket, data);
-        this.tell('data');
+        this.report('data');
       });
       socket.bind(own);
     }

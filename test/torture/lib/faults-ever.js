@@ -2,7 +2,7 @@
 
 // Owns scenes in which a system call fails for ever, and later works again: what each may lose, how often it may say
 // so, and what it may cost. Run with the library faults-inject.c preloaded: `node faults-ever.js '[TRIAL, …]'`
-// prints a line of JSON for each trial, `{ scene, call, errno, problems, told }`.
+// prints a line of JSON for each trial, `{ scene, call, errno, problems, reported }`.
 
 const { once } = require('node:events');
 const fs = require('node:fs');
@@ -34,7 +34,7 @@ const countFds = () => fs.readdirSync('/proc/self/fd').length;
 
 /** A trial's faults, and what its sockets said. */
 class Trial {
-  told = [];
+  reported = [];
   problems = [];
 
   constructor(call, errno) {
@@ -53,10 +53,10 @@ class Trial {
   watch(socket, who) {
     const counts = { error: 0, close: 0 };
     socket.on('error', ({ code }) => {
-      this.told.push(`${who}: ${code}`);
+      this.reported.push(`${who}: ${code}`);
       if (++counts.error === MOST_EVENTS + 1) this.problems.push(`${who}: a storm of errors`);
     });
-    socket.on('warning', ({ code }) => this.told.push(`${who}: warning ${code}`));
+    socket.on('warning', ({ code }) => this.reported.push(`${who}: warning ${code}`));
     socket.on('close', () => {
       if (++counts.close === 2) this.problems.push(`${who}: 'close' twice`);
     });
@@ -69,7 +69,7 @@ class Trial {
       return body();
     } catch ({ code, message }) {
       if (code === undefined) this.problems.push(`threw ${message}`);
-      this.told.push(`threw ${code}`);
+      this.reported.push(`threw ${code}`);
       return undefined;
     }
   }
@@ -136,7 +136,7 @@ class Sends {
     if (got().join() !== sent().join()) {
       this.trial.problems.push(`sent ${sent()}; arrived ${got()}`);
     }
-    this.trial.told.push(`outcomes ${this.outcomes}`);
+    this.trial.reported.push(`outcomes ${this.outcomes}`);
   }
 }
 
@@ -279,7 +279,7 @@ async function connecting(trial, Server, Socket) {
   await trial.expectIdle();
   trial.calm();
   await trial.expect(() => connects + client.closed >= 1, "'connect', or an error and 'close'");
-  if (client.closed && !client.errored && trial.told.length === 0) {
+  if (client.closed && !client.errored && trial.reported.length === 0) {
     trial.problems.push('closed without an error');
   }
   await closed(client, server);
@@ -434,8 +434,8 @@ async function main(trials) {
     trial.calm();
     await trial.expect(() => countFds() <= before, `descriptors to be closed, of ${before}`);
     process.off('uncaughtException', onUncaught);
-    const { problems, told } = trial;
-    console.log(JSON.stringify({ scene, call, errno, problems, told: told.slice(0, 10) }));
+    const { problems, reported } = trial;
+    console.log(JSON.stringify({ scene, call, errno, problems, reported: reported.slice(0, 10) }));
   }
 }
 

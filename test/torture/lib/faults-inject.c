@@ -71,7 +71,7 @@ static int strikes(const char *call) {
   int length;
   if (!fault.armed || !is_meant(call)) return 0;
   if (syscall(SYS_gettid) != getpid() || !is_due()) return 0;
-  /* For ever is told once in a thousand: a call that is repeated without a pause would fill the disk. */
+  /* For ever is reported once in a thousand: a call that is repeated without a pause would fill the disk. */
   if (strcmp(fault.pattern, "ever") == 0 && fault.seen % 1000 != 1) {
     errno = fault.error;
     return 1;

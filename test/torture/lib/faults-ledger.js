@@ -3,7 +3,7 @@
 // Owns the book that is kept of a run of the faults case: what is due, what came, what was wrong.
 //
 // What may be wrong: a message out of order, twice, or lost after its callback said that it was sent; a
-// callback that does not run, or runs twice; a failure that is no Error with a code, or is told twice; a
+// callback that does not run, or runs twice; a failure that is no Error with a code, or is reported twice; a
 // socket that does not close; an exception nobody could catch; a descriptor left open.
 
 const { setTimeout: sleep } = require('node:timers/promises');
@@ -15,7 +15,7 @@ const PATIENCE = 60_000;
 class Ledger {
   constructor() {
     this.problems = [];
-    /** Codes of the errors that were told. */
+    /** Codes of the errors that were reported. */
     this.errors = [];
     /** What has to happen yet: name → how often. */
     this.due = new Map();
@@ -41,8 +41,8 @@ class Ledger {
     this.wake();
   }
 
-  /** An error was told. `numeric`: as the package unix-dgram has them. */
-  tell(where, error, numeric = false) {
+  /** An error was reported. `numeric`: as the package unix-dgram has them. */
+  report(where, error, numeric = false) {
     this.moved++;
     const kind = numeric ? 'number' : 'string';
     if (!(error instanceof Error) || typeof error.code !== kind || error.message === '') {
@@ -59,7 +59,7 @@ class Ledger {
       return body();
     } catch (error) {
       if (error.syscall === undefined) this.wrong(`${where} threw ${error.stack}`);
-      this.tell(where, error);
+      this.report(where, error);
       return undefined;
     }
   }

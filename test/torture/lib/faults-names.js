@@ -44,7 +44,7 @@ const names = (deadFile) =>
       if (socket === undefined) continue;
       let isReady = false;
       socket.on('listening', () => (isReady = true));
-      socket.on('error', (error) => ledger.tell(`${what} 'error'`, error));
+      socket.on('error', (error) => ledger.report(`${what} 'error'`, error));
       socket.on('warning', () => {});
       const done = settled(ledger, socket, `${what} to be ready`, ['listening', 'error']);
       const before = ledger.errors.length;
@@ -54,7 +54,7 @@ const names = (deadFile) =>
       if (ledger.errors.length > before) done();
       await ledger.settled();
       if (isReady && options.mode !== undefined && permissions(to) !== options.mode) {
-        ledger.wrong(`${what}: ${permissions(to).toString(8)}, and nobody was told`);
+        ledger.wrong(`${what}: ${permissions(to).toString(8)}, and nothing was reported`);
       }
       ledger.expect(`${what} 'close'`);
       socket.on('close', () => ledger.done(`${what} 'close'`));
@@ -71,7 +71,7 @@ async function questions(afunix, ledger, { folder }) {
   const watch = (name, socket) => {
     if (socket === undefined) return undefined;
     sockets.push([name, socket]);
-    socket.on('error', (error) => ledger.tell(`${name} 'error'`, error));
+    socket.on('error', (error) => ledger.report(`${name} 'error'`, error));
     socket.on('close', () => isEnding && ledger.done(`${name} 'close'`));
     return socket;
   };

@@ -46,7 +46,7 @@ const dgramWith = (withFds) =>
       if (socket === undefined) return undefined;
       sockets.push([name, socket]);
       socket.on('close', () => ledger.done(`${name} 'close'`));
-      socket.on('error', (error) => ledger.tell(`${name} 'error'`, error));
+      socket.on('error', (error) => ledger.report(`${name} 'error'`, error));
       return socket;
     };
     const sequences = { near: new Sequence(ledger, 'near'), peer: new Sequence(ledger, 'peer') };
@@ -77,7 +77,7 @@ const dgramWith = (withFds) =>
       ledger.expect('callback of an answer');
       receiver.sendTo(numbered(mine), from, (error) => {
         if (error) {
-          ledger.tell('answer', error);
+          ledger.report('answer', error);
           answers.fail(mine);
         }
         ledger.done('callback of an answer');
@@ -96,7 +96,7 @@ const dgramWith = (withFds) =>
       const fds = withFds && number % 4 === 0 ? [passed, passed] : undefined;
       through(fds ? { data: numbered(number), fds } : numbered(number), (error) => {
         if (error) {
-          ledger.tell('send', error);
+          ledger.report('send', error);
           sequence.fail(number);
         }
         ledger.done('callback of send');
@@ -125,14 +125,14 @@ const dgramWith = (withFds) =>
     return closeAll();
   };
 
-/** A connected socket: it tells one error at most, and closes once. Others survive their errors. */
+/** A connected socket: it reports one error at most, and closes once. Others survive their errors. */
 function watch(ledger, socket, name, isConnected = true) {
   let errors = 0;
   ledger.expect(`${name} 'close'`);
   socket.on('close', () => ledger.done(`${name} 'close'`));
   socket.on('error', (error) => {
     if (++errors > 1 && isConnected) ledger.wrong(`${name}: a second 'error': ${error}`);
-    ledger.tell(`${name} 'error'`, error);
+    ledger.report(`${name} 'error'`, error);
   });
 }
 
@@ -142,8 +142,8 @@ async function converse(ledger, { Server, Socket, options, serve, speak, place }
   if (server === undefined) return;
   ledger.expect("server 'close'");
   server.on('close', () => ledger.done("server 'close'"));
-  server.on('warning', (error) => ledger.tell("server 'warning'", error));
-  server.on('error', (error) => ledger.tell("server 'error'", error));
+  server.on('warning', (error) => ledger.report("server 'warning'", error));
+  server.on('error', (error) => ledger.report("server 'error'", error));
   server.on('connection', (socket) => {
     ledger.expect('connection', 1);
     ledger.done('connection');
@@ -154,7 +154,7 @@ async function converse(ledger, { Server, Socket, options, serve, speak, place }
   // A server of streams says it by 'error'.
   if (couldListen === undefined || !server.listening) {
     await new Promise(setImmediate);
-    if (ledger.errors.length === 0) ledger.wrong('listen failed and nobody was told');
+    if (ledger.errors.length === 0) ledger.wrong('listen failed and nothing was reported');
     if (server.listening) server.close();
     else ledger.done("server 'close'");
     return ledger.settled();
@@ -182,7 +182,7 @@ const seqpacketWith = (withFds) =>
       ledger.expect('callback of write');
       socket.write(message, (error) => {
         if (error) {
-          ledger.tell('write', error);
+          ledger.report('write', error);
           sequence.fail(number);
         } else ok++;
         ledger.done('callback of write');
@@ -277,7 +277,7 @@ const streamWith = (withFds) =>
           total += data.length;
           ledger.expect('callback of write');
           const callback = (error) => {
-            if (error) ledger.tell('write', error);
+            if (error) ledger.report('write', error);
             ledger.done('callback of write');
           };
           const fds = withFds && round % 5 === 0 ? [passed, passed, passed] : undefined;
@@ -305,10 +305,10 @@ async function unixDgram(afunix, ledger, { folder, dead }) {
   const make = (name) => {
     try {
       const socket = afunix.createSocket('unix_dgram');
-      socket.on('error', (error) => ledger.tell(`${name} 'error'`, error, true));
+      socket.on('error', (error) => ledger.report(`${name} 'error'`, error, true));
       return socket;
     } catch (error) {
-      ledger.tell(`new ${name}`, error, true);
+      ledger.report(`new ${name}`, error, true);
       return undefined;
     }
   };
@@ -335,7 +335,7 @@ async function unixDgram(afunix, ledger, { folder, dead }) {
   client.bind(path.join(folder, 'client'));
   client.connect(dead);
   if (ready < 3) {
-    if (ledger.errors.length === 0) ledger.wrong('not ready, and nobody was told');
+    if (ledger.errors.length === 0) ledger.wrong('not ready, and nothing was reported');
     return closeAll();
   }
   const count = 40;
@@ -357,7 +357,7 @@ async function unixDgram(afunix, ledger, { folder, dead }) {
           isPumping = false;
           return;
         }
-        ledger.tell('send', error, true);
+        ledger.report('send', error, true);
         sequences.client.fail(number);
       });
     }
@@ -370,7 +370,7 @@ async function unixDgram(afunix, ledger, { folder, dead }) {
     const data = numbered(number);
     free.send(data, 0, data.length, dead, (error) => {
       if (error) {
-        ledger.tell('sendto', error, true);
+        ledger.report('sendto', error, true);
         sequences.free.fail(number);
       }
       ledger.done('callback of sendto');
@@ -438,7 +438,7 @@ function exchange(ledger, name, [left, right]) {
   ledger.expect(`${name} callback`);
   send.call(left, numbered(7), (error) => {
     if (error) {
-      ledger.tell(`${name} send`, error);
+      ledger.report(`${name} send`, error);
       closeBoth();
     }
     ledger.done(`${name} callback`);

@@ -103,7 +103,7 @@ class Watch {
       this.worstFds = Math.max(this.worstFds, countFds(this.pid) - this.fds);
       this.worstMemory = Math.max(this.worstMemory, memory(this.pid) - this.memory);
     } catch {
-      // It has ended, which its last answer tells.
+      // It has ended, which its last answer says.
       this.stop();
     }
   }

@@ -1,6 +1,6 @@
 'use strict';
 
-// Owns starting the processes of soak cases, and telling from their reports whether they stayed as
+// Owns starting the processes of soak cases, and judging by their reports whether they stayed as
 // they were: whether the last tenth had more memory and descriptors than the first.
 
 const { fork } = require('node:child_process');
@@ -20,7 +20,7 @@ function growth(notes) {
 /**
  * Starts a role of a case in a process of its own.
  *
- * `tell(text)` sends it something if it still listens, `ready` resolves when it has said so, `report` to what it
+ * `send(text)` sends it something if it still listens, `ready` resolves when it has said so, `report` to what it
  * returned; both reject if it ends before that.
  */
 function startRole(file, role, argument) {
@@ -49,7 +49,7 @@ function startRole(file, role, argument) {
   return {
     ready: ready.promise,
     report: report.promise,
-    tell: (text) => child.connected && child.send(text),
+    send: (text) => child.connected && child.send(text),
   };
 }
 

@@ -6,8 +6,8 @@
 const ADDON = /\/afunix[^/]*\.node$/;
 /** What our code calls that is not Node: C's library, and valgrind's in its place. */
 const LIBRARY = /\/(vgpreload_|libc[.-]|libpthread[.-]|ld-)[^/]*$/;
-/** Frames told to the reader. */
-const TOLD = 12;
+/** Frames shown to the reader. */
+const SHOWN = 12;
 
 const unescape = (text) =>
   text.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&');
@@ -51,7 +51,7 @@ function readReports(xml) {
     // Where it happened, then, of some kinds, where the block was made or freed.
     const stacks = partsOf(error, 'stack').map(framesOf);
     const isOurs = kind.startsWith('Uninit') ? isUsOrLibrary(stacks[0]) : stacks.some(reachesUs);
-    const stack = stacks[0].slice(0, TOLD).map(({ fn, object }) => `${fn || '?'} (${object})`);
+    const stack = stacks[0].slice(0, SHOWN).map(({ fn, object }) => `${fn || '?'} (${object})`);
     return { kind, text: textOf(error, 'what') || textOf(error, 'text'), isOurs, stack };
   });
 }

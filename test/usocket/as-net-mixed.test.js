@@ -8,6 +8,8 @@ const net = require('node:net');
 const { pipeline } = require('node:stream/promises');
 const { describe, test } = require('node:test');
 const { USocket } = require('../../lib');
+const { assertIdle } = require('../helpers/idle-cpu.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
 const { closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const {
@@ -20,6 +22,8 @@ const {
   traffic,
 } = require('../helpers/streams.js');
 const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
 
 const LARGE = 50 * MB;
 
@@ -80,7 +84,7 @@ for (const [name, kinds] of KINDS) {
 }
 
 /**
- * What a pair of sockets goes through: their events, what they told their users. It must be the
+ * What a pair of sockets goes through: their events, what they reported to their users. It must be the
  * same whatever kind they are.
  */
 const STORIES = {
@@ -183,7 +187,7 @@ const STORIES = {
 
   'a write to a peer that is gone': async ({ client, accepted }, note) => {
     accepted.destroy();
-    // Before anybody could be told of the end.
+    // Before anybody could hear of the end.
     client.write('too late', (error) => note(`write: ${error?.code}`));
     await closing(client);
   },
@@ -205,7 +209,7 @@ const STORIES = {
     client.pause();
     accepted.resume();
     accepted.end('patience');
-    await new Promise((done) => setTimeout(done, 50));
+    await assertIdle('a paused client');
     note('read now');
     client.on('data', (data) => note(`data ${data}`));
     client.resume();
@@ -306,8 +310,8 @@ describe('a story is the same with USocket as with net:', () => {
   // Shutting down takes net a turn of the event loop, USocket none: an error can come between.
   const hasFinishedFirst = (events) => events.join().startsWith('finish,error');
 
-  /** Tells it with these kinds, and returns what each side and the user saw. */
-  async function tell(t, kinds, name) {
+  /** Plays it with these kinds, and returns what each side and the user saw. */
+  async function play(t, kinds, name) {
     const met = await meet(t, kinds, OPTIONS[name]);
     const client = eventsOf(met.client, ['end', 'finish', 'error', 'close']);
     const accepted = eventsOf(met.accepted, ['end', 'finish', 'error', 'close']);
@@ -319,10 +323,10 @@ describe('a story is the same with USocket as with net:', () => {
 
   for (const name of Object.keys(STORIES)) {
     test(name, async (t) => {
-      const expected = await tell(t, NET_TO_NET, name);
+      const expected = await play(t, NET_TO_NET, name);
       assert.ok(expected.client.length > 0);
       for (const [, kinds] of KINDS) {
-        const found = await tell(t, kinds, name);
+        const found = await play(t, kinds, name);
         assert.deepEqual(found, expected);
       }
     });
