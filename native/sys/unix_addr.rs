@@ -105,6 +105,8 @@ const fn empty_sockaddr() -> libc::sockaddr_un {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+
     use super::*;
 
     fn round_trip(name: &[u8]) -> Vec<u8> {
@@ -153,6 +155,35 @@ mod tests {
         }
         addr.set_len(0);
         assert_eq!(addr, UnixAddr::unnamed());
+    }
+
+    #[test]
+    fn the_family_is_what_the_kernel_wrote() {
+        let mut addr = UnixAddr::unnamed();
+        assert_eq!(addr.family(), libc::AF_UNIX);
+        addr.raw.sun_family = libc::AF_INET6 as libc::sa_family_t;
+        assert_eq!(addr.family(), libc::AF_INET6);
+    }
+
+    #[test]
+    fn equal_names_have_one_hash() {
+        let hash = |addr: &UnixAddr| {
+            let mut hasher = DefaultHasher::new();
+            addr.hash(&mut hasher);
+            hasher.finish()
+        };
+        let addr = UnixAddr::new(b"/tmp/x").unwrap();
+        let mut without_nul = addr;
+        without_nul.set_len(addr.len() - 1);
+        assert_eq!(without_nul, addr);
+        assert_eq!(hash(&without_nul), hash(&addr));
+        assert_ne!(hash(&UnixAddr::new(b"/tmp/y").unwrap()), hash(&addr));
+        assert_ne!(hash(&UnixAddr::unnamed()), hash(&addr));
+    }
+
+    #[test]
+    fn debug_output_escapes_the_name() {
+        assert_eq!(format!("{:?}", UnixAddr::new(b"/tmp/\xff").unwrap()), "UnixAddr(/tmp/\\xff)");
     }
 
     #[test]

@@ -9,7 +9,8 @@ const net = require('node:net');
 const { once } = require('node:events');
 const { describe, test } = require('node:test');
 const { pathToFileURL } = require('node:url');
-const { DgramSocket } = require('../../lib');
+const { DgramSocket, closeFd } = require('../../lib');
+const posix = require('../../lib/posix');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { skipUnlessPython, startPeer } = require('../helpers/python.js');
@@ -167,6 +168,19 @@ describe('send', () => {
     socket.send('x');
     const [error] = await nextEvent(socket, 'error');
     assert.equal(error.code, 'ENOTCONN');
+  });
+
+  test('without a peer is ENOTCONN also where the send buffer is full', onLinux({}), async (t) => {
+    const path = temporaryPath(t);
+    // Which reads nothing.
+    const receiver = posix.socket(posix.AF_UNIX, posix.SOCK_DGRAM, 0);
+    t.after(() => closeFd(receiver));
+    posix.bind(receiver, { sun_family: posix.AF_UNIX, sun_path: path });
+    const socket = openSocket(t);
+    const data = Buffer.alloc(100_000);
+    while (socket.writableLength === 0) socket.sendTo(data, path, () => {});
+    await assert.rejects(send(socket, data), { code: 'ENOTCONN' });
+    assert.equal(socket.writableLength, data.length);
   });
 
   test('after disconnect is ENOTCONN too', async (t) => {

@@ -5,10 +5,14 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { pathToFileURL } = require('node:url');
+const { closeFd } = require('../../lib');
+const posix = require('../../lib/posix');
+const { countFds } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { inbox, openSocket, sendTo } = require('../helpers/sockets.js');
 const { temporaryFolder } = require('../helpers/tmp.js');
+const { until } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
@@ -19,6 +23,16 @@ function twoReceivers(t) {
     const path = `${folder}/${name}`;
     return { path, messages: inbox(openSocket(t).bind(path)) };
   });
+}
+
+/** Takes all that waits at a descriptor. */
+function drain(fd) {
+  const bytes = Buffer.alloc(10);
+  try {
+    for (;;) posix.recv(fd, bytes, bytes.length, posix.MSG_DONTWAIT);
+  } catch ({ code }) {
+    assert.equal(code, 'EAGAIN');
+  }
 }
 
 describe('a destination', onLinux(), () => {
@@ -80,5 +94,39 @@ describe('a destination', onLinux(), () => {
     );
     assert.equal(String((await second.messages.next()).data), 'other');
     await Promise.all(sent);
+  });
+});
+
+describe('destinations that were full', onLinux(), () => {
+  test('cost a socket four descriptors at most once nothing waits', async (t) => {
+    const COUNT = 20;
+    const folder = temporaryFolder(t);
+    const receivers = Array.from({ length: COUNT }, (_, number) => {
+      const path = `${folder}/${number}`;
+      const fd = posix.socket(posix.AF_UNIX, posix.SOCK_DGRAM, 0);
+      t.after(() => closeFd(fd));
+      posix.bind(fd, { sun_family: posix.AF_UNIX, sun_path: path });
+      return { path, fd };
+    });
+    const sender = openSocket(t).bind(`${folder}/sender`);
+    const before = countFds();
+    let waiting = 0;
+    const failures = [];
+    const done = (error) => {
+      waiting--;
+      if (error) failures.push(error);
+    };
+    for (const { path } of receivers) {
+      for (const start = sender.writableLength; sender.writableLength < start + 5; waiting++) {
+        sender.sendTo('x', path, done);
+      }
+    }
+    await until(() => countFds() >= before + COUNT, 'a helper socket for each destination');
+    await until(() => {
+      for (const { fd } of receivers) drain(fd);
+      return waiting === 0;
+    }, 'all to be sent');
+    assert.deepEqual(failures, []);
+    await until(() => countFds() <= before + 4, 'helper sockets to be closed');
   });
 });

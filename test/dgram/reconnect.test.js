@@ -3,6 +3,7 @@
 // Owns connected datagram sockets whose receiver is closed and comes back under its name.
 
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startStalled } = require('../helpers/node.js');
@@ -80,6 +81,25 @@ describe('a receiver that is restarted', onLinux(), () => {
       if (code === undefined) break;
     }
     assert.equal(code, undefined);
+    assert.equal(String((await messages.next()).data), 'found');
+  });
+
+  test('all that waits for one that is killed fails alike, though another has its name by then', async (t) => {
+    const name = temporaryPath(t);
+    const stalled = await startStalled(t, name);
+    const sender = openSocket(t).connect(name);
+    const outcomes = new Outcomes();
+    let made = 0;
+    for (; sender.writableLength < 300; made++) sender.send('x', outcomes.callback());
+    // More than one wake-up sends, which the kernel refuses once.
+    fs.unlinkSync(name);
+    const messages = inbox(openSocket(t).bind(name));
+    await stalled.kill();
+    const codes = (await outcomes.settled(made)).map(([, code]) => code);
+    const failed = codes.slice(codes.indexOf('ECONNREFUSED'));
+    assert.ok(failed.length >= 300, `${failed.length} failed`);
+    assert.deepEqual([...new Set(failed)], ['ECONNREFUSED']);
+    assert.equal(await outcome(sender, 'found'), undefined);
     assert.equal(String((await messages.next()).data), 'found');
   });
 

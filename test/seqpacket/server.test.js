@@ -90,10 +90,21 @@ describe('connections', onLinux(), () => {
     const { socket, client } = await connectedPair(t);
     const messages = messagesOf(socket);
     for (const text of ['first', '', 'second', '', '']) {
+      // The connection is marked otherwise once it has lived longer than a turn.
+      for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
       client.write(text);
       assert.equal(String(await messages.next()), text);
     }
     client.end();
+    await assert.rejects(messages.next(), /there was 'end'/);
+  });
+
+  test('know an empty message from the end in their first turn', async (t) => {
+    const { socket, client } = await connectedPair(t);
+    const messages = messagesOf(socket);
+    for (const text of ['first', '', '', 'second']) client.write(text);
+    client.end();
+    assert.deepEqual(await texts(messages, 4), ['first', '', '', 'second']);
     await assert.rejects(messages.next(), /there was 'end'/);
   });
 

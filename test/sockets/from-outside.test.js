@@ -5,6 +5,8 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
+const { DgramSocket, closeFd, socketpair } = require('../../lib');
+const posix = require('../../lib/posix');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB, runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
@@ -154,6 +156,33 @@ describe('an open socket', onLinux({}), () => {
   test('whose send buffer others make as small as it gets: a stream goes on', async (t) => {
     await run(t, 'USocket', [['option', SO_SNDBUF, 1]]);
   });
+});
+
+describe('a DgramSocket that others shut down', onLinux(), () => {
+  for (const how of ['SHUT_RD', 'SHUT_RDWR']) {
+    test(`for receiving emits one error, and its messages before: ${how}`, async (t) => {
+      const [fd, peer] = socketpair(posix.SOCK_DGRAM);
+      t.after(() => closeFd(peer));
+      const others = posix.fcntl(fd, posix.F_DUPFD_CLOEXEC, 0);
+      t.after(() => closeFd(others));
+      const socket = new DgramSocket({ fd });
+      t.after(() => socket.close());
+      const got = [];
+      const failed = new Promise((resolve) => {
+        socket.on('error', (error) => {
+          got.push(error.code);
+          resolve();
+        });
+      });
+      socket.on('data', (data) => got.push(String(data)));
+      posix.send(peer, Buffer.from('last'));
+      posix.shutdown(others, posix[how]);
+      await failed;
+      // Another look, if there were one, would come with these.
+      for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+      assert.deepEqual(got, ['last', 'ENOTCONN']);
+    });
+  }
 });
 
 /** A server whose listener gets options and flags, then clients; and a descriptor that lingers, passed and closed. */

@@ -100,4 +100,27 @@ describe('onread', onLinux(), () => {
     await closing(connection);
     assert.equal(calls, 1);
   });
+
+  test('memory that was transferred away is an error, not the end', async (t) => {
+    const buffer = Buffer.alloc(1000);
+    const events = [];
+    const server = startServer(t, {
+      onread: {
+        buffer,
+        callback() {
+          structuredClone(buffer.buffer, { transfer: [buffer.buffer] });
+        },
+      },
+    });
+    const client = makeSocket(t, server.address());
+    client.on('error', () => {});
+    const [connection] = await nextEvent(server, 'connection');
+    connection.on('end', () => events.push('end'));
+    connection.on('error', ({ code }) => events.push(code));
+    client.write('abc');
+    await until(() => buffer.length === 0, 'the first bytes');
+    client.write('def');
+    await closing(connection);
+    assert.deepEqual(events, ['EFAULT']);
+  });
 });

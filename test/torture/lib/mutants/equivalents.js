@@ -11,6 +11,9 @@ module.exports = {
       'how much a flood brings in one wake-up depends on how fast the other process sends; the kernel holds less at ' +
       'once than the limit allows',
     'aborted-is-failure': 'Linux never says ECONNABORTED of a Unix socket',
+    'dropped-with-unsent':
+      'end() comes to the descriptors that are left when all bytes have gone, and destroy() closes everything: what ' +
+      'keeps those of unsent bytes is for callers to come',
   },
   'lib/sockets/destinations.js': [
     { line: 'constructor() {', becomes: ['{}'], why: REMEMBERED },
@@ -38,6 +41,13 @@ module.exports = {
       line: "return path[0] === '\\0' || (path[0] === '/' && !path.startsWith('/proc/'));",
       becomes: ['false', "path[0] === '\\0' && path[0] === '/' && !path.startsWith('/proc/')"],
       why: REMEMBERED,
+    },
+  ],
+  'native/sys/unix_addr.rs': [
+    {
+      line: 'UnixAddr::name_len',
+      becomes: ['replace match guard cfg!(target_os = "linux") with true in UnixAddr::name_len'],
+      why: 'it is true on Linux',
     },
   ],
   'lib/util/callback.js': [

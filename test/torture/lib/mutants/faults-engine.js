@@ -219,7 +219,7 @@ module.exports = [
     'afunix/posix: sends raise SIGPIPE where the peer is gone',
     ['test/sockets/sigpipe.test.js'],
     edit(
-      'native/api/posix.rs',
+      'native/api/posix_transfer.rs',
       'const NOSIGNAL: libc::c_int = libc::MSG_NOSIGNAL;',
       'const NOSIGNAL: libc::c_int = 0;',
     ),

@@ -180,13 +180,13 @@ module.exports = [
     'backlog-overtaken',
     'a connection that waits for a backlog is overtaken by one that came later',
     ['test/sockets/backlog.test.js'],
-    edit(BACKLOG, 'for (const waiter of waiting) {', 'for (const waiter of waiting.reverse()) {'),
+    edit(BACKLOG, '    this.waiting.push(waiter);\n', '    this.waiting.unshift(waiter);\n'),
   ),
   fault(
     'backlog-without-end',
     'waiting for a backlog never times out',
     ['test/seqpacket/connect.test.js'],
-    edit(BACKLOG, '} else if (time >= waiter.deadline) {', '} else if (time >= Infinity) {'),
+    edit(BACKLOG, 'time >= waiter.deadline;', 'time >= Infinity;'),
   ),
   fault(
     'backlog-never-unreferenced',

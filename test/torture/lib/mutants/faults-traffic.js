@@ -50,8 +50,8 @@ module.exports = [
     ['test/usocket/traffic.test.js'],
     edit(
       RECEIVER,
-      '                    room.clear(chunk.len);\n',
-      '                    let _ = room;\n',
+      '                    memory.bytes.clear(chunk.len);\n',
+      '                    let _ = &memory;\n',
     ),
   ),
   fault(
@@ -120,8 +120,8 @@ module.exports = [
     ['test/usocket/onread.test.js'],
     edit(
       'native/engine/receive/chunk_memory.rs',
-      '.filter(|room| room.len() > 0);',
-      '.filter(|room| room.len() < usize::MAX);',
+      'bytes.filter(|bytes| bytes.len() > 0)',
+      'bytes.filter(|bytes| bytes.len() < usize::MAX)',
     ),
   ),
   fault(

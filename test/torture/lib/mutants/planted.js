@@ -9,18 +9,19 @@ const SURVIVED = 'survived';
 
 const isNative = ({ edits }) => edits.some(({ file }) => file.startsWith('native/'));
 
-/** Tries one fault: `''` if the tests saw it, or why not. */
+/** Tries one fault: `{ why }`, `''` if the tests saw it, and then `by`: the first that failed. */
 function tryFault(folder, fault) {
   let restore;
   try {
     restore = plant(folder, fault.edits);
   } catch ({ message }) {
-    return `does not apply: ${message}`;
+    return { why: `does not apply: ${message}` };
   }
   try {
     const problem = isNative(fault) ? build(folder) : '';
-    if (problem !== '') return `does not build: ${problem}`;
-    return firstFailure(folder, fault.tests) === null ? SURVIVED : '';
+    if (problem !== '') return { why: `does not build: ${problem}` };
+    const by = firstFailure(folder, fault.tests);
+    return { why: by === null ? SURVIVED : '', by };
   } finally {
     restore();
     // The next fault begins with the addon of the checkout again.
@@ -42,8 +43,8 @@ function runPlanted(folder, faults, say) {
     };
     rows.set(place, row);
     row.tried++;
-    const why = tryFault(folder, fault);
-    say(`${fault.name}: ${why || 'seen'}`);
+    const { why, by } = tryFault(folder, fault);
+    say(`${fault.name}: ${why || `seen by ${by}`}`);
     const reason = equivalents.planted[fault.name];
     if (why === '') row.seen++;
     else if (why !== SURVIVED || reason === undefined) row.lost++;
