@@ -299,7 +299,8 @@ impl Endpoint {
     }
 
     /// Sends no more, and says so in a later phase of the loop. With `shut_down` the peer sees the end
-    /// once it has read what was sent; where it is gone that fails, and nobody waits for it. EINVAL of datagram sockets, which have no end.
+    /// once it has read what was sent; where it is gone that fails, and nobody waits for it. EINVAL of
+    /// datagram sockets, which have no end.
     pub fn finish(&self, shut_down: bool) -> Result<()> {
         if !self.kind.has_end() {
             return Err(Errno::INVAL);
