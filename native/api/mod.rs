@@ -19,8 +19,8 @@ use crate::node::uv;
 use crate::sys::errno::Errno;
 use crate::sys::{owned, socket};
 
-/// Adds what needs no event loop to what lib/native/binding.js exports, and `addSockets()`, which adds the
-/// rest: so hosts whose libuv cannot be called load the addon, too.
+/// Adds what needs no event loop to what lib/native/binding.js exports, and `addSockets()`, which
+/// adds the rest: so hosts whose libuv cannot be called load the addon, too.
 pub fn register(exports: &Object, env: &Env) {
     let js = js::current(env);
     let target = exports.raw();
@@ -36,8 +36,8 @@ fn close_fd(call: &mut Call) -> Value {
     call.answer(call.int(0).and_then(close))
 }
 
-/// `addSockets(target)`: adds what runs on the event loop. The name of the function that the host lacks,
-/// where one is missing: then nothing is added.
+/// `addSockets(target)`: adds what runs on the event loop. The name of the function that the host
+/// lacks, where one is missing: then nothing is added.
 fn add_sockets(call: &mut Call) -> Value {
     let (js, target) = (call.js, call.arg(0));
     if let Err(missing) = uv::load() {

@@ -1,8 +1,8 @@
-//! Owns: the synchronous socket calls as lib/posix/index.js makes them. Each is the system's own call:
-//! it blocks if the descriptor does, and the event loop waits.
+//! Owns: the synchronous socket calls as lib/posix/index.js makes them. Each is the system's own
+//! call: it blocks if the descriptor does, and the event loop waits.
 //!
-//! Functions return a count, a descriptor or 0; failures are errnos, negated. Those on the hot path are in
-//! `posix_transfer`.
+//! Functions return a count, a descriptor or 0; failures are errnos, negated. Those on the hot path
+//! are in `posix_transfer`.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
@@ -196,9 +196,9 @@ fn send_message(call: &mut Call) -> Result<i32> {
     sent.map(|sent| sent as i32)
 }
 
-/// `recvmsg(fd, memories, flags, slot, pidfd)`: `[size, flags, fds, credentials, pidfd]`, or an errno. A
-/// pidfd that was not asked for is closed: a stranger may have set the option before it passed the
-/// socket.
+/// `recvmsg(fd, memories, flags, slot, pidfd)`: `[size, flags, fds, credentials, pidfd]`, or an
+/// errno. A pidfd that was not asked for is closed: a stranger may have set the option before it
+/// passed the socket.
 fn receive_message(call: &mut Call) -> Result<[Value; 5]> {
     let (fd, flags) = (call.int(0)?, call.int(2)? | CLOEXEC_FDS);
     let (wants_pidfd, memories) = (call.int(4)? != 0, call.elements(1)?);

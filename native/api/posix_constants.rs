@@ -1,7 +1,7 @@
 //! Owns: the constants of the synchronous socket calls, with the values of this system.
 //!
-//! See socket(2), socket(7), ip(7), ipv6(7), tcp(7), udp(7), poll(2), fcntl(2). A name that the system does not
-//! have is not there.
+//! See socket(2), socket(7), ip(7), ipv6(7), tcp(7), udp(7), poll(2), fcntl(2). A name that the
+//! system does not have is not there.
 
 use std::ffi::CString;
 

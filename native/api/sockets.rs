@@ -295,8 +295,8 @@ fn name(call: &Call) -> Result<Vec<u8>> {
     if call.js.is_undefined(call.arg(1)) { Ok(Vec::new()) } else { Ok(call.bytes(1)?.to_vec()) }
 }
 
-/// `configure(id, receiveFds, credentials, maxPendingFds, receiveBufferSize, sendBufferSize, pidfd)`:
-/// a negative size leaves what the system has.
+/// `configure(id, receiveFds, credentials, maxPendingFds, receiveBufferSize, sendBufferSize,
+/// pidfd)`: a negative size leaves what the system has.
 fn configure(call: &Call, socket: &Socket) -> Result<()> {
     let size = |index| Result::Ok(usize::try_from(call.int(index)?).ok());
     let options = Options {
@@ -314,8 +314,9 @@ fn configure(call: &Call, socket: &Socket) -> Result<()> {
     }
 }
 
-/// `bind(id, name, mode, uid, gid, unlink)`, and `listen(id, name, backlog, mode, uid, gid, unlink)`:
-/// a negative mode, user or group is left as it is; without `unlink` the file stays at close.
+/// `bind(id, name, mode, uid, gid, unlink)`, and `listen(id, name, backlog, mode, uid, gid,
+/// unlink)`: a negative mode, user or group is left as it is; without `unlink` the file stays at
+/// close.
 fn bind(call: &Call, socket: &Socket, index: usize, backlog: Option<i32>) -> Result<()> {
     let number = |index| Result::Ok(u32::try_from(call.int(index)?).ok());
     let access = Access { mode: number(index)?, uid: number(index + 1)?, gid: number(index + 2)? };

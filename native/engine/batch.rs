@@ -126,7 +126,8 @@ impl Batch {
         Ok(Batch { receiver: Receiver::new()?, words })
     }
 
-    /// Describes the message that is `index` in the batch, with its sender's name where that crosses.
+    /// Describes the message that is `index` in the batch, with its sender's name where that
+    /// crosses.
     pub fn push(&self, index: usize, entry: &Entry, name: Option<&UnixAddr>) {
         let at = ENTRY * (index + 1);
         let mut flags = entry.flags;
@@ -188,7 +189,8 @@ impl Ledger {
 }
 
 /// Calls a JavaScript function that handles the `count` items of `words`, whose bytes are in
-/// `buffers`: it gets undefined, the only one, or an array. It notes how far it came; after an exception (which becomes `uncaughtException`) it is called again for the rest.
+/// `buffers`: it gets undefined, the only one, or an array. It notes how far it came; after an
+/// exception (which becomes `uncaughtException`) it is called again for the rest.
 pub fn call_for_items(
     context: &AsyncContext,
     function: Value,

@@ -1,8 +1,8 @@
-//! Owns: sockets that send and receive: a handle, a receiver and a sender, and what joins them: life,
-//! end, and what is waited for.
+//! Owns: sockets that send and receive: a handle, a receiver and a sender, and what joins them:
+//! life, end, and what is waited for.
 //!
-//! A socket kind is a [`Kind`] here and nothing more. The rule of the engine: no `RefCell` borrow is
-//! alive while JavaScript runs, and whatever was read before is read again afterwards.
+//! A socket kind is a [`Kind`] here and nothing more. The rule of the engine: no `RefCell` borrow
+//! is alive while JavaScript runs, and whatever was read before is read again afterwards.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
@@ -157,7 +157,8 @@ impl Endpoint {
             None => self.peer_name.borrow().clone().ok_or(Errno::NOTCONN)?,
         };
         let connected = self.change_peer(|fd| socket::connect(fd, to.addr()));
-        // What is connected for good needs no name; a datagram socket finds its peer's successor by it.
+        // What is connected for good needs no name; a datagram socket finds its peer's successor by
+        // it.
         let is_kept = match connected {
             Ok(_) => self.kind == Kind::Datagram,
             Err(errno) => name.is_none() || errno == Errno::AGAIN,
@@ -298,9 +299,9 @@ impl Endpoint {
         self.rearm()
     }
 
-    /// Sends no more, and says so in a later phase of the loop. With `shut_down` the peer sees the end
-    /// once it has read what was sent; where it is gone that fails, and nobody waits for it. EINVAL of
-    /// datagram sockets, which have no end.
+    /// Sends no more, and says so in a later phase of the loop. With `shut_down` the peer sees the
+    /// end once it has read what was sent; where it is gone that fails, and nobody waits for it.
+    /// EINVAL of datagram sockets, which have no end.
     pub fn finish(&self, shut_down: bool) -> Result<()> {
         if !self.kind.has_end() {
             return Err(Errno::INVAL);
@@ -325,8 +326,8 @@ impl Endpoint {
         if self.defer() { Ok(()) } else { self.arm() }
     }
 
-    /// A connection that lives longer than a turn: credentials cost each of its messages more than a
-    /// timestamp does, which costs one call.
+    /// A connection that lives longer than a turn: credentials cost each of its messages more than
+    /// a timestamp does, which costs one call.
     fn mark_by_time(&self) -> Result<()> {
         self.handle.with_fd(|fd| {
             prepare(fd, self.kind)?;

@@ -53,7 +53,8 @@ pub struct Environment {
     pub slab: RefCell<Slab>,
     /// An ArrayBuffer made for a stream's bytes, of which few came.
     pub spare: RefCell<Option<Reference>>,
-    /// Where short strings become bytes: clearing so much memory for each would cost more than that.
+    /// Where short strings become bytes: clearing so much memory for each would cost more than
+    /// that.
     pub scratch: RefCell<Vec<u8>>,
     /// Where events go, for each loading of lib/ one. Empty once the environment has ended.
     loadings: RefCell<Vec<Rc<Hooks>>>,
@@ -69,7 +70,8 @@ pub struct Environment {
     finished: RefCell<Vec<i32>>,
     /// Made on first use.
     soon: RefCell<Option<Soon>>,
-    /// The socket whose event the present turn is, and whether it may wait for something else by now.
+    /// The socket whose event the present turn is, and whether it may wait for something else by
+    /// now.
     current: Cell<(i32, bool)>,
     /// Other sockets that may wait for something else by now.
     changed: RefCell<Vec<i32>>,
@@ -138,8 +140,8 @@ impl Environment {
         AsyncContext::new(self.js, self.js.element(name, 0)?)
     }
 
-    /// Enters what `make` makes of a handle, and opens it: its number. Where `open` fails nothing is left.
-    /// Hooks of async_hooks run.
+    /// Enters what `make` makes of a handle, and opens it: its number. Where `open` fails nothing
+    /// is left. Hooks of async_hooks run.
     pub fn enter<S: Source>(
         self: &Rc<Environment>,
         loading: usize,
@@ -228,8 +230,8 @@ impl Environment {
         }
     }
 
-    /// Notes that a socket may wait for something else by now. False outside of turns: then it has to
-    /// see to that itself.
+    /// Notes that a socket may wait for something else by now. False outside of turns: then it has
+    /// to see to that itself.
     pub fn defer(&self, handle: &Handle) -> bool {
         if self.turns.get() == 0 {
             return false;

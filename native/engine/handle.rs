@@ -16,7 +16,8 @@ use crate::sys::owned;
 use crate::sys::socket;
 use crate::sys::socket_file::{self, SocketFile};
 
-/// The longest pause between attempts to send for which the kernel offers no event, in milliseconds.
+/// The longest pause between attempts to send for which the kernel offers no event, in
+/// milliseconds.
 pub const MAX_SEND_PAUSE: u64 = 32;
 /// The longest pause after an error that repeats.
 pub const MAX_ERROR_PAUSE: u64 = 1024;
@@ -192,8 +193,8 @@ impl Handle {
         Ok(open.fd)
     }
 
-    /// Removes the socket file now, if it is still ours. Nothing else changes; nothing happens where
-    /// there is none.
+    /// Removes the socket file now, if it is still ours. Nothing else changes; nothing happens
+    /// where there is none.
     pub fn remove_file(&self) -> Result<()> {
         match self.open.borrow_mut().as_mut() {
             Some(open) => open.file = None,
@@ -254,8 +255,8 @@ impl Handle {
         Ok(())
     }
 
-    /// Watches the descriptor for `mask` from now on. `is_busy`: something waits to be sent that has
-    /// to go even if the socket does not keep the process alive.
+    /// Watches the descriptor for `mask` from now on. `is_busy`: something waits to be sent that
+    /// has to go even if the socket does not keep the process alive.
     pub fn arm(&self, mask: i32, is_busy: bool) -> Result<()> {
         if self.is_busy.replace(is_busy) != is_busy {
             self.apply_ref();

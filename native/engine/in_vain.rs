@@ -1,8 +1,8 @@
 //! Owns: when a poll is believed no more: it says that a descriptor is ready, and the call that
 //! follows says that it is not, again and again.
 //!
-//! Another process that shares the descriptor can be faster each time; a filter for system calls can
-//! refuse for ever. Either way the poll, which is level-triggered, would keep the loop busy.
+//! Another process that shares the descriptor can be faster each time; a filter for system calls
+//! can refuse for ever. Either way the poll, which is level-triggered, would keep the loop busy.
 
 use std::cell::Cell;
 

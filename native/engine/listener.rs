@@ -37,8 +37,9 @@ enum Trouble {
 pub struct Listener {
     handle: Handle,
     kind: Kind,
-    /// Connections accepted before JavaScript hears of them: one, where others may share the socket. What was
-    /// accepted and not taken is lost when a handler closes this one, while those in the backlog are theirs.
+    /// Connections accepted before JavaScript hears of them: one, where others may share the
+    /// socket. What was accepted and not taken is lost when a handler closes this one, while those
+    /// in the backlog are theirs.
     batch: usize,
     /// Others can connect.
     is_listening: Cell<bool>,

@@ -62,7 +62,8 @@ impl<T> Table<T> {
         Table { slots: Vec::new(), free: VecDeque::new() }
     }
 
-    /// Enters what `make` makes of its number; returns the number. ENFILE where there are a million.
+    /// Enters what `make` makes of its number; returns the number. ENFILE where there are a
+    /// million.
     pub fn insert(&mut self, make: impl FnOnce(i32) -> T) -> Result<i32> {
         let is_full = self.slots.len() > INDEX_MASK as usize;
         let index = if self.free.len() >= MIN_FREE || is_full {

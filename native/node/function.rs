@@ -130,8 +130,8 @@ unsafe fn shared<T>(pointer: *const T) -> Rc<T> {
 /// The most arguments a native function takes.
 const MAX_ARGS: usize = 7;
 
-/// One call from JavaScript. What may run JavaScript meanwhile, such as an array's getters, needs it
-/// mutable: bytes of an argument, which may be moved then, are borrowed.
+/// One call from JavaScript. What may run JavaScript meanwhile, such as an array's getters, needs
+/// it mutable: bytes of an argument, which may be moved then, are borrowed.
 pub struct Call {
     /// The environment.
     pub js: Js,
@@ -192,8 +192,8 @@ impl Call {
         self.js.elements(self.args[index]).ok_or(Errno::INVAL)
     }
 
-    /// Argument `index` as numbers: none if it was not passed, EINVAL if they are no numbers. Its getters
-    /// run.
+    /// Argument `index` as numbers: none if it was not passed, EINVAL if they are no numbers. Its
+    /// getters run.
     pub fn ints(&mut self, index: usize) -> Result<Vec<i32>> {
         if index >= self.passed {
             return Ok(Vec::new());

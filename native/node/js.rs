@@ -1,5 +1,5 @@
-//! Owns: raw Node-API, wrapped so that the layers above need no `unsafe`: values, scopes, references
-//! and callbacks into JavaScript.
+//! Owns: raw Node-API, wrapped so that the layers above need no `unsafe`: values, scopes,
+//! references and callbacks into JavaScript.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_void};

@@ -2,7 +2,8 @@
 //! that loaded us, so that this addon always runs on the host's own copy of libuv.
 //!
 //! `libuv-sys2` also compiles a libuv; calling any function through that crate would link it and
-//! run a foreign libuv over Node's loop. `scripts/check-symbols.js` fails the build if that happens.
+//! run a foreign libuv over Node's loop. `scripts/check-symbols.js` fails the build if that
+//! happens.
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -182,9 +183,9 @@ impl Loop {
         }
     }
 
-    /// Whether a handle of anybody's, other than `ours`, has the descriptor `fd`: also one that does
-    /// not read just now. A poll that is stopped does not count: perhaps it is kept for later, as
-    /// those of this package are.
+    /// Whether a handle of anybody's, other than `ours`, has the descriptor `fd`: also one that
+    /// does not read just now. A poll that is stopped does not count: perhaps it is kept for later,
+    /// as those of this package are.
     pub fn is_taken(&self, fd: c_int, ours: Option<&PollHandle>) -> bool {
         let ours = ours.map_or(std::ptr::null_mut(), |poll| poll.0.raw.as_ptr());
         let mut search = Search { fd, ours, found: false };

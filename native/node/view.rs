@@ -4,8 +4,8 @@
 use std::marker::PhantomData;
 use std::ptr;
 
-/// The bytes of a Buffer or ArrayBuffer, to read and to write. JavaScript may move or free them when it
-/// runs: whatever lets it run needs what `'a` borrows for itself.
+/// The bytes of a Buffer or ArrayBuffer, to read and to write. JavaScript may move or free them
+/// when it runs: whatever lets it run needs what `'a` borrows for itself.
 ///
 /// Other threads may write to a SharedArrayBuffer meanwhile: no reference is made of its bytes.
 #[derive(Clone, Copy)]

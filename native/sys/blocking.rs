@@ -1,8 +1,8 @@
-//! Owns: calls that block, and the signals that interrupt them: an interrupted call is made again, but
-//! waits no longer than the socket's own time limit allows.
+//! Owns: calls that block, and the signals that interrupt them: an interrupted call is made again,
+//! but waits no longer than the socket's own time limit allows.
 //!
-//! Handlers that Node installs have SA_RESTART, so that Linux itself repeats most calls. It does not
-//! where a time limit is set, nor for poll(2). See signal(7).
+//! Handlers that Node installs have SA_RESTART, so that Linux itself repeats most calls. It does
+//! not where a time limit is set, nor for poll(2). See signal(7).
 #![allow(unsafe_code)]
 
 use std::os::fd::RawFd;

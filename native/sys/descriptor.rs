@@ -126,8 +126,8 @@ pub fn set_cloexec(fd: BorrowedFd<'_>) -> Result<()> {
 /// A descriptor that was passed to us and that nobody has taken yet. Dropping it closes it without
 /// waiting.
 ///
-/// close(2) of the last copy of a TCP socket with SO_LINGER waits for its peer, as long as the sender
-/// of the descriptor likes, and the event loop with it.
+/// close(2) of the last copy of a TCP socket with SO_LINGER waits for its peer, as long as the
+/// sender of the descriptor likes, and the event loop with it.
 #[derive(Debug)]
 pub struct PassedFd(Option<OwnedFd>);
 
@@ -158,8 +158,8 @@ pub fn close_passed(fds: impl IntoIterator<Item = OwnedFd>) {
     fds.into_iter().for_each(|fd| drop(PassedFd::from(fd)));
 }
 
-/// Sees to it that closing does not wait. Anything but a socket says ENOTSOCK. A time of 0 is left: it
-/// does not wait, but resets the connection.
+/// Sees to it that closing does not wait. Anything but a socket says ENOTSOCK. A time of 0 is left:
+/// it does not wait, but resets the connection.
 fn forget_linger(fd: BorrowedFd<'_>) {
     let none = libc::linger { l_onoff: 0, l_linger: 0 };
     // SAFETY: plain integers.

@@ -40,8 +40,8 @@ fn anonymous_file(name: &CStr, seal: bool) -> errno::Result<OwnedFd> {
     let flags = libc::MFD_CLOEXEC | if seal { libc::MFD_ALLOW_SEALING } else { 0 };
     // SAFETY: a NUL-terminated name.
     let create = |flags| unsafe { syscall!(memfd_create(name.as_ptr(), flags)) };
-    // vm.memfd_noexec=2 demands this flag. It is not the first choice: it adds a seal, and receivers
-    // exist that compare seals for equality.
+    // vm.memfd_noexec=2 demands this flag. It is not the first choice: it adds a seal, and
+    // receivers exist that compare seals for equality.
     let raw = match create(flags) {
         Err(Errno::ACCES) => create(flags | libc::MFD_NOEXEC_SEAL),
         made => made,

@@ -65,9 +65,9 @@ pub struct Message<'a> {
     /// Descriptors or other control data were dropped by the kernel (only where asked for).
     pub control_truncated: bool,
     /// Not a message: the end of a connection. Says so only of sockets with
-    /// [`crate::sys::socket::stamp_messages`] or [`crate::sys::socket::pass_credentials`]: their messages
-    /// have a timestamp or credentials, and the kernel either delivers them or notes that there was no
-    /// room for them.
+    /// [`crate::sys::socket::stamp_messages`] or [`crate::sys::socket::pass_credentials`]: their
+    /// messages have a timestamp or credentials, and the kernel either delivers them or notes that
+    /// there was no room for them.
     pub is_end: bool,
 }
 

@@ -1,8 +1,9 @@
-//! Owns: names that mean what they meant when they were given, and paths longer than the kernel takes.
+//! Owns: names that mean what they meant when they were given, and paths longer than the kernel
+//! takes.
 //!
 //! A name is an address only at the moment it is used: a relative one follows chdir(2), and
-//! `/proc/self/fd/N/…` follows whatever is N. What waits, or is tried again, must not. So the folder
-//! of such a name is held by a descriptor (O_PATH), and the address leads through that one:
+//! `/proc/self/fd/N/…` follows whatever is N. What waits, or is tried again, must not. So the
+//! folder of such a name is held by a descriptor (O_PATH), and the address leads through that one:
 //! `/proc/self/fd/M/` and the last part of the name. It also spares the 107 bytes of `sun_path` the
 //! rest of a long path. Absolute paths that fit, and abstract names, cost no system call here.
 
@@ -105,8 +106,8 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 
 impl Folders {
     /// What `name` means now, to connect or send to. EINVAL for a NUL inside a path; ENAMETOOLONG
-    /// where not even the last part of a path fits (84 bytes do), or where it takes /proc, and there
-    /// is none; and why the folder cannot be had: ENOENT, EACCES, EMFILE …
+    /// where not even the last part of a path fits (84 bytes do), or where it takes /proc, and
+    /// there is none; and why the folder cannot be had: ENOENT, EACCES, EMFILE …
     pub fn resolve(&self, name: &[u8]) -> Result<Name> {
         if !needs_a_folder(name) {
             return UnixAddr::new(name).map(Name::from);

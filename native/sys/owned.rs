@@ -1,7 +1,8 @@
-//! Owns: which descriptor numbers of this process belong to a socket of ours, whichever thread it is on.
+//! Owns: which descriptor numbers of this process belong to a socket of ours, whichever thread it
+//! is on.
 //!
-//! Descriptors are the process's, not a thread's: only a table of the process can say that a number which
-//! one worker is to adopt belongs to another already. It holds no more than that.
+//! Descriptors are the process's, not a thread's: only a table of the process can say that a number
+//! which one worker is to adopt belongs to another already. It holds no more than that.
 
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +25,8 @@ pub fn claim(fd: RawFd) {
     }
 }
 
-/// It is not any more. Call before the descriptor is closed: then another thread may have the number.
+/// It is not any more. Call before the descriptor is closed: then another thread may have the
+/// number.
 pub fn release(fd: RawFd) {
     if let Some((word, bit)) = place(fd) {
         word.fetch_and(!bit, Ordering::Relaxed);

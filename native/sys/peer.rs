@@ -16,7 +16,8 @@ use crate::sys::errno::{Errno, Result, syscall};
 #[cfg(target_os = "linux")]
 use crate::sys::socket::option;
 
-/// Options that the libc crate lacks; of `asm-generic/socket.h`, which x86, ARM, RISC-V and s390 use.
+/// Options that the libc crate lacks; of `asm-generic/socket.h`, which x86, ARM, RISC-V and s390
+/// use.
 #[cfg(target_os = "linux")]
 const SO_PEERGROUPS: libc::c_int = 59;
 #[cfg(target_os = "linux")]
@@ -125,8 +126,8 @@ pub fn is_alive(pidfd: BorrowedFd<'_>) -> Result<bool> {
     #[cfg(target_os = "linux")]
     {
         let raw = pidfd.as_raw_fd();
-        // Signal 0 reaches nobody. Of other answers the poll knows better: a process that nobody has
-        // waited for yet may still be signalled, and one of another user may not.
+        // Signal 0 reaches nobody. Of other answers the poll knows better: a process that nobody
+        // has waited for yet may still be signalled, and one of another user may not.
         // SAFETY: a plain call.
         let asked = unsafe {
             let info = std::ptr::null::<libc::c_void>();

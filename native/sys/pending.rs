@@ -1,5 +1,5 @@
-//! Owns: how many received descriptors wait to be taken in this process, whichever thread they are on,
-//! and how many may: strangers who send some must not take the process's last ones.
+//! Owns: how many received descriptors wait to be taken in this process, whichever thread they are
+//! on, and how many may: strangers who send some must not take the process's last ones.
 #![allow(unsafe_code)]
 
 use std::os::fd::OwnedFd;

@@ -1,4 +1,5 @@
-//! Owns: what an address of any family is to the kernel: a structure, and how many bytes of it count.
+//! Owns: what an address of any family is to the kernel: a structure, and how many bytes of it
+//! count.
 
 use std::mem::size_of;
 
@@ -27,8 +28,8 @@ impl<T> RawAddr<T> {
         (&raw mut self.raw).cast()
     }
 
-    /// For a call that writes both an address and its length, which has to be the capacity before. Of one
-    /// borrow: a second would end the first pointer.
+    /// For a call that writes both an address and its length, which has to be the capacity before.
+    /// Of one borrow: a second would end the first pointer.
     pub fn as_out(&mut self) -> (*mut libc::sockaddr, *mut libc::socklen_t) {
         ((&raw mut self.raw).cast(), &raw mut self.len)
     }

@@ -118,7 +118,8 @@ fn address(
     Ok(addr)
 }
 
-/// `getsockopt(2)` of an option that is a number or a structure; `value` where the kernel fills less.
+/// `getsockopt(2)` of an option that is a number or a structure; `value` where the kernel fills
+/// less.
 ///
 /// # Safety
 /// `T` is plain integers.
@@ -162,8 +163,8 @@ pub fn stamp_messages(fd: BorrowedFd<'_>) -> Result<()> {
     unsafe { syscall!(setsockopt(fd.as_raw_fd(), level, name, value, len)) }.map(drop)
 }
 
-/// Whether messages still get a timestamp: whoever shares the socket can have switched that off, and
-/// then an empty message looks like the end. True for any kind of timestamp.
+/// Whether messages still get a timestamp: whoever shares the socket can have switched that off,
+/// and then an empty message looks like the end. True for any kind of timestamp.
 #[allow(dead_code)]
 pub fn stamps_messages(fd: BorrowedFd<'_>) -> bool {
     #[cfg(target_os = "linux")]

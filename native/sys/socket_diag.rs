@@ -1,8 +1,8 @@
 //! Owns: asking the kernel which file a socket is bound to, sock_diag(7).
 //!
-//! fstat(2) of a bound socket does not speak of its file, and what has the file's name may be another
-//! file by now. This the kernel shows to everybody, where it has unix_diag (an option of its
-//! configuration) and nothing keeps the process from netlink sockets.
+//! fstat(2) of a bound socket does not speak of its file, and what has the file's name may be
+//! another file by now. This the kernel shows to everybody, where it has unix_diag (an option of
+//! its configuration) and nothing keeps the process from netlink sockets.
 #![allow(unsafe_code)]
 
 use std::io::{Read, Write};
@@ -33,8 +33,8 @@ pub fn bound_file(socket: BorrowedFd<'_>) -> Option<u32> {
     file_in(&room[..len])
 }
 
-/// The same number of a file that a descriptor holds. Not fstat(2)'s: file systems such as overlayfs
-/// report another to users than to the kernel.
+/// The same number of a file that a descriptor holds. Not fstat(2)'s: file systems such as
+/// overlayfs report another to users than to the kernel.
 pub fn number_of(pinned: &OwnedFd) -> Option<u32> {
     let path = format!("/proc/self/fdinfo/{}", pinned.as_raw_fd());
     let info = std::fs::read_to_string(path).ok()?;

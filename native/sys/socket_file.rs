@@ -1,8 +1,8 @@
 //! Owns: the socket file's life: made by bind(2), replaced only when dead, removed only when ours.
 //!
-//! Whoever may write to the folder can exchange the file at any moment, so nothing is concluded from
-//! a name alone: a file is what a descriptor holds, or a device and inode that cannot be given away
-//! meanwhile. SECURITY.md says what that guarantees. See unix(7), rename(2).
+//! Whoever may write to the folder can exchange the file at any moment, so nothing is concluded
+//! from a name alone: a file is what a descriptor holds, or a device and inode that cannot be given
+//! away meanwhile. SECURITY.md says what that guarantees. See unix(7), rename(2).
 #![allow(unsafe_code)]
 
 use std::collections::hash_map::RandomState;
@@ -143,10 +143,10 @@ pub fn bind(fd: BorrowedFd<'_>, to: &UnixAddr, mode: Option<u32>) -> Result<Opti
 ///
 /// Permissions and owner are as asked for before anybody can connect who may not; see [`Access`].
 ///
-/// EADDRINUSE for a living socket and for whatever is no socket; EINVAL for a socket that has a name
-/// already, which the kernel gives it when it first sends with credentials; ENAMETOOLONG beyond what
-/// an address has room for, of a listener beyond what [`Folders::resolve`] takes. The socket is as
-/// it was then, and so is what has the name.
+/// EADDRINUSE for a living socket and for whatever is no socket; EINVAL for a socket that has a
+/// name already, which the kernel gives it when it first sends with credentials; ENAMETOOLONG
+/// beyond what an address has room for, of a listener beyond what [`Folders::resolve`] takes. The
+/// socket is as it was then, and so is what has the name.
 pub fn bind_at(
     fd: BorrowedFd<'_>,
     name: &[u8],
@@ -300,8 +300,8 @@ fn remove_if_dead(spot: &Spot, to: &UnixAddr) -> Result<bool> {
     #[cfg(not(target_os = "linux"))]
     let (found, probe) = (spot.identity(), *to);
     let Some(id) = found else { return Ok(false) };
-    // A datagram socket, whatever the kind: a server would see another's connection. A living socket
-    // of another type is EPROTOTYPE, also while it is not listening yet.
+    // A datagram socket, whatever the kind: a server would see another's connection. A living
+    // socket of another type is EPROTOTYPE, also while it is not listening yet.
     let asker = socket::create(Type::DGRAM)?;
     let answer = match socket::connect(asker.as_fd(), &probe) {
         // No /proc here: the name has to do, which is looked at once more before it is removed.

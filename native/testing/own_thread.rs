@@ -21,8 +21,8 @@ pub fn with_own_descriptors<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| scope.spawn(run).join().unwrap())
 }
 
-/// Runs `body` in a thread with a working directory of its own, which it may change. False where the
-/// process may not have that.
+/// Runs `body` in a thread with a working directory of its own, which it may change. False where
+/// the process may not have that.
 #[cfg(target_os = "linux")]
 pub fn with_own_directory(body: impl FnOnce() + Send) -> bool {
     let run = || {
@@ -36,8 +36,8 @@ pub fn with_own_directory(body: impl FnOnce() + Send) -> bool {
     std::thread::scope(|scope| scope.spawn(run).join().unwrap())
 }
 
-/// Runs `body` in a thread that sees an empty folder where /proc is. False where the process may not
-/// have that: it takes root.
+/// Runs `body` in a thread that sees an empty folder where /proc is. False where the process may
+/// not have that: it takes root.
 #[cfg(target_os = "linux")]
 pub fn without_proc(body: impl FnOnce() + Send) -> bool {
     with_own_directory(|| {}) && {

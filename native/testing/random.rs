@@ -1,6 +1,7 @@
 //! Owns: random numbers and bytes for tests that try many inputs, the same for the same seed.
 //!
-//! AFUNIX_FUZZ_SEED and AFUNIX_FUZZ_ROUNDS choose others: in front of `npm run cargo -- test --release`.
+//! AFUNIX_FUZZ_SEED and AFUNIX_FUZZ_ROUNDS choose others: in front of `npm run cargo -- test
+//! --release`.
 
 use std::env;
 

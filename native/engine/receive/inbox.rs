@@ -31,9 +31,9 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Takes in the descriptors of one message, unless more than `max` would wait then, or more than
-    /// may in the whole process: these are closed. Returns a [`flag`] and, for a message, their token; for bytes of a stream
-    /// (`is_stream`), how many they are.
+    /// Takes in the descriptors of one message, unless more than `max` would wait then, or more
+    /// than may in the whole process: these are closed. Returns a [`flag`] and, for a message,
+    /// their token; for bytes of a stream (`is_stream`), how many they are.
     pub fn admit(&mut self, fds: Vec<OwnedFd>, max: usize, is_stream: bool) -> (u32, u32) {
         if !self.has_room(fds.len(), max) {
             close_passed(fds);

@@ -1,11 +1,11 @@
 //! Owns: what the traffic of a socket is expected to be like, from what it was like.
 //!
-//! Two guesses save system calls where traffic is regular: whether to ask for more than one message,
-//! and whether to look again before going back to the event loop, because the answer to what
-//! JavaScript sends is often there when it returns. Both are tested now and then.
+//! Two guesses save system calls where traffic is regular: whether to ask for more than one
+//! message, and whether to look again before going back to the event loop, because the answer to
+//! what JavaScript sends is often there when it returns. Both are tested now and then.
 
-/// Guesses that were wrong last time are tested again at every wake-up whose number is a multiple. A
-/// prime: regular bursts must not always have ended just then.
+/// Guesses that were wrong last time are tested again at every wake-up whose number is a multiple.
+/// A prime: regular bursts must not always have ended just then.
 const PROBE_EVERY: u32 = 17;
 
 /// The guesses of one socket.

@@ -271,7 +271,8 @@ impl Receiver {
         handle.report(Event::End, 0);
     }
 
-    /// The socket was shut down for receiving, by whoever has it too: it is readable for ever, and has nothing.
+    /// The socket was shut down for receiving, by whoever has it too: it is readable for ever, and
+    /// has nothing.
     fn end_if_shut_down(&self, handle: &Handle) {
         if !self.is_over.get() && handle.with_fd(|fd| Ok(socket::is_shut_down(fd))) == Ok(true) {
             self.end(handle);

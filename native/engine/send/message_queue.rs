@@ -300,8 +300,8 @@ impl MessageQueue {
         Ok(flushed)
     }
 
-    /// Destinations for which something waits that no helper is trusted to report, each time another
-    /// first.
+    /// Destinations for which something waits that no helper is trusted to report, each time
+    /// another first.
     pub fn unwatched(&mut self) -> Vec<usize> {
         let waits =
             |slot: &Option<Destination>| slot.as_ref().is_some_and(Destination::waits_for_self);
@@ -317,8 +317,8 @@ impl MessageQueue {
         self.turn = id;
     }
 
-    /// The peer changes: what waits for `old` still goes there, if it has a name that means the same
-    /// to us. Otherwise the tickets of what cannot be sent any more are returned.
+    /// The peer changes: what waits for `old` still goes there, if it has a name that means the
+    /// same to us. Otherwise the tickets of what cannot be sent any more are returned.
     pub fn readdress_peer(&mut self, old: &UnixAddr) -> Vec<u32> {
         let waiting = match self.get(PEER) {
             Ok(peer) => std::mem::take(&mut peer.waiting),
@@ -344,8 +344,8 @@ impl MessageQueue {
         Vec::new()
     }
 
-    /// Arms the helper socket that polls as writable once a destination has room. `is_wrong`: it has
-    /// just said so, and there was none.
+    /// Arms the helper socket that polls as writable once a destination has room. `is_wrong`: it
+    /// has just said so, and there was none.
     pub fn watch(&mut self, handle: &Handle, id: usize, is_wrong: bool) -> Result<()> {
         self.idle_helpers.retain(|idle| *idle != id);
         if let Err(errno) = self.try_watch(handle, id, is_wrong) {

@@ -98,7 +98,8 @@ impl Sender {
         }
     }
 
-    /// Sends what waits and is not watched by others, as far as there is room. False: none of it went.
+    /// Sends what waits and is not watched by others, as far as there is room. False: none of it
+    /// went.
     pub fn advance(&self, handle: &Handle) -> bool {
         match self.kind {
             Kind::Stream => self.advance_stream(handle),
@@ -164,8 +165,8 @@ impl Sender {
         }
     }
 
-    /// The peer changes: what waits for `old` still goes there. Returns the tickets of messages that
-    /// have lost their way, because it has no name that can be trusted.
+    /// The peer changes: what waits for `old` still goes there. Returns the tickets of messages
+    /// that have lost their way, because it has no name that can be trusted.
     pub fn change_peer(&self, handle: &Handle, old: &UnixAddr) -> Vec<u32> {
         if !self.is_waiting() {
             return Vec::new();

@@ -1,9 +1,9 @@
 //! Owns: a stream's bytes that wait to be sent, and the descriptors that travel with them.
 //!
 //! JavaScript's Writable keeps the queue; here is the one write that the kernel has not taken all
-//! of. What goes into one `sendmsg(2)`: bytes that have descriptors alone, or what there is up to the
-//! next such. The receiver gets descriptors with the bytes of their call, and takes all those for
-//! one message: as other implementations of D-Bus do, too.
+//! of. What goes into one `sendmsg(2)`: bytes that have descriptors alone, or what there is up to
+//! the next such. The receiver gets descriptors with the bytes of their call, and takes all those
+//! for one message: as other implementations of D-Bus do, too.
 #![allow(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -50,8 +50,8 @@ pub enum Progress {
 struct Chunk {
     payload: Payload,
     sent: usize,
-    /// So many of the queue's descriptors go with its next byte; more than [`MAX_FDS`] with its next
-    /// bytes.
+    /// So many of the queue's descriptors go with its next byte; more than [`MAX_FDS`] with its
+    /// next bytes.
     fds: usize,
 }
 
@@ -89,8 +89,8 @@ impl StreamQueue {
         self.chunks.iter().map(Chunk::left).sum()
     }
 
-    /// Queues duplicates of descriptors whose bytes come later: the caller may close its own. EBADF,
-    /// EMFILE: nothing is kept.
+    /// Queues duplicates of descriptors whose bytes come later: the caller may close its own.
+    /// EBADF, EMFILE: nothing is kept.
     pub fn queue_fds(&mut self, fds: &[RawFd]) -> Result<()> {
         self.fds.extend(duplicate(fds)?);
         Ok(())
