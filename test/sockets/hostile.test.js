@@ -127,11 +127,21 @@ async function fuzz({ DgramSocket: Socket }, seed, path, rounds, lib) {
     ...['setRecvBufferSize', 'setSendBufferSize', 'getRecvBufferSize', 'getSendBufferSize'],
   ];
   // Native functions are out of a user's reach; they have to be safe all the same. Not those that make
-  // descriptors, or take them: they would be those of this process.
+  // descriptors, or take them: they would be those of this process; nor what only sockets with an end
+  // of what they send ask for, which a DgramSocket could not be called back with.
   const binding = require(`${lib}/native/binding.js`);
   const others = [
     ...['adopt', 'adoptListener', 'attach', 'closeFd', 'create', 'createListener', 'createPair'],
-    ...['detach', 'dup', 'memfd', 'notifyWritable', 'putBackFds', 'replaceFd', 'reuseport'],
+    ...[
+      'detach',
+      'dup',
+      'finish',
+      'memfd',
+      'notifyWritable',
+      'putBackFds',
+      'replaceFd',
+      'reuseport',
+    ],
     ...['setCloexec', 'socketpair'],
   ];
   const natives = Object.keys(binding).filter((name) => {
