@@ -112,7 +112,9 @@ class ConnectedSocket extends Duplex {
   }
 
   [kFinished]() {
-    life.finishNow(this[kState]);
+    const state = this[kState];
+    // As in net: a connect() behind the end that fails is reported first, to the end as well.
+    if (state.phase !== CONNECTING || state.status >= 0) life.finishNow(state);
   }
 
   [kError](errno) {

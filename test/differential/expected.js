@@ -5,7 +5,6 @@
 
 module.exports = new Set([
   'sink nothing more / sink finish',
-  'socket callback(end, ENOENT) / callback(end, )',
   'socket callback(write, ) / callback(write, EPIPE)',
   'socket finish / error(EPIPE)',
   'socket probe: bytesWritten differs',

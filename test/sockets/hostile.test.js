@@ -132,17 +132,8 @@ async function fuzz({ DgramSocket: Socket }, seed, path, rounds, lib) {
   const binding = require(`${lib}/native/binding.js`);
   const others = [
     ...['adopt', 'adoptListener', 'attach', 'closeFd', 'create', 'createListener', 'createPair'],
-    ...[
-      'detach',
-      'dup',
-      'finish',
-      'memfd',
-      'notifyWritable',
-      'putBackFds',
-      'replaceFd',
-      'reuseport',
-    ],
-    ...['setCloexec', 'socketpair'],
+    ...['detach', 'dup', 'finish', 'memfd', 'notifyWritable', 'putBackFds', 'replaceFd'],
+    ...['reuseport', 'setCloexec', 'socketpair'],
   ];
   const natives = Object.keys(binding).filter((name) => {
     return typeof binding[name] === 'function' && !others.includes(name);

@@ -100,6 +100,16 @@ compare({
     await stage.over();
   },
 
+  'end() and a connect() that fails behind it': async (stage) => {
+    await stage.serve((socket) => socket.resume());
+    const client = stage.connect();
+    await stage.saw('client', 'connect');
+    client.on('error', () => {});
+    client.end('last', (error) => stage.note('client', `callback of end ${error?.code}`));
+    client.connect('/nobody/is/here');
+    await stage.over();
+  },
+
   'getConnections() right after destroy()': async (stage) => {
     await stage.serve((socket) => socket.resume());
     stage.connect();
