@@ -17,6 +17,7 @@ const { until } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
+const NODE_MAJOR = parseInt(process.versions.node, 10);
 const FAMILIES = { net: [net.Server, net.Socket], afunix: [UServer, USocket] };
 
 /** A web server over a family's sockets. */
@@ -73,7 +74,8 @@ describe('HTTP', onLinux({}), () => {
       process.off('uncaughtException', uncaught);
       return seen;
     },
-    ['error mine', 'close'],
+    // Node 26 keeps the error of a request whose whole answer is there to itself.
+    NODE_MAJOR < 26 ? ['error mine', 'close'] : ['close'],
   );
 
   compare(
