@@ -321,3 +321,25 @@ describe('a flood', onLinux({}), () => {
     });
   }
 });
+
+describe('a server that listens and accepts nothing', onLinux({}), () => {
+  for (const kind of ['UServer', 'SeqpacketServer']) {
+    test(`keeps the process alive, as one of net does: ${kind}`, async (t) => {
+      const wasAlive = await runScript(
+        t,
+        (afunix, name, file) => {
+          // Nobody hears 'connection'. The timer keeps no process: it fires only in one that lives on.
+          const server = new afunix[name]().listen(file);
+          server.once('listening', () => {
+            setTimeout(() => {
+              console.log('true');
+              server.close();
+            }, 100).unref();
+          });
+        },
+        [kind, temporaryPath(t)],
+      );
+      assert.equal(wasAlive, true);
+    });
+  }
+});
