@@ -7,7 +7,7 @@ const net = require('net');
 const { performance } = require('perf_hooks');
 const { setImmediate, setTimeout } = require('timers');
 const binding = require('../native/binding');
-const { codedError, invalidType, invalidValue, show } = require('../util/errors');
+const { codedError, invalidType, invalidValue, show, systemError } = require('../util/errors');
 const check = require('../util/validate');
 const { demand } = require('../native/results');
 const { descriptorOf } = require('../native/fds');
@@ -46,11 +46,10 @@ function createReuseportFd(port = 0, host = '0.0.0.0', options = undefined) {
     throw codedError(TypeError, 'ERR_INVALID_IP_ADDRESS', message);
   }
   const socketType = type === 'tcp' ? binding.SOCK_STREAM : binding.SOCK_DGRAM;
-  try {
-    return demand(binding.reuseport(socketType, Buffer.from(host), number, +onlyV6));
-  } catch (error) {
-    throw Object.assign(error, { address: host, port: number });
-  }
+  const made = binding.reuseport(socketType, Buffer.from(host), number, +onlyV6);
+  return demand(made, undefined, undefined, (errno, syscall) =>
+    Object.assign(systemError(errno, syscall), { address: host, port: number }),
+  );
 }
 
 /** A port as `net` takes it: a number from 0 to 65535, or that in digits. */

@@ -4,7 +4,6 @@
 const { addAbortSignal } = require('stream');
 const binding = require('../native/binding');
 const { invalidValue } = require('../util/errors');
-
 const { demand } = require('../native/results');
 const check = require('../util/validate');
 

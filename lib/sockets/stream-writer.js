@@ -107,10 +107,15 @@ class StreamWriter {
     return result > 0 ? 0 : result || 1;
   }
 
-  /** Notes the result of a write that goes to Writable next; `hasResult` ends with that. */
-  noteResult(result) {
+  /** Passes a write to Writable, whose turn comes inside of it, with the result that it has already. */
+  passOn(result, data, encoding, callback) {
     this.result = result;
     this.hasResult = true;
+    try {
+      return write.call(this.socket, data, encoding, callback);
+    } finally {
+      this.hasResult = false;
+    }
   }
 
   /** Writable's turn: entries are `{ chunk, encoding }`. */
@@ -223,12 +228,7 @@ class StreamWriter {
       }
       const wrapped = this.wrap(callback);
       const settled = result > 0 ? this.count(fds.length, wrapped) : wrapped;
-      this.noteResult(result);
-      try {
-        return write.call(socket, bytes, settled) && this.hasRoom();
-      } finally {
-        this.hasResult = false;
-      }
+      return this.passOn(result, bytes, undefined, settled) && this.hasRoom();
     }
     const wrapped = this.wrap(callback);
     if (fds !== undefined && !this.queueFds(fds, wrapped)) return true;

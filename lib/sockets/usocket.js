@@ -156,15 +156,7 @@ class USocket extends ConnectedSocket {
     }
     const result =
       typeof data === 'string' ? writer.attemptString(data, encoding) : writer.attempt(data);
-    if (result !== 0) {
-      // Writable's turn comes inside of its write().
-      writer.noteResult(result);
-      try {
-        return super.write(data, encoding, writer.wrap(callback));
-      } finally {
-        writer.hasResult = false;
-      }
-    }
+    if (result !== 0) return writer.passOn(result, data, encoding, writer.wrap(callback));
     // All of it is sent: Writable need not know.
     if (callback) nextTick(callback, null);
     return true;
