@@ -4,19 +4,16 @@
 // few system calls; and one socket's traffic is no other's trouble.
 
 const assert = require('node:assert/strict');
-const { execFileSync } = require('node:child_process');
-const fs = require('node:fs');
-const path = require('node:path');
 const { describe, test } = require('node:test');
 const { Readable } = require('node:stream');
 const { pipeline } = require('node:stream/promises');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
-const { LIB, startScript } = require('../helpers/node.js');
+const { scriptArguments, startScript } = require('../helpers/node.js');
 const { onLinux, skipUnless } = require('../helpers/programs.js');
 const { closing, quiet } = require('../helpers/seqpacket.js');
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
-const { temporaryFolder } = require('../helpers/tmp.js');
+const { systemCalls } = require('../helpers/strace.js');
 const { delay, until } = require('../helpers/wait.js');
 const {
   allBytes,
@@ -117,7 +114,6 @@ describe('traffic', onLinux(), () => {
   });
 
   test('what is corked goes in one system call', skipUnless('strace'), async (t) => {
-    const trace = path.join(temporaryFolder(t), 'trace');
     const script = ({ USocket }) => {
       const [one, two] = USocket.pair();
       two.resume();
@@ -126,30 +122,9 @@ describe('traffic', onLinux(), () => {
       one.uncork();
       one.end();
     };
-    const source = `(${script})(require(${JSON.stringify(LIB)}))`;
-    try {
-      execFileSync('strace', [
-        '-f',
-        '-o',
-        trace,
-        '-e',
-        'trace=sendmsg,sendto',
-        process.execPath,
-        '--eval',
-        source,
-      ]);
-    } catch (error) {
-      // Containers may forbid it.
-      if (/ptrace|Operation not permitted/.test(error.stderr)) {
-        t.skip('strace may not trace here');
-        return;
-      }
-      throw error;
-    }
-    const calls = fs
-      .readFileSync(trace, 'utf8')
-      .split('\n')
-      .filter((line) => line.includes('line '));
+    const threads = await systemCalls(t, scriptArguments(script, []), 'sendmsg,sendto');
+    if (threads === null) return t.skip('strace may not look here');
+    const calls = threads.flat().filter((line) => line.includes('line '));
     assert.equal(calls.length, 1, calls.join('\n'));
     assert.match(calls[0], /sendmsg\(.*msg_iovlen=50/);
   });
