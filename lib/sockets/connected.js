@@ -61,7 +61,11 @@ class ConnectedSocket extends Duplex {
 
   destroy(error, callback) {
     const { sendFailure } = this[kState];
-    if (sendFailure !== null && error === sendFailure && this[kId] > 0) receiveRest(this);
+    const isForSend = sendFailure !== null && error === sendFailure && this[kId] > 0;
+    if (isForSend && !receiveRest(this)) {
+      setImmediate(() => this.destroy(error, callback));
+      return this;
+    }
     return super.destroy(error, callback);
   }
 

@@ -132,12 +132,15 @@ function noteSendFailure(socket, error) {
 /**
  * Before a socket is destroyed for a send that failed: what the peer sent before is taken from the kernel where
  * there is a reader. Nobody is waited for.
+ *
+ * @returns {boolean} false: the socket is just receiving, and what is left comes after this
  */
 function receiveRest(socket) {
-  if (!socket.readableFlowing) return;
+  if (!socket.readableFlowing) return true;
   emitBuffered(socket);
-  takeWhatIsThere(socket);
+  if (!takeWhatIsThere(socket)) return false;
   emitBuffered(socket);
+  return true;
 }
 
 /** A stream that failed to write emits no data any more by itself. */
@@ -146,12 +149,12 @@ function emitBuffered(socket) {
   for (let data; (data = Duplex.prototype.read.call(socket)) !== null;) socket.emit('data', data);
 }
 
-/** Reads what the kernel has now. */
+/** Reads what the kernel has now. False where native code hands over what it has read just now: it goes on by itself. */
 function takeWhatIsThere(socket) {
   const state = socket[kState];
-  if (state.ended || socket[kId] === 0) return;
+  if (state.ended || socket[kId] === 0) return true;
   if (!state.reading) startReading(socket);
-  binding.receiveNow(socket[kId]);
+  return binding.receiveNow(socket[kId]) !== 1;
 }
 
 /**
@@ -160,7 +163,10 @@ function takeWhatIsThere(socket) {
  */
 function destroyAfterLastWords(socket, error) {
   if (socket.destroyed) return;
-  if (isRead(socket)) takeWhatIsThere(socket);
+  if (isRead(socket) && !takeWhatIsThere(socket)) {
+    setImmediate(destroyAfterLastWords, socket, error);
+    return;
+  }
   if (socket.destroyed) return;
   if (socket.readableLength === 0 || !isRead(socket)) {
     socket.destroy(error);
@@ -175,7 +181,10 @@ function destroyAfterLastWords(socket, error) {
 function finishFailure(socket) {
   const { failure, sendFailure } = socket[kState];
   if (failure === null || socket.destroyed) return;
-  if (sendFailure !== null) takeWhatIsThere(socket);
+  if (sendFailure !== null && !takeWhatIsThere(socket)) {
+    setImmediate(finishFailure, socket);
+    return;
+  }
   if (!socket.destroyed && socket.readableLength === 0) socket.destroy(failure);
 }
 

@@ -4,9 +4,17 @@
 // its place is free again, and nothing is kept without bound.
 
 const assert = require('node:assert/strict');
+const { once } = require('node:events');
 const http = require('node:http');
 const { describe, test } = require('node:test');
-const { SeqpacketServer, UServer, serve } = require('../../lib');
+const {
+  SeqpacketServer,
+  SeqpacketSocket,
+  UServer,
+  USocket,
+  serve,
+  socketpair,
+} = require('../../lib');
 const net = require('../../lib/net');
 const posix = require('../../lib/posix');
 const { countFds } = require('../helpers/descriptors.js');
@@ -20,7 +28,17 @@ const { until } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
-const { AF_UNIX, SHUT_RD, SHUT_RDWR, SOCK_NONBLOCK, SOCK_SEQPACKET, SOCK_STREAM } = posix;
+const {
+  AF_UNIX,
+  MSG_DONTWAIT,
+  SOL_SOCKET,
+  SO_SNDBUF,
+  SHUT_RD,
+  SHUT_RDWR,
+  SOCK_NONBLOCK,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
+} = posix;
 
 const SERVERS = {
   UServer: [UServer, SOCK_STREAM],
@@ -41,6 +59,49 @@ async function listening(t, Server, onConnection, options = {}) {
   if (!server.listening) await nextEvent(server, 'listening');
   return server;
 }
+
+/** Sends until there is no more room: how many bytes. */
+function fill(fd) {
+  let sent = 0;
+  try {
+    for (;;) sent += posix.send(fd, Buffer.alloc(1000), 1000, MSG_DONTWAIT);
+  } catch (error) {
+    assert.equal(error.code, 'EAGAIN');
+  }
+  return sent;
+}
+
+describe('a peer that dies while it is answered message by message', onLinux({}), () => {
+  const DEATHS = { 'before the first answer': 0, 'between answers': 1 };
+  const KINDS = {
+    USocket: [USocket, SOCK_STREAM],
+    SeqpacketSocket: [SeqpacketSocket, SOCK_SEQPACKET],
+  };
+  for (const [name, [Socket, type]] of Object.entries(KINDS)) {
+    for (const [when, answers] of Object.entries(DEATHS)) {
+      test(`all that it sent arrives: ${name}, dead ${when}`, async (t) => {
+        const [fd, peer] = socketpair(type);
+        // More than native code reads at once: of bytes, the usual buffer would not hold as many.
+        if (type === SOCK_STREAM) posix.setsockopt(peer, SOL_SOCKET, SO_SNDBUF, 1_000_000);
+        const sent = fill(peer);
+        const socket = cleanUp(t, new Socket({ fd }));
+        let received = 0;
+        let answered = 0;
+        if (answers === 0) posix.close(peer);
+        socket.on('data', (data) => {
+          received += data.length;
+          if (++answered === answers) posix.close(peer);
+          // Fails inside of the handler, while native code has more to hand over.
+          socket.write('answer', () => {});
+        });
+        const [error] = await once(socket, 'error');
+        if (!socket.closed) await once(socket, 'close');
+        assert.match(error.code, /^(EPIPE|ECONNRESET)$/);
+        assert.equal(received, sent);
+      });
+    }
+  }
+});
 
 describe('a client that asks, leaves and reads nothing', onLinux({}), () => {
   for (const [name, [Server, type]] of Object.entries(SERVERS)) {
