@@ -396,9 +396,8 @@ function open(socket, plan, fd) {
     // The ends of a pair are configured already.
     if (!plan.isUsual && plan.id === 0) plan.configure(id);
     if (isAdopted) {
-      const name = binding.localAddress(id);
-      state.isBound = typeof name !== 'number' && name.length > 0;
-      state.isConnected = typeof binding.peerAddress(id) !== 'number';
+      state.isBound = demand(binding.localAddress(id), 'getsockname').length > 0;
+      state.isConnected = hasPeer(id);
     }
     socket[kId] = id;
     sockets.own(id, socket);
@@ -410,6 +409,12 @@ function open(socket, plan, fd) {
     else closeId(id);
     throw error;
   }
+}
+
+/** Whether a socket is connected. One that cannot be asked would be taken for idle, and never read from. */
+function hasPeer(id) {
+  const name = binding.peerAddress(id);
+  return name !== -ENOTCONN && Boolean(demand(name, 'getpeername'));
 }
 
 /** The id, unless the socket is closed, or about to be. */
