@@ -61,8 +61,8 @@ pub struct Environment {
     /// The name of async contexts, in an array: a reference to a string cannot be had.
     context_name: RefCell<Option<Reference>>,
     /// Lent to one batch at a time; a nested turn of the loop makes another.
-    batch: RefCell<Option<Batch>>,
-    ledger: RefCell<Option<Ledger>>,
+    batch: Cell<Option<Batch>>,
+    ledger: Cell<Option<Ledger>>,
     sockets: RefCell<Table<Socket>>,
     /// How many turns are under way, one inside the other.
     turns: Cell<u32>,
@@ -96,8 +96,8 @@ impl Environment {
                 js,
                 js.array([js.string("AFUNIXSOCKET")].into_iter()),
             )),
-            batch: RefCell::new(None),
-            ledger: RefCell::new(None),
+            batch: Cell::new(None),
+            ledger: Cell::new(None),
             sockets: RefCell::new(Table::new()),
             turns: Cell::new(0),
             finished: RefCell::new(Vec::new()),
@@ -260,7 +260,7 @@ impl Environment {
 
     /// Lends the environment's receive memory.
     pub fn take_batch(&self) -> Result<Batch> {
-        match self.batch.borrow_mut().take() {
+        match self.batch.take() {
             Some(batch) => Ok(batch),
             None => Batch::new(self.js),
         }
@@ -269,13 +269,13 @@ impl Environment {
     /// Gives it back.
     pub fn return_batch(&self, batch: Batch) {
         if !self.ended.get() {
-            *self.batch.borrow_mut() = Some(batch);
+            self.batch.set(Some(batch));
         }
     }
 
     /// Lends a list with room for `count` settled sends.
     pub fn take_ledger(&self, count: usize) -> Result<Ledger> {
-        match self.ledger.borrow_mut().take() {
+        match self.ledger.take() {
             Some(ledger) if ledger.capacity() >= count => Ok(ledger),
             _ => Ledger::new(self.js, count.max(LEDGER)).ok_or(Errno::NOMEM),
         }
@@ -284,7 +284,7 @@ impl Environment {
     /// Gives it back.
     pub fn return_ledger(&self, ledger: Ledger) {
         if !self.ended.get() {
-            *self.ledger.borrow_mut() = Some(ledger);
+            self.ledger.set(Some(ledger));
         }
     }
 
