@@ -11,10 +11,12 @@ const sockets = require('../native/sockets');
 const { publishClose } = require('../util/diagnostics');
 const { clearTimeout, nextTick, setImmediate, setTimeout } = require('../util/host');
 const check = require('../util/validate');
+const { finishConnecting } = require('./connecting');
 const life = require('./life');
 const { kConnectionClosed, kState, shareSocketMembers } = require('./members');
 
-const { closeId, detachId, flag, kEnd, kError, kFinished, kId, kMessage, lengthAt } = sockets;
+const { closeId, detachId, flag, kConnected, kEnd, kError, kFinished, kId } = sockets;
+const { kMessage, lengthAt } = sockets;
 const { CLOSED, CONNECTING, ConnectionState, OPEN } = life;
 const { closeAtOnce, fail, finishClosing, finishFailure, receiveRest, startReading, stopReading } =
   life;
@@ -30,6 +32,7 @@ const UNUSUAL = flag.CREDENTIALS | flag.TRUNCATED | sockets.FDS_MISSING;
  *   [kDeliver](data, flags, words, at)  one received message or chunk
  *   [kEmitConnect]()                    the connection is made
  *   [kCancelWrites](error)              calls back for what is not sent, since the socket is closed; true if so
+ *   [kAbandonWrites]()                  connect() begins another life before 'close': the same for that of before
  *   [kClosed]()                         'close' is about to be emitted: what has to failDeferred() after it, or null
  *   [kMakeError](errno, syscall, path)  an Error as the class has them
  *   [kPrepare](id)                      before a connected socket reads
@@ -87,8 +90,8 @@ class ConnectedSocket extends Duplex {
     callback(error);
     // As in net, where libuv calls when the handle is closed: a loop over the stream has ended by then, and
     // whoever waits for 'close' after it is not too late.
-    if (id > 0) setImmediate(finishClosing, this, error, Boolean(error));
-    else nextTick(closeAtOnce, this, error);
+    if (id > 0) setImmediate(finishClosing, this, state, error, Boolean(error));
+    else nextTick(closeAtOnce, this, state, error);
     const { server } = state;
     state.server = null;
     server?.[kConnectionClosed]();
@@ -116,6 +119,10 @@ class ConnectedSocket extends Duplex {
     const state = this[kState];
     // As in net: a connect() behind the end that fails is reported first, to the end as well.
     if (state.phase !== CONNECTING || state.status >= 0) life.finishNow(state);
+  }
+
+  [kConnected]() {
+    finishConnecting(this, this[kState]);
   }
 
   [kError](errno) {

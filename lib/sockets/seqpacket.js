@@ -21,7 +21,7 @@ const { ConnectedPlan } = require('./options');
 const { makePair } = require('./pair');
 const { SocketServer, kConnectionKind } = require('./server');
 
-const { kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = life;
+const { kAbandonWrites, kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = life;
 const { kPrepare, kReceived, kReset } = life;
 const { SOCK_SEQPACKET } = binding;
 
@@ -193,6 +193,8 @@ class SeqpacketSocket extends ConnectedSocket {
     // destroy() has done it: in order, and before 'close'.
     return false;
   }
+
+  [kAbandonWrites]() {}
 
   [kClosed]() {
     return null;

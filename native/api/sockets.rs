@@ -56,6 +56,9 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
         with_listener(call, env, |call, listener| listener.set_accepting(call.int(1)? != 0))
     }),
     (c"connect", |call, env| with_endpoint(call, env, connect)),
+    (c"reportConnect", |call, env| {
+        with_endpoint(call, env, |call, endpoint| endpoint.report_connect(call.int(1)? != 0))
+    }),
     (c"disconnect", |call, env| with_endpoint(call, env, |_, endpoint| endpoint.disconnect())),
     (c"setCorked", |call, env| {
         with_endpoint(call, env, |call, endpoint| endpoint.set_corked(call.int(1)? != 0))
@@ -196,6 +199,7 @@ pub fn register(js: Js, target: Value, env: &Rc<Environment>) {
     set(c"EVENT_WRITABLE", Event::Writable as i32);
     set(c"EVENT_WRITTEN", Event::Written as i32);
     set(c"EVENT_FINISHED", Event::Finished as i32);
+    set(c"EVENT_CONNECTED", Event::Connected as i32);
     set(c"MAX_STRING", MAX_STRING as i32);
     set(c"MAX_FDS", MAX_FDS as i32);
     set(c"DEFAULT_MAX_PENDING_FDS", DEFAULT_MAX_PENDING as i32);
