@@ -110,7 +110,7 @@ const INTENDED = [
   },
   {
     what: 'a peer that closed with bytes unread has ended, for who has read all of its own',
-    key: /^socket (error\(ECONNRESET\) \/ end|end \/ error\(ECONNRESET\))$/,
+    key: /^(socket (error\(ECONNRESET\) \/ end|end \/ error\(ECONNRESET\))|sink nothing more \/ sink finish)$/,
     cascades: true,
     reason: 'net does so mostly; whether it does depends on how the bytes were cut',
     strict: true,
