@@ -32,7 +32,7 @@ const UNUSUAL = flag.CREDENTIALS | flag.TRUNCATED | sockets.FDS_MISSING;
  *   [kDeliver](data, flags, words, at)  one received message or chunk
  *   [kEmitConnect]()                    the connection is made
  *   [kCancelWrites](error)              calls back for what is not sent, since the socket is closed; true if so
- *   [kAbandonWrites]()                  connect() begins another life before 'close': the same for that of before
+ *   [kAbandonWrites]()                  connect() begins another life: the same for what waits of the one before
  *   [kClosed]()                         'close' is about to be emitted: what has to failDeferred() after it, or null
  *   [kMakeError](errno, syscall, path)  an Error as the class has them
  *   [kPrepare](id)                      before a connected socket reads

@@ -98,7 +98,7 @@ function adoptDescriptor(socket, fd, signal) {
 function renew(socket, path) {
   const { closeEmitted, phase, plan, referenced, wantsData: wantedData } = socket[kState];
   if (phase === CONNECTING || phase === OPEN) throw socket[kMakeError](-EISCONN, 'connect', path);
-  if (phase === CLOSED && !closeEmitted) socket[kAbandonWrites]();
+  if (phase === CLOSED) socket[kAbandonWrites]();
   socket._undestroy();
   if (phase === UNCONNECTED) return;
   socket[kState] = new ConnectionState(plan);

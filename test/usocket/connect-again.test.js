@@ -201,4 +201,17 @@ describe('connect()', onLinux(), () => {
       assert.equal(String(text), 'hello');
     });
   }
+
+  test("in a 'close' handler, while a write of before waits: that is no error of the new life", async (t) => {
+    const server = startServer(t);
+    const client = makeSocket(t).connect(abstractName());
+    const events = eventsOf(client, ['connect', 'error']);
+    const outcomes = [];
+    client.write('before', (error) => outcomes.push(error?.code));
+    client.once('close', () => client.connect(server.address()).end('after'));
+    const [accepted] = await nextEvent(server, 'connection');
+    assert.equal(String(await allBytes(accepted)), 'after');
+    assert.deepEqual(outcomes, ['ERR_SOCKET_CLOSED_BEFORE_CONNECTION']);
+    assert.deepEqual(events, ['error ECONNREFUSED', 'connect']);
+  });
 });
