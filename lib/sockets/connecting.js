@@ -96,7 +96,7 @@ function adoptDescriptor(socket, fd, signal) {
  * @throws {Error} EISCONN
  */
 function renew(socket, path) {
-  const { closeEmitted, phase, plan, referenced, wantsData: wantedData } = socket[kState];
+  const { closeEmitted, phase, plan, referenced, timeout, wantsData: wantedData } = socket[kState];
   if (phase === CONNECTING || phase === OPEN) throw socket[kMakeError](-EISCONN, 'connect', path);
   if (phase === CLOSED) socket[kAbandonWrites]();
   socket._undestroy();
@@ -104,6 +104,8 @@ function renew(socket, path) {
   socket[kState] = new ConnectionState(plan);
   if (!closeEmitted) nextTick(forgetClose, socket, socket[kState]);
   socket[kState].referenced = referenced;
+  // As in net, what it was; the clock does not run.
+  socket[kState].timeout = timeout;
   // As in net, also for a read of the life before that found no connection.
   socket[kState].wantsData = wantedData;
   socket[kReset]();

@@ -257,11 +257,19 @@ function finishNow(state) {
 }
 
 /** Why a write that was still waiting is not sent. */
-function destroyedError(error) {
+function destroyedError(error, call = 'write') {
   return (
     error ??
-    codedError(Error, 'ERR_STREAM_DESTROYED', 'Cannot call write after a stream was destroyed')
+    codedError(Error, 'ERR_STREAM_DESTROYED', `Cannot call ${call} after a stream was destroyed`)
   );
+}
+
+/** The callback of end() as a Writable gets it, which forgets that of a stream that was destroyed without an error. */
+function endCallback(socket, callback) {
+  const isForgotten = socket.destroyed && !socket.writableEnded && socket.errored === null;
+  if (!isForgotten || typeof callback !== 'function') return callback;
+  nextTick(callback, destroyedError(undefined, 'end'));
+  return undefined;
 }
 
 module.exports = {
@@ -273,6 +281,7 @@ module.exports = {
   fail,
   destroyAfterLastWords,
   destroyedError,
+  endCallback,
   closeAtOnce,
   finishClosing,
   finishFailure,

@@ -163,7 +163,7 @@ class SeqpacketSocket extends ConnectedSocket {
     else if (typeof encoding === 'function') [encoding, callback] = [undefined, encoding];
     check.optionalCallback(callback);
     if (message !== undefined && message !== null) this.write(message, encoding);
-    return super.end(callback);
+    return super.end(life.endCallback(this, callback));
   }
 
   /** As in Readable; nothing after destroy(). */

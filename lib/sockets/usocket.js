@@ -201,13 +201,13 @@ class USocket extends ConnectedSocket {
     else if (typeof encoding === 'function') [encoding, callback] = [undefined, encoding];
     if (message === undefined || message === null) {
       // Writable takes anything but a function for a chunk; as its third argument, it ignores it.
-      return super.end(undefined, undefined, callback);
+      return super.end(undefined, undefined, life.endCallback(this, callback));
     }
     const isPlain = typeof message === 'string' || isUint8Array(message);
     const isClosed = this.destroyed || this.writableEnded;
     if (!isPlain || (!isClosed && this[kStreamWriter]?.groups.length > 0)) {
       this.write(message, encoding);
-      return super.end(undefined, undefined, callback);
+      return super.end(undefined, undefined, life.endCallback(this, callback));
     }
     if (!isClosed) this[kState].bytesWritten += bytesIn(message, encoding);
     return super.end(message, encoding, callback);

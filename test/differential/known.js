@@ -29,6 +29,13 @@ const INTENDED = [
     strict: true,
   },
   {
+    what: 'the callback of end() behind destroy() gets an error',
+    key: /^\w+ .* \/ callback\(end, ERR_STREAM_DESTROYED\)$/,
+    reason:
+      'a Writable forgets it, but in the callback of a write: who waits for it would wait for ever',
+    strict: true,
+  },
+  {
     what: 'errors have `path` as well as what net gives',
     key: /^socket error \w+: path undefined \/ "PATH"$/,
     reason: 'errors of this package have it everywhere, as those of fs',
@@ -43,6 +50,7 @@ const INTENDED = [
     what: 'remoteAddress is the name of a peer that has one',
     key: /^socket probe: remoteAddress undefined \/ "PATH"$/,
     reason: 'net has none for a Unix socket',
+    strict: true,
   },
   {
     what: 'a server that fails to listen says what the system said',

@@ -1,6 +1,7 @@
 'use strict';
 
-// Owns what comes after destroy(): no data that was waiting, and the callback of close() not before 'close'.
+// Owns what comes after destroy(): no data that was waiting, the callback of close() not before 'close', and that of
+// end(), once.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -53,6 +54,47 @@ describe('resume() and destroy() in one turn', onLinux({}), () => {
     await quiet();
     assert.deepEqual(seen, ['0']);
   });
+});
+
+describe('end(callback) behind destroy()', onLinux({}), () => {
+  const MOMENTS = {
+    'in the same turn': (socket, end) => {
+      socket.destroy();
+      end();
+    },
+    "in a write's callback": (socket, end) =>
+      socket.write('x', () => {
+        socket.destroy();
+        end();
+      }),
+    "behind 'close'": (socket, end) => socket.on('close', end).destroy(),
+    'with a write that waits': (socket, end) => {
+      while (socket.write(Buffer.alloc(20_000)));
+      socket.destroy();
+      end();
+    },
+  };
+  const ENDS = { alone: [], 'with data': ['data'] };
+  for (const [name, Class] of Object.entries(CONNECTED)) {
+    for (const [moment, begin] of Object.entries(MOMENTS)) {
+      for (const [how, args] of Object.entries(ENDS)) {
+        test(`${name}, ${moment}, ${how}: each callback once, with ERR_STREAM_DESTROYED`, async (t) => {
+          const [one, two] = Class.pair();
+          cleanUp(t, two);
+          const codes = [];
+          one.on('error', () => {});
+          begin(one, () => {
+            for (let count = 0; count < 2; count++) {
+              one.end(...args, (error) => codes.push(error?.code));
+            }
+          });
+          await closing(one);
+          await quiet();
+          assert.deepEqual(codes, ['ERR_STREAM_DESTROYED', 'ERR_STREAM_DESTROYED']);
+        });
+      }
+    }
+  }
 });
 
 describe('close(callback)', onLinux({}), () => {

@@ -214,4 +214,16 @@ describe('connect()', onLinux(), () => {
     assert.deepEqual(outcomes, ['ERR_SOCKET_CLOSED_BEFORE_CONNECTION']);
     assert.deepEqual(events, ['error ECONNREFUSED', 'connect']);
   });
+
+  test('timeout stays what it was', async (t) => {
+    const server = startServer(t);
+    const client = makeSocket(t);
+    client.setTimeout(60_000);
+    client.on('error', () => {}).connect(abstractName());
+    await nextEvent(client, 'close');
+    client.connect(server.address());
+    assert.equal(client.timeout, 60_000);
+    await nextEvent(client, 'connect');
+    client.destroy();
+  });
 });
