@@ -42,6 +42,7 @@ class StreamWriter {
     this.callback = null;
     /** What waits for the connection: entries, or the callback of the end. */
     this.deferred = null;
+    this.onConnect = null;
     this.final = null;
     /** The same of an end from before connect(), which is sent first, as in net. */
     this.early = null;
@@ -130,6 +131,9 @@ class StreamWriter {
     if (socket.connecting) {
       this.deferred = entries;
       this.callback = callback;
+      // As in net: behind listeners that are older, before those that are younger.
+      this.onConnect ??= () => this.goOn();
+      socket.once('connect', this.onConnect);
       return;
     }
     let result;
@@ -214,9 +218,10 @@ class StreamWriter {
 
   /** The connection is made: what was written before goes now. */
   goOn() {
-    const { deferred, callback } = this;
+    const { callback } = this;
+    const deferred = this.takeDeferred();
     if (deferred === null) return;
-    this.deferred = this.callback = null;
+    this.callback = null;
     this.start(deferred, callback);
   }
 
@@ -346,20 +351,26 @@ class StreamWriter {
     return callback !== null;
   }
 
+  /** What waits for a connection, which waits no longer; null if nothing does. */
+  takeDeferred() {
+    const { deferred } = this;
+    if (deferred !== null) this.socket.off('connect', this.onConnect);
+    this.deferred = null;
+    return deferred;
+  }
+
   /** After 'close': what waited for a connection. */
   failDeferred() {
-    const { callback, deferred } = this;
-    if (deferred === null) return;
-    this.callback = this.deferred = this.final = null;
+    const { callback } = this;
+    if (this.takeDeferred() === null) return;
+    this.callback = this.final = null;
     callback(closedBeforeConnection());
   }
 
   /** The destroyed socket is connected again before its 'close': nothing of this waits any more. */
   abandon() {
     this.isAbandoned = true;
-    const error = this.deferred === null ? undefined : closedBeforeConnection();
-    this.deferred = null;
-    this.cancel(error);
+    this.cancel(this.takeDeferred() === null ? undefined : closedBeforeConnection());
   }
 }
 

@@ -274,7 +274,7 @@ class USocket extends ConnectedSocket {
         this.emit('connect');
       }
     } finally {
-      // What was written meanwhile goes now, or fails where a listener has destroyed the socket.
+      // What was written meanwhile goes now at the latest, or fails where a listener has destroyed the socket.
       const writer = this[kStreamWriter];
       if (writer !== null) {
         writer.goOn();

@@ -60,7 +60,7 @@ const INTENDED = [
   },
   {
     what: "connect()'s callback runs before listeners for 'connect' that are older",
-    key: /^socket (returned\(.*\)|read) \/ connect callback\(connect, \)$/,
+    key: /^socket (returned\(.*\)|read|probe) \/ connect callback\(connect, \)$/,
     reason: 'it is none of those listeners: see above',
   },
   {
