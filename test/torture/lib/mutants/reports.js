@@ -32,6 +32,10 @@ function reportOf(tool, file, files, make) {
 const isSame = (known, survivor) =>
   known.line === survivor.line && known.becomes.includes(survivor.becomes);
 
+/** Whether a reason is known why no test sees this mutant of a file. */
+const isExplained = (file, survivor) =>
+  (equivalents[file] ?? []).some((known) => isSame(known, survivor));
+
 /** A report as a row of the torture: what survives and is not explained is lost. */
 function rowOf(tool, file, { killed, late, survivors, failure }) {
   const what = `${tool}: ${file}`;
@@ -53,4 +57,4 @@ function rowOf(tool, file, { killed, late, survivors, failure }) {
   return { what, tried, lost: open.length, note };
 }
 
-module.exports = { reportOf, rowOf };
+module.exports = { isExplained, reportOf, rowOf };

@@ -17,7 +17,7 @@ const LIMIT = 3_600_000;
 /** Texts of errors are left out: most are for people. */
 const EXCLUDED = ['StringLiteral'];
 
-/** Where it is, or why not: `{ program }` or `{ skip }`. */
+/** Where it is, or why not: `{ program, instrumenter }` or `{ skip }`. */
 function install() {
   const { folder, skip } = installPackages(
     { '@stryker-mutator/core': VERSION },
@@ -25,7 +25,11 @@ function install() {
     INSTALL_LIMIT,
   );
   if (skip !== undefined) return { skip };
-  return { program: path.join(folder, 'node_modules/@stryker-mutator/core/bin/stryker.js') };
+  const tool = path.join(folder, 'node_modules/@stryker-mutator');
+  return {
+    program: path.join(tool, 'core/bin/stryker.js'),
+    instrumenter: path.join(tool, 'instrumenter/dist/src/index.js'),
+  };
 }
 
 function configure(folder, file, report) {
@@ -102,4 +106,4 @@ function runStryker(folder, files, say) {
   });
 }
 
-module.exports = { runStryker };
+module.exports = { EXCLUDED, describe, install, runStryker };
