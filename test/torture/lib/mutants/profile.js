@@ -63,29 +63,42 @@ function measure(folder, test) {
   try {
     const started = performance.now();
     const failure = firstFailure(folder, [test], { NODE_V8_COVERAGE: reports });
-    if (failure !== null) throw new Error(`without a mutant, ${failure}`);
-    return { ms: Math.round(performance.now() - started), files: read(folder, reports) };
+    const ms = Math.round(performance.now() - started);
+    return { failure, ms, files: read(folder, reports) };
   } finally {
     fs.rmSync(reports, { recursive: true, force: true });
   }
 }
 
-/** `{ ms, limit, covers }`: what it takes, milliseconds for a run with a mutant, and whether a place of a file is run at all. */
+/**
+ * `{ failure, ms, limit, knows, covers }`: how it fails, or null; what it takes, and how many milliseconds a run with a
+ * mutant has; whether it runs a file, and a place of it.
+ */
 function profileOf(folder, test) {
   if (!known.has(test)) {
     const name = `${test.replaceAll('/', '-')}-${digestOf(folder, test)}.json`;
     const place = path.join(CACHE, 'mutants', 'profiles', name);
     if (!fs.existsSync(place)) {
       const made = measure(folder, test);
-      fs.mkdirSync(path.dirname(place), { recursive: true });
-      fs.writeFileSync(place, JSON.stringify(made));
+      known.set(test, made);
+      if (made.failure === null) {
+        fs.mkdirSync(path.dirname(place), { recursive: true });
+        fs.writeFileSync(place, JSON.stringify(made));
+      }
+    } else {
+      known.set(test, { failure: null, ...JSON.parse(fs.readFileSync(place, 'utf8')) });
     }
-    known.set(test, JSON.parse(fs.readFileSync(place, 'utf8')));
   }
-  const { ms, files } = known.get(test);
+  const { failure, ms, files } = known.get(test);
+  const knows = (file) => failure === null && files[file] !== undefined;
   // Where nothing is known of a file, processes may have run it that do not say what they ran.
-  const covers = (file, place) => files[file] === undefined || files[file][place] === '1';
-  return { ms, limit: SPARE + 3 * ms, covers };
+  const covers = (file, place) =>
+    failure === null && (files[file] === undefined || files[file][place] === '1');
+  return { failure, ms, limit: SPARE + 3 * ms, knows, covers };
 }
 
-module.exports = { profileOf };
+/** Test files that failed without a mutant, and are not asked about any. */
+const failures = () =>
+  [...known.values()].map(({ failure }) => failure).filter((it) => it !== null);
+
+module.exports = { failures, profileOf };

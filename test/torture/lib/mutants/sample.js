@@ -1,21 +1,25 @@
 'use strict';
 
 // Owns: mutants of StrykerJS that are drawn over all of lib/, so that a figure for the whole is had in an hour. Stryker
-// lists them; each is then put into the source by itself, and the test files of its room that run what it changes are
-// run up to the first failure, where Stryker's own runner would need all of them for each.
+// lists them; each is then put into the source by itself, and the test files that run what it changes are run, those of
+// its room first, up to the first failure, where Stryker's own runner would need all of them for each.
 
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
 const vm = require('node:vm');
 const { CACHE, firstFailure } = require('./copy.js');
-const { profileOf } = require('./profile.js');
+const { failures, profileOf } = require('./profile.js');
 const { isExplained } = require('./reports.js');
 const rooms = require('./rooms.js');
 const { EXCLUDED, describe, install } = require('./stryker.js');
 
 /** Milliseconds from which on a test file is a slow one. */
 const SLOW = 5_000;
+/** Milliseconds of tests of other rooms. */
+const MORE = 30_000;
+/** Where tests are that may see any mutant. */
+const FOLDERS = ['dgram', 'seqpacket', 'usocket', 'posix', 'compat', 'descriptors', 'sockets'];
 /** What became of a mutant is kept for as long as its file and the tests are the same. */
 const KEPT = path.join(CACHE, 'mutants', 'sample.json');
 
@@ -102,16 +106,36 @@ class Kept {
   }
 }
 
-/** The tests that run what a mutant changes, as first-failure.js takes them: in their order, but slow ones last. */
-function order(folder, { file, start }, tests) {
-  const all = tests.map((test) => ({ test, ...profileOf(folder, test) }));
-  const running = all.filter(({ covers }) => covers(file, start));
-  // A process that was killed has not said what it ran.
-  const chosen = running.length > 0 ? running : all;
+/** Every test file that may see a mutant, but for those that install or build something. */
+function findTests(folder) {
+  return FOLDERS.flatMap((room) => {
+    const names = fs.readdirSync(path.join(folder, 'test', room));
+    const files = names.filter((name) => name.endsWith('.test.js'));
+    return files.map((name) => `test/${room}/${name}`);
+  });
+}
+
+/**
+ * The tests that run what a mutant changes: `{ test, limit }`. Those of its room come first, the slow ones last; others
+ * follow, the quickest first, for a while.
+ */
+function choose(folder, { file, start }, others) {
+  const profile = (test) => ({ test, ...profileOf(folder, test) });
+  const runs = ({ covers }) => covers(file, start);
+  const room = rooms[file].map(profile);
   const [quick, slow] = [false, true].map((wanted) =>
-    chosen.filter(({ ms }) => ms > SLOW === wanted),
+    room.filter(({ ms }) => ms > SLOW === wanted),
   );
-  return [...quick, ...slow].map(({ test, limit }) => `${test}:${limit}`);
+  let sum = 0;
+  const more = others
+    .filter((test) => !rooms[file].includes(test))
+    .map(profile)
+    .filter((one) => one.knows(file) && runs(one))
+    .sort((one, other) => one.ms - other.ms)
+    .filter(({ ms }) => (sum += ms) < MORE);
+  const chosen = [...quick.filter(runs), ...slow.filter(runs), ...more];
+  // A process that was killed has not said what it ran.
+  return chosen.length > 0 ? chosen : room.filter(({ failure }) => failure === null);
 }
 
 /** Runs the tests with a mutant: the first that fails, or null. */
@@ -122,7 +146,10 @@ function judge(folder, { file, start, end, replacement }, tests) {
   new vm.Script(`(function () {${mutated}\n})`, { filename: file });
   fs.writeFileSync(place, mutated);
   try {
-    return firstFailure(folder, tests);
+    return firstFailure(
+      folder,
+      tests.map(({ test, limit }) => `${test}:${limit}`),
+    );
   } finally {
     fs.writeFileSync(place, source);
   }
@@ -163,22 +190,31 @@ async function runSample(folder, size, random, say) {
     return [{ what: 'sample of lib/', tried: 0, lost: 0, note: `not tried: ${skip}` }];
   }
   const all = await mutantsOf(instrumenter, folder, Object.keys(rooms));
+  const others = findTests(folder);
   const kept = new Kept(folder);
   const results = draw(all, size, random).map((mutant, index) => {
     const { file, survivor } = mutant;
     const isKnown = isExplained(file, survivor);
-    const tests = rooms[file];
-    let by = isKnown ? null : kept.get(mutant, tests);
+    const tests = isKnown ? [] : choose(folder, mutant, others);
+    const names = tests.map(({ test }) => test);
+    let by = isKnown ? null : kept.get(mutant, names);
     if (by === undefined) {
-      by = judge(folder, mutant, order(folder, mutant, tests));
-      kept.set(mutant, tests, by);
+      by = judge(folder, mutant, tests);
+      kept.set(mutant, names, by);
     }
     const what = `${file}:${survivor.at} \`${survivor.line}\` → \`${survivor.becomes}\``;
     say(`${index + 1} ${what}: ${by ?? (isKnown ? 'equivalent' : 'survived')}`);
     return { file, by, survivor };
   });
   const parts = [...new Set(results.map(({ file }) => path.dirname(file)))].sort();
+  const broken = failures();
   return [
+    {
+      what: 'test files that fail without a mutant',
+      tried: others.length,
+      lost: broken.length,
+      note: broken.join('; ').replaceAll('|', '\\|'),
+    },
     ...parts.map((part) =>
       rowOf(
         `sample of ${part}/`,
