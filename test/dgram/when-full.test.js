@@ -35,6 +35,13 @@ async function fill(socket, send) {
 }
 
 describe("whenFull: 'fail'", onLinux(), () => {
+  test('a name that cannot be is the outcome, and not dropped', async (t) => {
+    const socket = openSocket(t, { whenFull: 'fail' });
+    const error = await new Promise((done) => socket.sendTo('x', `/${'x'.repeat(200)}`, done));
+    assert.deepEqual([error.code, error.syscall], ['ENAMETOOLONG', 'sendmsg']);
+    assert.equal(socket.dropped, 0);
+  });
+
   for (const how of ['sendTo()', 'send()']) {
     test(`${how}: EAGAIN to the callback, never queued, counted`, async (t) => {
       const receiver = await startStalled(t, temporaryPath(t));

@@ -332,3 +332,30 @@ describe('a closed socket', () => {
     assert.equal(socket.close(), socket);
   });
 });
+
+describe("messages name what was given, as Node's own do", () => {
+  class Own {}
+  for (const [value, received] of [
+    [true, 'type boolean (true)'],
+    [10n, 'type bigint (10n)'],
+    [Symbol('s'), 'type symbol (Symbol(s))'],
+    [function named() {}, 'function named'],
+    [() => {}, 'function '],
+    [{}, 'an instance of Object'],
+    [Object.create(null), 'an instance of Object'],
+    [new Own(), 'an instance of Own'],
+    [[], 'an instance of Array'],
+    [null, 'null'],
+    [undefined, 'undefined'],
+  ]) {
+    test(received, () => {
+      assert.throws(
+        () => new DgramSocket().sendTo(Buffer.from('x'), value),
+        ({ message }) => {
+          assert.ok(message.endsWith(`Received ${received}`), message);
+          return true;
+        },
+      );
+    });
+  }
+});

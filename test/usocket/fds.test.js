@@ -233,6 +233,18 @@ describe('sending', onLinux(), () => {
     await assertNoLeak(before);
   });
 
+  test('the bytes may be of any view', async (t) => {
+    const [one, two] = makePair(t);
+    const got = collect(t, two);
+    const { buffer } = Uint8Array.from(Buffer.from('abcdefgh'));
+    one.write({ data: new DataView(buffer, 1, 2), fds: [0] });
+    one.write({ data: new Uint16Array(buffer, 4, 2), fds: [0] });
+    one.write({ data: new Uint8Array(buffer, 3, 1), fds: [0] });
+    (await untilFds(got, 3)).forEach(closeFd);
+    await until(() => got.bytes().length === 7, 'the bytes');
+    assert.equal(String(got.bytes()), 'bcefghd');
+  });
+
   test('faulty lists throw', async (t) => {
     const [one] = makePair(t);
     for (const message of [
