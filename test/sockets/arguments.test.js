@@ -122,6 +122,17 @@ describe('options', () => {
     }
   });
 
+  test('are read though their names are on a prototype too', () => {
+    Object.prototype.maxPendingFds = 7;
+    try {
+      assert.throws(() => new DgramSocket({ maxPendingFds: 'own' }), {
+        code: 'ERR_INVALID_ARG_TYPE',
+      });
+    } finally {
+      delete Object.prototype.maxPendingFds;
+    }
+  });
+
   test('must not be those of something closed', async (t) => {
     const socket = new DgramSocket();
     const handle = await fs.promises.open(__filename);
@@ -348,9 +359,9 @@ describe("messages name what was given, as Node's own do", () => {
     [null, 'null'],
     [undefined, 'undefined'],
   ]) {
-    test(received, () => {
+    test(received, (t) => {
       assert.throws(
-        () => new DgramSocket().sendTo(Buffer.from('x'), value),
+        () => openSocket(t).sendTo(Buffer.from('x'), value),
         ({ message }) => {
           assert.ok(message.endsWith(`Received ${received}`), message);
           return true;
