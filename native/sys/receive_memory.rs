@@ -112,6 +112,19 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn address_space_is_given_back() {
+        // A terabyte each: not even 64 bits have room for all of them at once.
+        for round in 0..300 {
+            // Where the address space is limited there is nothing to see.
+            if Region::map((1 << 40) / STRIDE).is_err() {
+                assert_eq!(round, 0, "it was not given back");
+                return;
+            }
+        }
+    }
+
+    #[test]
     fn slots_are_apart_and_start_in_cache_sets_of_their_own() {
         let region = Region::new(32).unwrap();
         let mut sets = std::collections::HashSet::new();

@@ -173,8 +173,14 @@ mod tests {
         assert_eq!(waiting_connections(listener.as_fd()), Ok(2));
         ignore_new_connections(listener.as_fd()).unwrap();
         let patience = std::time::Duration::from_millis(100);
-        let late = TcpStream::connect_timeout(&local(&listener), patience);
-        assert_eq!(late.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+        let connect = || TcpStream::connect_timeout(&local(&listener), patience);
+        let late = std::thread::scope(|scope| {
+            let trying: Vec<_> = (0..8).map(|_| scope.spawn(connect)).collect();
+            trying.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
+        });
+        for tried in late {
+            assert_eq!(tried.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+        }
         // Those that came before are served: their segments still pass.
         assert_eq!(waiting_connections(listener.as_fd()), Ok(2));
         drop(early);
