@@ -274,6 +274,7 @@ describe('sending', onLinux(), () => {
     one.write({ data: new DataView(buffer, 1, 2), fds: [0] });
     one.write({ data: new Uint16Array(buffer, 4, 2), fds: [0] });
     one.write({ data: new Uint8Array(buffer, 3, 1), fds: [0] });
+    assert.equal(one.bytesWritten, 7);
     (await untilFds(got, 3)).forEach(closeFd);
     await until(() => got.bytes().length === 7, 'the bytes');
     assert.equal(String(got.bytes()), 'bcefghd');

@@ -30,7 +30,9 @@ function reportOf(tool, file, files, make) {
 }
 
 const isSame = (known, survivor) =>
-  known.line === survivor.line && known.becomes.includes(survivor.becomes);
+  known.line === survivor.line &&
+  known.becomes.includes(survivor.becomes) &&
+  (known.from === undefined || known.from === survivor.from);
 
 /** Whether a reason is known why no test sees this mutant of a file. */
 const isExplained = (file, survivor) =>

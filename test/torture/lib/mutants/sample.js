@@ -176,8 +176,8 @@ function rowOf(what, results) {
     `killed ${killed.length} (${late.length} by time), equivalent ${survivors.length - open.length}`,
     `${((100 * killed.length) / tried).toFixed(1)} % killed, of all ${low} to ${high} % with 95 %`,
     ...open.map(
-      ({ file, survivor: { at, line, becomes } }) =>
-        `open: ${file}:${at} \`${line}\` → \`${becomes}\``,
+      ({ file, survivor: { at, from, becomes } }) =>
+        `open: ${file}:${at} \`${from}\` → \`${becomes}\``,
     ),
   ];
   return { what, tried, lost: open.length, note: note.join('; ').replaceAll('|', '\\|') };
@@ -202,7 +202,8 @@ async function runSample(folder, size, random, say) {
       by = judge(folder, mutant, tests);
       kept.set(mutant, names, by);
     }
-    const what = `${file}:${survivor.at} \`${survivor.line}\` → \`${survivor.becomes}\``;
+    const { at, from, becomes } = survivor;
+    const what = `${file}:${at} \`${from}\` → \`${becomes}\``;
     say(`${index + 1} ${what}: ${by ?? (isKnown ? 'equivalent' : 'survived')}`);
     return { file, by, survivor };
   });
