@@ -42,9 +42,12 @@ describe('receiving', onLinux(), () => {
         assert.equal(socket.read(...args), null, JSON.stringify(args));
       }
     }
+    two.write({ data: 'x', fds: [0, 0] });
+    await until(() => one.readableLength > 0, 'the data');
     two.destroy();
     one.destroy();
     await closing(one);
+    assert.equal(one.read(null, 1), null);
     for (const socket of [one, never.destroy()]) assert.equal(socket.read(1, 1), null);
   });
 

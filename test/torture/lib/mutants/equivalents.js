@@ -84,6 +84,14 @@ module.exports = {
       why: 'a stream that flows has emitted what it had before native code has more',
     },
   ],
+  'lib/sockets/connecting.js': [
+    {
+      line: 'if (state.phase === OPEN && !state.reading && wantsData(socket)) startReading(socket);',
+      from: 'state.phase === OPEN && !state.reading',
+      becomes: ['true'],
+      why: 'one that reads is told again, one that a handler has closed is past it',
+    },
+  ],
   'lib/sockets/life.js': [
     {
       line: "return socket.readableFlowing !== null || socket.listenerCount('readable') > 0;",
