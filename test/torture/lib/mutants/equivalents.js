@@ -89,7 +89,7 @@ module.exports = {
       line: 'if (state.phase === OPEN && !state.reading && wantsData(socket)) startReading(socket);',
       from: 'state.phase === OPEN && !state.reading',
       becomes: ['true'],
-      why: 'one that reads is told again, one that a handler has closed is past it',
+      why: 'one that reads begins once more, one that a handler has closed is past it',
     },
   ],
   'lib/sockets/life.js': [
@@ -143,7 +143,7 @@ module.exports = {
       line: 'if (state.accepting === accepting || server[kId] === 0) return;',
       from: 'state.accepting === accepting',
       becomes: ['false'],
-      why: 'native code is told once more what it does already',
+      why: 'native code begins once more what it does already',
     },
     {
       line: '} finally {',
