@@ -81,10 +81,10 @@ function restoreAddon(folder) {
   copyTree(path.join(ROOT, 'build'), path.join(folder, 'build'));
 }
 
-/** Runs test files up to the first failure: what failed, or null. */
-function firstFailure(folder, files, variables) {
+/** Runs test files up to the first failure: what failed, or null. The options are those of runIn(). */
+function firstFailure(folder, files, options) {
   const program = path.join('test', 'torture', 'lib', 'mutants', 'first-failure.js');
-  const { status, stdout } = runIn(folder, process.execPath, [program, ...files], { variables });
+  const { status, stdout } = runIn(folder, process.execPath, [program, ...files], options);
   return status === 0 ? null : stdout.trim() || 'not done in time';
 }
 

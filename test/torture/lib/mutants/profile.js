@@ -62,7 +62,7 @@ function measure(folder, test) {
   const reports = fs.mkdtempSync(path.join(os.tmpdir(), 'afunix-profile-'));
   try {
     const started = performance.now();
-    const failure = firstFailure(folder, [test], { NODE_V8_COVERAGE: reports });
+    const failure = firstFailure(folder, [test], { variables: { NODE_V8_COVERAGE: reports } });
     const ms = Math.round(performance.now() - started);
     return { failure, ms, files: read(folder, reports) };
   } finally {

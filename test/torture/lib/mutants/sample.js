@@ -16,6 +16,12 @@ const { EXCLUDED, describe, install } = require('./stryker.js');
 
 /** Milliseconds from which on a test file is a slow one. */
 const SLOW = 5_000;
+/** How first-failure.js ends what it says of a file that had no more time. */
+const LATE = 'not done in time';
+/** Milliseconds for all tests of a mutant, of which each has a limit of its own. */
+const LIMIT = 3_600_000;
+/** How many times as long a test may take where the machine is busy. */
+const PATIENCE = 8;
 /** Milliseconds of tests of other rooms. */
 const MORE = 30_000;
 /** Where tests are that may see any mutant. */
@@ -138,18 +144,31 @@ function choose(folder, { file, start }, others) {
   return chosen.length > 0 ? chosen : room.filter(({ failure }) => failure === null);
 }
 
+/** A test as first-failure.js takes it. */
+const named = ({ test, limit }) => `${test}:${limit}`;
+
 /** Runs the tests with a mutant: the first that fails, or null. */
-function judge(folder, { file, start, end, replacement }, tests) {
+function judge(folder, mutant, tests) {
+  const run = (some) => firstFailure(folder, some.map(named), { limit: LIMIT });
+  const by = withMutant(folder, mutant, () => run(tests));
+  if (by === null || !by.endsWith(LATE)) return by;
+  // On a busy machine a test may be as late by itself.
+  const late = tests.find(({ test }) => by.startsWith(test));
+  if (run([late]) === null) return by;
+  const patient = tests.map(({ test, limit }) => ({ test, limit: PATIENCE * limit }));
+  return withMutant(folder, mutant, () => run(patient));
+}
+
+/** What `run` returns while a mutant is in its file. */
+function withMutant(folder, { file, start, end, replacement }, run) {
   const place = path.join(folder, file);
   const source = fs.readFileSync(place, 'utf8');
   const mutated = source.slice(0, start) + replacement + source.slice(end);
+  // Which throws where that is no code.
   new vm.Script(`(function () {${mutated}\n})`, { filename: file });
   fs.writeFileSync(place, mutated);
   try {
-    return firstFailure(
-      folder,
-      tests.map(({ test, limit }) => `${test}:${limit}`),
-    );
+    return run();
   } finally {
     fs.writeFileSync(place, source);
   }
@@ -167,7 +186,7 @@ function interval(hits, size) {
 /** The row of a part of lib/, or of all of it. */
 function rowOf(what, results) {
   const killed = results.filter(({ by }) => by !== null);
-  const late = killed.filter(({ by }) => by.endsWith('not done in time'));
+  const late = killed.filter(({ by }) => by.endsWith(LATE));
   const survivors = results.filter(({ by }) => by === null);
   const open = survivors.filter(({ file, survivor }) => !isExplained(file, survivor));
   const tried = results.length;
