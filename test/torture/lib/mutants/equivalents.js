@@ -264,6 +264,18 @@ module.exports = {
   'native/sys/socket_diag.rs': [
     { line: 'open_netlink', becomes: ['replace | with ^ in open_netlink'], why: DISJOINT },
   ],
+  'native/sys/socket_file.rs': [
+    {
+      line: 'Spot::open_folder',
+      becomes: ['replace | with ^ in Spot::open_folder'],
+      why: DISJOINT,
+    },
+    {
+      line: 'replace',
+      becomes: ['replace && with || in replace'],
+      why: 'who is alive stays in the way four tries longer, who is dead is removed after them',
+    },
+  ],
   'native/sys/sockaddr.rs': [
     { line: '', becomes: ['replace + with *'], why: 'a slot only has more room' },
   ],
