@@ -68,8 +68,8 @@ function descriptorsOf(fds, name = 'fds', max = MAX_FDS) {
  */
 function messageParts(message, encoding) {
   if (isOptions(message)) {
-    const data = memberOf(message, 'data');
-    const fds = memberOf(message, 'fds');
+    const data = memberOf(message, 'data', message.data);
+    const fds = memberOf(message, 'fds', message.fds);
     if (data !== undefined || fds !== undefined) {
       const bytes = messageBytes(data === undefined ? '' : data, 'message.data', encoding);
       return [bytes, descriptorsOf(fds, 'message.fds')];

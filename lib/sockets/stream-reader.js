@@ -38,6 +38,11 @@ class StreamReader {
    * descriptors, but none behind: only of a chunk's last byte it is certain that it was written with them.
    */
   add(count, last) {
+    // Most go to a listener at once, and never wait.
+    if (this.fds === 0 && this.isHeard()) {
+      this.socket.emit('fds', binding.takeNextFds(this.socket[kId], count));
+      return;
+    }
     this.fds += count;
     this.groups.push(new Group(count, last));
     this.emit();
@@ -52,10 +57,13 @@ class StreamReader {
   /** All that wait, to whoever listens. */
   emit() {
     const { socket, fds } = this;
-    const isHeard = socket.listenerCount('fds') > 0 && !socket[kState].plan.fdsWithData;
-    if (fds > 0 && socket[kId] > 0 && isHeard) {
-      socket.emit('fds', this.take(fds));
-    }
+    if (fds > 0 && socket[kId] > 0 && this.isHeard()) socket.emit('fds', this.take(fds));
+  }
+
+  /** Whether descriptors are events. */
+  isHeard() {
+    const { socket } = this;
+    return socket.listenerCount('fds') > 0 && !socket[kState].plan.fdsWithData;
   }
 
   /** How many came with bytes before `position`. */
@@ -81,7 +89,9 @@ class StreamReader {
       left -= some;
       if (group.count > 0) break;
     }
-    this.groups.splice(0, over);
+    // A splice costs as much as the rest of it.
+    if (over === 1 && this.groups.length === 1) this.groups.pop();
+    else this.groups.splice(0, over);
     return binding.takeNextFds(this.socket[kId], count);
   }
 

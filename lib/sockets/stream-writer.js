@@ -367,17 +367,15 @@ function partsOf(message, encoding, callback) {
     return { data: bytesOf(check.messageBytes(message)), callback };
   }
   const isObject = check.isOptions(message);
-  const given = isObject ? memberOf(message, 'data') : undefined;
-  const fds = isObject ? memberOf(message, 'fds') : undefined;
+  const given = isObject ? memberOf(message, 'data', message.data) : undefined;
+  const fds = isObject ? memberOf(message, 'fds', message.fds) : undefined;
   if ((given ?? fds) === undefined) {
     const expected = 'a string, a view, an array of descriptors or an object with data or fds';
     throw invalidType('message', expected, message);
   }
   const data = given ?? EMPTY;
-  const first = check.optionalCallback(
-    memberOf(message, 'callback') ?? undefined,
-    'message.callback',
-  );
+  const own = memberOf(message, 'callback', message.callback) ?? undefined;
+  const first = check.optionalCallback(own, 'message.callback');
   const both = (error) => {
     runAlone(first, error);
     callback(error);

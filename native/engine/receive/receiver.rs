@@ -25,7 +25,7 @@ const MESSAGE_BUDGET: usize = 128;
 const BYTES_A_MESSAGE: usize = 16 << 10;
 /// The same for chunks of a stream.
 const CHUNK_BUDGET: usize = 32;
-/// What is taken at once on demand, in wake-ups: 4 MiB.
+/// What is taken at once on demand while more can come, in wake-ups: 4 MiB.
 const WAKE_UPS_NOW: usize = 2;
 /// From so many bytes on, a stream's next bytes are expected to fill a chunk, and are received into
 /// memory that JavaScript gets; fewer are copied out of memory that sockets share.
@@ -286,7 +286,9 @@ impl Receiver {
             return false;
         }
         let budget = if self.kind == Kind::Stream { CHUNK_BUDGET } else { MESSAGE_BUDGET };
-        let mut left = WAKE_UPS_NOW * budget;
+        // All that waits, where no more can come; else a sender that floods would hold it up.
+        let is_last = handle.with_fd(|fd| Ok(socket::is_shut_down(fd))) == Ok(true);
+        let mut left = if is_last { usize::MAX } else { WAKE_UPS_NOW * budget };
         while left > 0 && self.is_looking() {
             match self.receive(handle, RECEIVE_BATCH) {
                 Ok(taken) if !taken.ended => left = left.saturating_sub(taken.cost.max(1)),
