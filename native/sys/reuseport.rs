@@ -189,6 +189,31 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn a_handshake_that_has_begun_is_finished() {
+        use std::io::Write;
+        use std::os::fd::AsRawFd;
+        let listener = bind(Type::STREAM, "127.0.0.1:0", false);
+        // The handshake ends when the first data comes.
+        let (seconds, len) = (30 as libc::c_int, size_of::<libc::c_int>() as libc::socklen_t);
+        let (raw, level, value) = (listener.as_raw_fd(), libc::IPPROTO_TCP, (&raw const seconds));
+        // SAFETY: the option is an int, and `len` is its size.
+        let set =
+            unsafe { libc::setsockopt(raw, level, libc::TCP_DEFER_ACCEPT, value.cast(), len) };
+        assert_eq!(set, 0);
+        socket::listen(listener.as_fd(), 10).unwrap();
+        let mut early = TcpStream::connect(local(&listener)).unwrap();
+        assert_eq!(waiting_connections(listener.as_fd()), Ok(0));
+        ignore_new_connections(listener.as_fd()).unwrap();
+        early.write_all(b"x").unwrap();
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while waiting_connections(listener.as_fd()) == Ok(0) {
+            assert!(std::time::Instant::now() < end, "the connection is not made");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+
+    #[test]
     fn any_bytes_are_an_address_or_refused() {
         const PARTS: [&[u8]; 9] = [b"1", b"255", b"fe80", b":", b"::", b".", b"%", b"\0", b"lo"];
         crate::testing::random::rounds(|random| {

@@ -130,6 +130,15 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_neither_waits_nor_is_inherited() {
+        // Nothing keeps us from opening it where it is known.
+        let Ok(netlink) = open_netlink() else { return };
+        assert!(socket2::SockRef::from(&netlink).nonblocking().unwrap());
+        // SAFETY: F_GETFD on a live descriptor.
+        assert_eq!(unsafe { libc::fcntl(netlink.as_raw_fd(), libc::F_GETFD) }, libc::FD_CLOEXEC);
+    }
+
+    #[test]
     fn the_question_is_laid_out_as_the_kernel_has_it() {
         let expected = [
             // nlmsghdr: length, type and flags, sequence, port.

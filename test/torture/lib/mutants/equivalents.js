@@ -272,8 +272,19 @@ module.exports = {
     },
     {
       line: 'replace',
-      becomes: ['replace && with || in replace'],
-      why: 'who is alive stays in the way four tries longer, who is dead is removed after them',
+      becomes: [
+        'replace && with || in replace',
+        'replace < with <= in replace',
+        'replace += with -= in replace',
+        'replace += with *= in replace',
+      ],
+      why: 'how often it is tried while others replace the same file again and again',
+    },
+    { line: 'pin', becomes: ['replace | with ^ in pin'], why: DISJOINT },
+    {
+      line: 'Place::put_back',
+      becomes: ['replace && with || in Place::put_back'],
+      why: 'it takes a file system without RENAME_NOREPLACE',
     },
   ],
   'native/sys/sockaddr.rs': [
