@@ -135,6 +135,17 @@ module.exports = {
   ],
   'lib/sockets/server.js': [
     {
+      line: 'if (this[kId] > 0 && this[kAccepts]) setAccepting(this, true);',
+      from: 'this[kId] > 0',
+      becomes: ['this[kId] >= 0', 'true'],
+      why: 'a server without a socket accepts nothing in any case',
+    },
+    {
+      line: 'if (this[kId] === 0) emitCloseIfEmpty(this);',
+      becomes: ['true'],
+      why: 'emitCloseIfEmpty() asks the same',
+    },
+    {
       line: "if (accepting) demand(status, 'epoll_ctl');",
       becomes: ['true'],
       why: 'a poll can fail when it begins, and not when it ends',
