@@ -15,7 +15,7 @@ const { publishBind, publishClose } = require('../util/diagnostics');
 const { codedError, show, systemError } = require('../util/errors');
 const { nextTick } = require('../util/host');
 const sockets = require('../native/sockets');
-const { Destinations, PEER } = require('../sockets/destinations');
+const { Destinations } = require('../sockets/destinations');
 const check = require('../util/validate');
 
 const { closeId, flag, kEnd, kError, kId, kMessage, kSenderName, kSettled, kWritable } = sockets;
@@ -305,11 +305,11 @@ function sendToPeer(socket, view, buffer, callback) {
   let status = -EBADF;
   let reconnected = false;
   if (id > 0) {
-    status = trySend(id, PEER, view);
+    status = trySend(id, view);
     // The peer died, which was reported when it was found out. Another may have its name by now.
     if (isUnconnected(status) && socket.connected) {
       reconnected = typeof binding.connect(id) !== 'number';
-      if (reconnected) status = trySend(id, PEER, view);
+      if (reconnected) status = trySend(id, view);
     }
   }
   if (!isNoRoom(status)) {
@@ -335,12 +335,12 @@ function sendTo(socket, view, path, callback) {
     report(socket, callback, to, path);
     return;
   }
-  let status = trySend(id, to, view);
+  let status = trySend(id, view, to);
   if (isNoRoom(status)) {
     const size = view.byteLength + WAITING_COST;
     if (socket[kWaitingSize] + size <= WAITING_LIMIT) {
       // A copy: with that package the Buffer is the caller's again when send() returns.
-      status = send(id, to, new Uint8Array(bytesOf(view)));
+      status = send(id, new Uint8Array(bytesOf(view)), to);
       if (status > 0) {
         callback &&= inContext(callback);
         (socket[kWaiting] ??= new Map()).set(status, { size, path, callback });

@@ -8,6 +8,7 @@
 //   [kError](errno)                      an error of the socket itself
 //   [kEnd]()                             the peer sends no more
 //   [kFinished]()                        after finish(): the end has been sent
+//   [kConnected]()                       after reportConnect(): the outcome of connecting is due
 //   [kWritable]()                        after notifyWritable(): there is room to send to the peer
 // and a server's [kError], and
 //   [kAccepts]                           whether it wants connections now
@@ -25,7 +26,8 @@ binding.startSockets();
 const { layout } = binding;
 const { CURSOR, COUNT, NEW_SLABS, ID, PAIRS, ENTRY, NAMES, NAME_BYTES, INDEX_MASK } = layout;
 const { OFFSET, LENGTH, FLAGS, BUFFER, PID, UID, GID, NAME_LENGTH } = layout;
-const { EVENT_ERROR, EVENT_END, EVENT_FINISHED, EVENT_SHORTAGE, EVENT_WRITTEN } = layout;
+const { EVENT_CONNECTED, EVENT_ERROR, EVENT_END, EVENT_FINISHED } = layout;
+const { EVENT_SHORTAGE, EVENT_WRITTEN } = layout;
 
 /** A socket's id, 0 while it has none. */
 const kId = Symbol('kId');
@@ -34,6 +36,7 @@ const kSettled = Symbol('kSettled');
 const kError = Symbol('kError');
 const kEnd = Symbol('kEnd');
 const kFinished = Symbol('kFinished');
+const kConnected = Symbol('kConnected');
 const kWritable = Symbol('kWritable');
 const kWritten = Symbol('kWritten');
 const kAccepts = Symbol('kAccepts');
@@ -154,6 +157,7 @@ function onEvent(id, kind, value) {
   else if (kind === EVENT_ERROR) owner[kError](value);
   else if (kind === EVENT_END) owner[kEnd]();
   else if (kind === EVENT_FINISHED) owner[kFinished]();
+  else if (kind === EVENT_CONNECTED) owner[kConnected]();
   else if (kind === EVENT_SHORTAGE) owner[kShortage](value);
   else owner[kWritable]();
 }
@@ -205,6 +209,7 @@ module.exports = {
   fdsToken,
   flag,
   kAccepts,
+  kConnected,
   kConnection,
   kEnd,
   kFinished,

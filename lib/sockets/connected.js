@@ -11,15 +11,19 @@ const sockets = require('../native/sockets');
 const { publishClose } = require('../util/diagnostics');
 const { clearTimeout, nextTick, setImmediate, setTimeout } = require('../util/host');
 const check = require('../util/validate');
+const { finishConnecting } = require('./connecting');
 const life = require('./life');
 const { kConnectionClosed, kState, shareSocketMembers } = require('./members');
 
-const { closeId, detachId, flag, kEnd, kError, kFinished, kId, kMessage, lengthAt } = sockets;
+const { closeId, detachId, flag, kConnected, kEnd, kError, kFinished, kId } = sockets;
+const { kMessage, lengthAt } = sockets;
 const { CLOSED, CONNECTING, ConnectionState, OPEN } = life;
 const { closeAtOnce, fail, finishClosing, finishFailure, receiveRest, startReading, stopReading } =
   life;
 const { kDeliver, kMakeError, kReceived } = life;
 const { EBUSY, ENOBUFS, ENOTCONN } = constants.errno;
+/** What a message or chunk rarely has. Apart, so that what is left is small enough for V8 to inline all of it. */
+const UNUSUAL = flag.CREDENTIALS | flag.TRUNCATED | sockets.FDS_MISSING;
 
 /**
  * A socket with one peer.
@@ -28,6 +32,7 @@ const { EBUSY, ENOBUFS, ENOTCONN } = constants.errno;
  *   [kDeliver](data, flags, words, at)  one received message or chunk
  *   [kEmitConnect]()                    the connection is made
  *   [kCancelWrites](error)              calls back for what is not sent, since the socket is closed; true if so
+ *   [kAbandonWrites]()                  connect() begins another life: the same for what waits of the one before
  *   [kClosed]()                         'close' is about to be emitted: what has to failDeferred() after it, or null
  *   [kMakeError](errno, syscall, path)  an Error as the class has them
  *   [kPrepare](id)                      before a connected socket reads
@@ -85,8 +90,8 @@ class ConnectedSocket extends Duplex {
     callback(error);
     // As in net, where libuv calls when the handle is closed: a loop over the stream has ended by then, and
     // whoever waits for 'close' after it is not too late.
-    if (id > 0) setImmediate(finishClosing, this, error, Boolean(error));
-    else nextTick(closeAtOnce, this, error);
+    if (id > 0) setImmediate(finishClosing, this, state, error, Boolean(error));
+    else nextTick(closeAtOnce, this, state, error);
     const { server } = state;
     state.server = null;
     server?.[kConnectionClosed]();
@@ -96,13 +101,8 @@ class ConnectedSocket extends Duplex {
     const state = this[kState];
     state.bytesRead += lengthAt(words, at);
     if (state.timer !== null) life.refreshTimer(state);
-    if (flags & flag.CREDENTIALS) data.credentials = sockets.credentialsAt(words, at);
-    if (flags & flag.TRUNCATED) {
-      fail(this, this[kMakeError](-ENOBUFS, this[kReceived]));
-      return;
-    }
-    this[kDeliver](data, flags, words, at);
-    if (flags & sockets.FDS_MISSING) fail(this, sockets.descriptorError(flags));
+    if (flags & UNUSUAL) deliverUnusual(this, data, flags, words, at);
+    else this[kDeliver](data, flags, words, at);
   }
 
   [kEnd]() {
@@ -119,6 +119,10 @@ class ConnectedSocket extends Duplex {
     const state = this[kState];
     // As in net: a connect() behind the end that fails is reported first, to the end as well.
     if (state.phase !== CONNECTING || state.status >= 0) life.finishNow(state);
+  }
+
+  [kConnected]() {
+    finishConnecting(this, this[kState]);
   }
 
   [kError](errno) {
@@ -252,6 +256,16 @@ function joined(chunks) {
   return typeof chunks[0] === 'string' ? chunks.join('') : Buffer.concat(chunks);
 }
 
+function deliverUnusual(socket, data, flags, words, at) {
+  if (flags & flag.CREDENTIALS) data.credentials = sockets.credentialsAt(words, at);
+  if (flags & flag.TRUNCATED) {
+    fail(socket, socket[kMakeError](-ENOBUFS, socket[kReceived]));
+    return;
+  }
+  socket[kDeliver](data, flags, words, at);
+  if (flags & sockets.FDS_MISSING) fail(socket, sockets.descriptorError(flags));
+}
+
 /**
  * Gives data to the stream. Where it would be emitted at once anyway it is emitted here: push()
  * would also set a tick aside for each message, to ask whether to read more.
@@ -265,7 +279,13 @@ function deliver(socket, data) {
     socket.listenerCount('data') > 0
   ) {
     socket.emit('data', data);
-  } else if (socket.errored !== null && socket.readableFlowing) {
+  } else {
+    buffer(socket, data);
+  }
+}
+
+function buffer(socket, data) {
+  if (socket.errored !== null && socket.readableFlowing) {
     // A Readable that has failed takes nothing more.
     const { decoder } = socket._readableState;
     if (!socket.destroyed) socket.emit('data', decoder ? decoder.write(data) : data);

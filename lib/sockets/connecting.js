@@ -1,21 +1,31 @@
 // Owns: how a socket with one peer comes by its connection: by a name, a descriptor, or from a server.
 'use strict';
 
+const { Duplex } = require('stream');
 const { constants } = require('os');
 const binding = require('../native/binding');
 const { descriptorOf } = require('../native/fds');
 const { demand } = require('../native/results');
 const { detachId, kId, loading, own } = require('../native/sockets');
 const { publishConnect } = require('../util/diagnostics');
-const { setImmediate } = require('../util/host');
+const { nextTick, setImmediate } = require('../util/host');
 const check = require('../util/validate');
 const { waitForBacklog } = require('./backlog');
 const life = require('./life');
 const { kState } = require('./members');
 const { destroyOnAbort } = require('./options');
 
-const { CONNECTING, ConnectionState, OPEN, UNCONNECTED } = life;
-const { kEmitConnect, kMakeError, kPrepare, kReset, refreshTimer, startReading, wantsData } = life;
+const { CLOSED, CONNECTING, ConnectionState, OPEN, UNCONNECTED } = life;
+const {
+  kAbandonWrites,
+  kEmitConnect,
+  kMakeError,
+  kPrepare,
+  kReset,
+  refreshTimer,
+  startReading,
+  wantsData,
+} = life;
 const { EAGAIN, EISCONN } = constants.errno;
 
 /** There is a connection. */
@@ -34,8 +44,18 @@ function open(socket) {
 function start(socket) {
   open(socket);
   if (!wantsData(socket)) return;
+  socket._readableState.sync = false;
+  if (readsIntoMemory(socket)) return;
   socket[kState].reading = true;
   demand(binding.setReading(socket[kId], 1), 'epoll_ctl');
+}
+
+/** Where bytes go into memory of the user's, a read is under way for ever: pause() ends it, and resume() takes it up. */
+function readsIntoMemory(socket) {
+  if (!socket[kState].plan.onread) return false;
+  Duplex.prototype.read.call(socket, 0);
+  // Not where a read has waited for the connection.
+  return socket[kState].reading;
 }
 
 /** Makes a socket from its plan: of a connection that was accepted, or of an `fd` that was given. */
@@ -76,15 +96,26 @@ function adoptDescriptor(socket, fd, signal) {
  * @throws {Error} EISCONN
  */
 function renew(socket, path) {
-  const { phase, plan, referenced, wantsData: wantedData } = socket[kState];
+  const { closeEmitted, phase, plan, referenced, wantsData: wantedData } = socket[kState];
   if (phase === CONNECTING || phase === OPEN) throw socket[kMakeError](-EISCONN, 'connect', path);
+  if (phase === CLOSED) socket[kAbandonWrites]();
   socket._undestroy();
   if (phase === UNCONNECTED) return;
   socket[kState] = new ConnectionState(plan);
+  if (!closeEmitted) nextTick(forgetClose, socket, socket[kState]);
   socket[kState].referenced = referenced;
   // As in net, also for a read of the life before that found no connection.
   socket[kState].wantsData = wantedData;
   socket[kReset]();
+}
+
+/** The streams have noted the 'close' of the life before by now; with that they would neither read nor end. */
+function forgetClose(socket, state) {
+  if (socket[kState] !== state || socket.destroyed) return;
+  for (const half of [socket._readableState, socket._writableState]) {
+    half.closeEmitted = false;
+    half.errorEmitted = false;
+  }
 }
 
 /**
@@ -150,14 +181,17 @@ function prepareToConnect(plan, id) {
   return binding.bind(id, check.pathBytes(plan.localPath), -1, -1, -1, 1);
 }
 
-/** As in net, the outcome is not known before a later turn of the event loop. */
+/** The outcome is reported when libuv would: one of the kernel's at the loop's next poll, a failure at once after. */
 function connectLater(socket, status) {
   const state = socket[kState];
   state.backlog = null;
   state.status = status;
-  setImmediate(finishConnecting, socket, state);
+  const isReported =
+    socket[kId] > 0 && binding.reportConnect(socket[kId], status < 0 ? 1 : 0) === 0;
+  if (!isReported) setImmediate(finishConnecting, socket, state);
 }
 
+/** What connect(2) said is the outcome now. */
 function finishConnecting(socket, state) {
   // Destroyed meanwhile, or an earlier attempt has been reported: this one is not. Or the next one waits.
   if (socket[kState] !== state || state.phase !== CONNECTING || state.backlog !== null) return;
@@ -178,7 +212,15 @@ function finishConnecting(socket, state) {
   publishConnect(socket, path);
   socket[kEmitConnect]();
   // As in net: a handler may have paused it.
-  if (state.phase === OPEN && !state.reading && wantsData(socket)) startReading(socket);
+  if (state.phase !== OPEN || state.reading || !wantsData(socket)) return;
+  if (!readsIntoMemory(socket)) startReading(socket);
 }
 
-module.exports = { adoptDescriptor, connect, connectAgain, renew, startFromPlan };
+module.exports = {
+  adoptDescriptor,
+  connect,
+  connectAgain,
+  finishConnecting,
+  renew,
+  startFromPlan,
+};

@@ -231,25 +231,10 @@ class DgramSocket extends EventEmitter {
   [kMessage](data, flags, words, at) {
     const state = this[kState];
     if (flags & flag.NAME) state.senderPath = decodePath(this[kSenderName], this);
-    const path = state.senderPath;
     if ((flags & ~flag.NAME) === 0 && !state.plan.pidfd) {
-      deliver(this, data, path, NO_MESSAGE_INFO);
-      return;
-    }
-    // What nobody will take stays with native code, which closes it in any case.
-    const hears = this.listenerCount('data') > 0 || this.listenerCount('message') > 0;
-    const wanted = (flags & flag.TRUNCATED) === 0 && hears;
-    const info = receivedWith(this, state.plan, wanted, flags, words, at);
-    let delivered = false;
-    try {
-      if (flags & BAD_MESSAGE) this.emit('error', receiveError(flags, path));
-    } finally {
-      // Also if that throws, for want of a listener, the message itself is not lost.
-      if (wanted && this[kId] > 0) {
-        delivered = true;
-        deliver(this, data, path, info);
-      }
-      if (!delivered) closeReceived(info);
+      deliver(this, data, state.senderPath, NO_MESSAGE_INFO);
+    } else {
+      deliverUnusual(this, data, flags, words, at);
     }
   }
 
@@ -396,9 +381,8 @@ function open(socket, plan, fd) {
     // The ends of a pair are configured already.
     if (!plan.isUsual && plan.id === 0) plan.configure(id);
     if (isAdopted) {
-      const name = binding.localAddress(id);
-      state.isBound = typeof name !== 'number' && name.length > 0;
-      state.isConnected = typeof binding.peerAddress(id) !== 'number';
+      state.isBound = demand(binding.localAddress(id), 'getsockname').length > 0;
+      state.isConnected = hasPeer(id);
     }
     socket[kId] = id;
     sockets.own(id, socket);
@@ -410,6 +394,12 @@ function open(socket, plan, fd) {
     else closeId(id);
     throw error;
   }
+}
+
+/** Whether a socket is connected. One that cannot be asked would be taken for idle, and never read from. */
+function hasPeer(id) {
+  const name = binding.peerAddress(id);
+  return name !== -ENOTCONN && Boolean(demand(name, 'getpeername'));
 }
 
 /** The id, unless the socket is closed, or about to be. */
@@ -431,8 +421,32 @@ function finishClosing(socket) {
 /** A message for whoever listens, under node-unix-socket's name and under dgram's. */
 function deliver(socket, data, path, info) {
   socket.emit('data', data, path, info);
-  if (socket.listenerCount('message') === 0 || socket[kId] === 0) return;
+  if (socket.listenerCount('message') > 0) emitMessage(socket, data, path, info);
+}
+
+function emitMessage(socket, data, path, info) {
+  if (socket[kId] === 0) return;
   socket.emit('message', data, { address: path, path, size: data.length, ...info });
+}
+
+/** The same for a message that is cut, or that more comes with than its sender's name. */
+function deliverUnusual(socket, data, flags, words, at) {
+  const { plan, senderPath: path } = socket[kState];
+  // What nobody will take stays with native code, which closes it in any case.
+  const hears = socket.listenerCount('data') > 0 || socket.listenerCount('message') > 0;
+  const wanted = (flags & flag.TRUNCATED) === 0 && hears;
+  const info = receivedWith(socket, plan, wanted, flags, words, at);
+  let delivered = false;
+  try {
+    if (flags & BAD_MESSAGE) socket.emit('error', receiveError(flags, path));
+  } finally {
+    // Also if that throws, for want of a listener, the message itself is not lost.
+    if (wanted && socket[kId] > 0) {
+      delivered = true;
+      deliver(socket, data, path, info);
+    }
+    if (!delivered) closeReceived(info);
+  }
 }
 
 /** sendTo(message, destPath[, { fds }][, callback]) */

@@ -25,6 +25,7 @@ const CLOSED = 3;
 // What a class does in its own way.
 const kDeliver = Symbol('kDeliver');
 const kEmitConnect = Symbol('kEmitConnect');
+const kAbandonWrites = Symbol('kAbandonWrites');
 const kCancelWrites = Symbol('kCancelWrites');
 const kClosed = Symbol('kClosed');
 const kMakeError = Symbol('kMakeError');
@@ -52,7 +53,8 @@ class ConnectionState {
     this.sendFailure = null;
     /** How long that may take. */
     this.patience = null;
-    /** What is due once the end is sent. */
+    /** The end is sent, and what is due once that is reported. */
+    this.isFinished = false;
     this.finishing = null;
     /** Node's tls or http2 have it: see wrapped.js. */
     this.isWrapped = false;
@@ -80,28 +82,28 @@ class ConnectionState {
   }
 }
 
-/** Callbacks of what is not sent, then 'close'. */
-function finishClosing(socket, error, hadError) {
+/** Callbacks of what is not sent, then 'close'. After a connect() meanwhile those were called by that. */
+function finishClosing(socket, state, error, hadError) {
   let wereCalled = true;
   try {
-    wereCalled = socket[kCancelWrites](error);
+    wereCalled = socket[kState] === state && socket[kCancelWrites](error);
   } finally {
     // Behind all that these lead to: a loop over the stream ends.
-    if (wereCalled) setImmediate(emitClose, socket, hadError);
-    else nextTick(emitClose, socket, hadError);
+    if (wereCalled) setImmediate(emitClose, socket, state, hadError);
+    else nextTick(emitClose, socket, state, hadError);
   }
 }
 
 /** The same without a descriptor: as in net, the event does not say whether there was an error. */
-function closeAtOnce(socket, error) {
-  socket[kCancelWrites](error);
-  emitClose(socket);
+function closeAtOnce(socket, state, error) {
+  if (socket[kState] === state) socket[kCancelWrites](error);
+  emitClose(socket, state);
 }
 
-function emitClose(socket, ...hadError) {
-  socket[kState].closeEmitted = true;
+function emitClose(socket, state, ...hadError) {
+  state.closeEmitted = true;
   // A listener may connect it again: what waits then is another life's.
-  const waiting = socket[kClosed]();
+  const waiting = socket[kState] === state ? socket[kClosed]() : null;
   socket.emit('close', ...hadError);
   waiting?.failDeferred();
 }
@@ -233,11 +235,16 @@ function writeAfterEnd(socket, callback) {
 
 /**
  * Sends the end, shutdown(2), unless the socket is closed next anyway. As in net its outcome is known when the loop
- * polls next, or has polled.
+ * polls next, or has polled; and at once where the end was sent before: end() was called before connect(), too.
  */
 function finishLater(socket, isClosedNext, callback, error) {
   const state = socket[kState];
+  if (state.isFinished) {
+    callback(error);
+    return;
+  }
   const status = binding.finish(socket[kId], isClosedNext ? 0 : 1);
+  state.isFinished = status === 0;
   if (status < 0 && socket[kId] > 0) error ??= socket[kMakeError](status, 'shutdown');
   state.finishing = error === undefined ? callback : () => callback(error);
   if (status < 0) setImmediate(finishNow, state);
@@ -272,6 +279,7 @@ module.exports = {
   finishLater,
   finishNow,
   isFatal,
+  kAbandonWrites,
   kCancelWrites,
   kClosed,
   kDeliver,

@@ -96,16 +96,21 @@ function listen(server, path, backlog, callback) {
   }
 }
 
+/** The name that the kernel has chosen, or whoever bound an adopted descriptor. */
+function nameOf(id) {
+  return demand(binding.localAddress(id), 'getsockname');
+}
+
 /** A server listens from here on. */
 function begin(server, plan, id) {
   const state = server[kState];
   server[kId] = id;
   own(id, server);
   if (!state.referenced) binding.setRef(id, 0);
-  const name = binding.localAddress(id);
-  // As it was given: a long path is bound under another.
-  state.path = plan.name.length > 0 ? Buffer.from(plan.name).toString() : name.toString();
   try {
+    // As it was given: a long path is bound under another.
+    const { name } = plan;
+    state.path = (name.length > 0 ? Buffer.from(name) : nameOf(id)).toString();
     server[kAcceptIfWanted]();
   } catch (error) {
     server[kId] = 0;

@@ -8,6 +8,7 @@ const { kId } = require('../native/sockets');
 const { Callback } = require('../util/callback');
 const { systemError } = require('../util/errors');
 const { nextTick } = require('../util/host');
+const { PEER } = require('./destinations');
 const { MESSAGE_COST } = require('./members');
 
 const { send, trySend } = binding;
@@ -69,13 +70,16 @@ class MessageWriter {
   send(destination, view, offset, length, fds, path, callback) {
     let result = destination;
     // A function that is named, and not passed, is called directly. The fewer arguments cross, the cheaper: most
-    // messages are a whole Buffer.
+    // messages are a whole Buffer, many for the peer.
     if (destination >= 0) {
       const id = this.owner[kId];
-      if (fds !== undefined) result = send(id, destination, view, offset, length, fds);
-      else if (length === view.byteLength) result = send(id, destination, view);
-      else result = send(id, destination, view, offset, length);
+      if (fds !== undefined) result = send(id, view, destination, offset, length, fds);
+      else if (length !== view.byteLength) result = send(id, view, destination, offset, length);
+      else if (destination !== PEER) result = send(id, view, destination);
+      else result = send(id, view);
     }
+    // Sent, and nobody asks.
+    if (result === 0 && callback === undefined) return 0;
     return this.take(result, destination, length, fds, path, callback);
   }
 
@@ -83,7 +87,7 @@ class MessageWriter {
   sendNow(destination, view, offset, length, fds, path, callback) {
     let result = destination;
     if (destination >= 0) {
-      result = trySend(this.owner[kId], destination, view, offset, length, fds ?? NO_FDS);
+      result = trySend(this.owner[kId], view, destination, offset, length, fds ?? NO_FDS);
     }
     return this.take(result, destination, length, fds, path, callback);
   }

@@ -21,7 +21,7 @@ const { ConnectedPlan } = require('./options');
 const { makePair } = require('./pair');
 const { SocketServer, kConnectionKind } = require('./server');
 
-const { kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = life;
+const { kAbandonWrites, kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = life;
 const { kPrepare, kReceived, kReset } = life;
 const { SOCK_SEQPACKET } = binding;
 
@@ -123,17 +123,20 @@ class SeqpacketSocket extends ConnectedSocket {
     if (!isUint8Array(message)) {
       [view, fds] = messageParts(message, encoding);
     }
-    let [start, size] = [0, view.byteLength];
+    let start = 0;
+    let size = view.byteLength;
     if (offset !== undefined || length !== undefined) {
       start = check.integer(offset ?? 0, 'offset');
       size = check.partLength(view, start, length ?? Math.max(size - start, 0));
     }
     check.optionalCallback(callback);
-    if (this.writableEnded && this.readableEnded && !this.allowHalfOpen) {
-      return life.writeAfterEnd(this, callback);
+    if (this.writableEnded || this.destroyed) {
+      if (this.writableEnded && this.readableEnded && !this.allowHalfOpen) {
+        return life.writeAfterEnd(this, callback);
+      }
+      // What a Writable does then is right: an error with its code, to the callback and 'error'.
+      return super.write(EMPTY, callback);
     }
-    // What a Writable does then is right: an error with its code, to the callback and 'error'.
-    if (this.writableEnded || this.destroyed) return super.write(EMPTY, callback);
     const state = this[kState];
     const writer = this[kWriter];
     if (this[kId] === 0 || state.sendFailure !== null) {
@@ -191,6 +194,8 @@ class SeqpacketSocket extends ConnectedSocket {
     return false;
   }
 
+  [kAbandonWrites]() {}
+
   [kClosed]() {
     return null;
   }
@@ -204,9 +209,8 @@ class SeqpacketSocket extends ConnectedSocket {
   }
 
   [kDeliver](data, flags, words, at) {
-    const { receiveFds, pidfd } = this[kState].plan;
-    if (receiveFds) defineFds(data, this, flags & flag.FDS ? fdsToken(words, at) : 0);
-    if (pidfd) definePidfd(data, this, flags & flag.PIDFD ? fdsToken(words, at) : 0);
+    const { plan } = this[kState];
+    if (plan.receiveFds || plan.pidfd) defineReceived(this, plan, data, flags, words, at);
     deliver(this, data);
   }
 
@@ -314,6 +318,12 @@ const EMPTY = new Uint8Array();
 /** What users give in place of options. */
 function optionsOf(options) {
   return check.optionsObject(typeof options === 'number' ? { fd: options } : options);
+}
+
+/** Gives a message what the options ask for. */
+function defineReceived(socket, { receiveFds, pidfd }, data, flags, words, at) {
+  if (receiveFds) defineFds(data, socket, flags & flag.FDS ? fdsToken(words, at) : 0);
+  if (pidfd) definePidfd(data, socket, flags & flag.PIDFD ? fdsToken(words, at) : 0);
 }
 
 /** Gives a message its `fds`. The token is 0 where there are none. */

@@ -56,13 +56,18 @@ class StreamWriter {
     this.hasResult = false;
     /** Why what was cut off by closing is not sent. */
     this.cancelled = null;
+    /** Callbacks are not called at once: the user is just connecting the socket again. */
+    this.isAbandoned = false;
   }
 
   /** A user's callback as Writable gets it: in its context, and with the error that Writable must not have. */
   wrap(callback) {
     if (callback === undefined) return undefined;
     const run = inContext(callback);
-    return (error) => runAlone(run, error ?? this.cancelled);
+    return (error) => {
+      if (this.isAbandoned) nextTick(runAlone, run, error ?? this.cancelled);
+      else runAlone(run, error ?? this.cancelled);
+    };
   }
 
   /** A callback for a write with so many descriptors, which count until it runs. */
@@ -346,9 +351,21 @@ class StreamWriter {
     const { callback, deferred } = this;
     if (deferred === null) return;
     this.callback = this.deferred = this.final = null;
-    const message = 'Socket closed before the connection was established';
-    callback(codedError(Error, 'ERR_SOCKET_CLOSED_BEFORE_CONNECTION', message));
+    callback(closedBeforeConnection());
   }
+
+  /** The destroyed socket is connected again before its 'close': nothing of this waits any more. */
+  abandon() {
+    this.isAbandoned = true;
+    const error = this.deferred === null ? undefined : closedBeforeConnection();
+    this.deferred = null;
+    this.cancel(error);
+  }
+}
+
+function closedBeforeConnection() {
+  const message = 'Socket closed before the connection was established';
+  return codedError(Error, 'ERR_SOCKET_CLOSED_BEFORE_CONNECTION', message);
 }
 
 function unsentError() {

@@ -22,7 +22,7 @@ const { StreamWriter, bytesIn, checkEncoding, partsOf } = require('./stream-writ
 const { USocketPlan, connectOptions, optionsOf } = require('./usocket-plan');
 const { isOfWrap, leaveToWrap } = require('./wrapped');
 
-const { kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = life;
+const { kAbandonWrites, kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeError } = life;
 const { kPrepare, kReceived, kReset } = life;
 
 const kReader = Symbol('kReader');
@@ -229,6 +229,10 @@ class USocket extends ConnectedSocket {
 
   [kCancelWrites](error) {
     return this[kStreamWriter] !== null && this[kStreamWriter].cancel(error);
+  }
+
+  [kAbandonWrites]() {
+    this[kStreamWriter]?.abandon();
   }
 
   [kClosed]() {

@@ -15,9 +15,10 @@ class Callback extends AsyncResource {
     this.callback = callback;
   }
 
-  /** Calls back, once. */
+  /** Calls back, once: a Writable may do it again, for a buffered write whose callback corked and ended the stream. */
   run(error) {
     const { callback } = this;
+    if (callback === null) return;
     this.callback = null;
     try {
       this.runInAsyncScope(callback, undefined, error);

@@ -14,7 +14,7 @@ use crate::engine::env::{Environment, Hooks};
 use crate::engine::handle::{Event, Kind, Source};
 use crate::engine::listener::Listener;
 use crate::engine::receive::inbox::{DEFAULT_MAX_PENDING, Inbox};
-use crate::engine::send::message_queue::Offer;
+use crate::engine::send::message_queue::{Offer, PEER};
 use crate::engine::send::stream_queue::Piece;
 use crate::engine::sockets::{INDEX_MASK, Socket};
 use crate::engine::watch::Watch;
@@ -56,6 +56,9 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
         with_listener(call, env, |call, listener| listener.set_accepting(call.int(1)? != 0))
     }),
     (c"connect", |call, env| with_endpoint(call, env, connect)),
+    (c"reportConnect", |call, env| {
+        with_endpoint(call, env, |call, endpoint| endpoint.report_connect(call.int(1)? != 0))
+    }),
     (c"disconnect", |call, env| with_endpoint(call, env, |_, endpoint| endpoint.disconnect())),
     (c"setCorked", |call, env| {
         with_endpoint(call, env, |call, endpoint| endpoint.set_corked(call.int(1)? != 0))
@@ -196,6 +199,7 @@ pub fn register(js: Js, target: Value, env: &Rc<Environment>) {
     set(c"EVENT_WRITABLE", Event::Writable as i32);
     set(c"EVENT_WRITTEN", Event::Written as i32);
     set(c"EVENT_FINISHED", Event::Finished as i32);
+    set(c"EVENT_CONNECTED", Event::Connected as i32);
     set(c"MAX_STRING", MAX_STRING as i32);
     set(c"MAX_FDS", MAX_FDS as i32);
     set(c"DEFAULT_MAX_PENDING_FDS", DEFAULT_MAX_PENDING as i32);
@@ -375,9 +379,10 @@ fn write_many(call: &mut Call, env: &Environment) -> Result<bool> {
     endpoint.write(|stream, fd| stream.send_many(call.js, fd, &pieces, &counts))
 }
 
-/// `send(id, destination, buffer[, offset, length[, fds]])`: 0, a ticket or an errno. All of the
-/// buffer where no part is named. `trySend`, with the same arguments: 0 or an errno; nothing waits:
-/// EAGAIN where there is no room, or where others wait for the same destination.
+/// `send(id, buffer[, destination[, offset, length[, fds]]])`: 0, a ticket or an errno. To the peer
+/// where no destination is named, and all of the buffer where no part is. `trySend`, with the same
+/// arguments: 0 or an errno; nothing waits: EAGAIN where there is no room, or where others wait for
+/// the same destination.
 fn with_offer<T: Answer>(
     call: &mut Call,
     env: &Environment,
@@ -386,11 +391,12 @@ fn with_offer<T: Answer>(
     // Before the bytes: an array's getters may move them.
     let fds = call.ints(5);
     with_endpoint(call, env, |call, endpoint| {
-        let (whole, fds) = (call.bytes(2)?, fds?);
+        let (whole, fds) = (call.bytes(1)?, fds?);
+        let to = if call.passed() > 2 { call.size(2)? } else { PEER };
         let (offset, length) =
             if call.passed() > 3 { (call.size(3)?, call.size(4)?) } else { (0, whole.len()) };
         let bytes = whole.part(offset, length).ok_or(Errno::INVAL)?;
-        body(endpoint, call.size(1)?, &Offer { buffer: call.arg(2), offset, bytes, fds: &fds })
+        body(endpoint, to, &Offer { buffer: call.arg(1), offset, bytes, fds: &fds })
     })
 }
 

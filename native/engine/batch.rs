@@ -5,7 +5,6 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
-use std::ptr;
 
 use crate::node::js::{AsyncContext, Js, Reference, Value, Words};
 use crate::node::view::JsBytes;
@@ -189,24 +188,19 @@ impl Ledger {
 }
 
 /// Calls a JavaScript function that handles the `count` items of `words`, whose bytes are in
-/// `buffers`: it gets undefined, the only one, or an array. It notes how far it came; after an
-/// exception (which becomes `uncaughtException`) it is called again for the rest.
+/// `buffers`. It notes how far it came; after an exception (which becomes `uncaughtException`) it is
+/// called again for the rest.
 pub fn call_for_items(
     context: &AsyncContext,
     function: Value,
     id: i32,
     words: &Words,
     count: usize,
-    buffers: &[Value],
+    buffers: &Buffers,
 ) {
-    let js = context.js();
     // Only now, with nothing borrowed: filling an array runs setters that may have been given
     // to Array.prototype.
-    let buffers = match buffers {
-        [] => js.undefined(),
-        [only] => *only,
-        several => js.array(several.iter().copied()),
-    };
+    let buffers = buffers.to_value(context.js());
     words.set(CURSOR, 0);
     words.set(COUNT, count as u32);
     words.set(ID, id as u32);
@@ -240,28 +234,44 @@ pub struct Place {
     offset: usize,
 }
 
-/// The buffers of one batch: no more than messages. On the stack, since most batches have one.
-pub struct Buffers {
-    values: [Value; RECEIVE_BATCH],
-    count: usize,
+/// The buffers of one batch, of which most have one.
+#[derive(Default)]
+pub enum Buffers {
+    /// No message has bytes.
+    #[default]
+    None,
+    /// All bytes are in one.
+    One(Value),
+    /// No more than messages.
+    Several(Vec<Value>),
 }
 
 impl Buffers {
-    /// Without any.
-    fn new() -> Buffers {
-        Buffers { values: [ptr::null_mut(); RECEIVE_BATCH], count: 0 }
-    }
-
     /// Adds one: its number.
     fn push(&mut self, value: Value) -> usize {
-        self.values[self.count] = value;
-        self.count += 1;
-        self.count - 1
+        match self {
+            Buffers::None => *self = Buffers::One(value),
+            Buffers::One(first) => *self = Buffers::Several(vec![*first, value]),
+            Buffers::Several(values) => values.push(value),
+        }
+        self.len() - 1
     }
 
-    /// Those that there are.
-    pub fn as_slice(&self) -> &[Value] {
-        &self.values[..self.count]
+    fn len(&self) -> usize {
+        match self {
+            Buffers::None => 0,
+            Buffers::One(_) => 1,
+            Buffers::Several(values) => values.len(),
+        }
+    }
+
+    /// What JavaScript gets: undefined, the only one, or an array.
+    fn to_value(&self, js: Js) -> Value {
+        match self {
+            Buffers::None => js.undefined(),
+            Buffers::One(only) => *only,
+            Buffers::Several(values) => js.array(values.iter().copied()),
+        }
     }
 }
 
@@ -279,7 +289,7 @@ pub struct Placement<'a> {
 impl<'a> Placement<'a> {
     /// Starts a batch.
     pub fn new(js: Js, slab: &'a mut Slab) -> Placement<'a> {
-        Placement { js, slab, buffers: Buffers::new(), current: None, fresh: 0 }
+        Placement { js, slab, buffers: Buffers::None, current: None, fresh: 0 }
     }
 
     /// Copies one message out of receive memory; None when memory is short.
@@ -329,7 +339,7 @@ impl<'a> Placement<'a> {
         let (value, memory) = unsafe { self.js.array_buffer(SLAB) }?;
         self.slab.current = Some(Reference::new(self.js, value)?);
         self.slab.used = 0;
-        self.fresh |= 1 << self.buffers.count;
+        self.fresh |= 1 << self.buffers.len();
         self.enter(value, memory)
     }
 

@@ -167,6 +167,21 @@ impl Endpoint {
         connected
     }
 
+    /// Reports when libuv would what connect() has returned: that it failed in the loop's next
+    /// phase, and a connection once the loop has polled. EINVAL of datagram sockets, which know
+    /// at once.
+    pub fn report_connect(&self, has_failed: bool) -> Result<()> {
+        if !self.kind.has_end() {
+            return Err(Errno::INVAL);
+        }
+        let Handle { env, id, .. } = &self.handle;
+        if has_failed {
+            env.report_soon(*id, Event::Connected)
+        } else {
+            env.report_polled(*id, Event::Connected)
+        }
+    }
+
     /// Dissolves a datagram connection. What waits for the peer still goes there.
     pub fn disconnect(&self) -> Result<Vec<u32>> {
         self.change_peer(socket::disconnect)
@@ -306,7 +321,7 @@ impl Endpoint {
         if !self.kind.has_end() {
             return Err(Errno::INVAL);
         }
-        self.handle.env.finish_soon(self.handle.id)?;
+        self.handle.env.report_soon(self.handle.id, Event::Finished)?;
         match shut_down.then(|| self.handle.with_fd(socket::shut_down_sending)) {
             None | Some(Err(Errno::NOTCONN)) => Ok(()),
             Some(done) => done,

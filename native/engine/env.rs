@@ -61,13 +61,16 @@ pub struct Environment {
     /// The name of async contexts, in an array: a reference to a string cannot be had.
     context_name: RefCell<Option<Reference>>,
     /// Lent to one batch at a time; a nested turn of the loop makes another.
-    batch: RefCell<Option<Batch>>,
-    ledger: RefCell<Option<Ledger>>,
+    batch: Cell<Option<Batch>>,
+    ledger: Cell<Option<Ledger>>,
     sockets: RefCell<Table<Socket>>,
     /// How many turns are under way, one inside the other.
     turns: Cell<u32>,
-    /// Sockets whose end was sent, which is to be reported.
-    finished: RefCell<Vec<i32>>,
+    /// What is to be reported in the loop's next phase, in order.
+    due: RefCell<Vec<(i32, Event)>>,
+    /// What is to be reported after the next poll, and what after the present one.
+    due_polled: RefCell<Vec<(i32, Event)>>,
+    polled: RefCell<Vec<(i32, Event)>>,
     /// Made on first use.
     soon: RefCell<Option<Soon>>,
     /// The socket whose event the present turn is, and whether it may wait for something else by
@@ -96,11 +99,13 @@ impl Environment {
                 js,
                 js.array([js.string("AFUNIXSOCKET")].into_iter()),
             )),
-            batch: RefCell::new(None),
-            ledger: RefCell::new(None),
+            batch: Cell::new(None),
+            ledger: Cell::new(None),
             sockets: RefCell::new(Table::new()),
             turns: Cell::new(0),
-            finished: RefCell::new(Vec::new()),
+            due: RefCell::new(Vec::new()),
+            due_polled: RefCell::new(Vec::new()),
+            polled: RefCell::new(Vec::new()),
             soon: RefCell::new(None),
             current: Cell::new((0, false)),
             changed: RefCell::new(Vec::new()),
@@ -181,7 +186,7 @@ impl Environment {
         match signal {
             Signal::Poll(event) => on_socket(&|source| source.on_poll(token.part, event)),
             Signal::Timer => on_socket(&|source| source.on_retry()),
-            Signal::Soon { after } => self.report_finished(if after { ROUNDS } else { 1 }),
+            Signal::Soon { after } => self.report_due(after),
         }
     }
 
@@ -200,33 +205,64 @@ impl Environment {
         });
     }
 
-    /// Reports [`Event::Finished`] of a socket when libuv would: in a later phase of the loop.
-    pub fn finish_soon(&self, id: i32) -> Result<()> {
-        let mut finished = self.finished.borrow_mut();
-        if finished.is_empty() {
+    /// Reports an event of a socket when libuv reports what was done at once: in a later phase of
+    /// the loop, just before it polls or just after.
+    pub fn report_soon(&self, id: i32, event: Event) -> Result<()> {
+        self.start_soon()?;
+        self.due.borrow_mut().push((id, event));
+        Ok(())
+    }
+
+    /// Reports an event of a socket when libuv reports that a descriptor is ready which is: after
+    /// the next poll of the loop.
+    pub fn report_polled(&self, id: i32, event: Event) -> Result<()> {
+        self.start_soon()?;
+        self.due_polled.borrow_mut().push((id, event));
+        Ok(())
+    }
+
+    fn nothing_due(&self) -> bool {
+        [&self.due, &self.due_polled, &self.polled].iter().all(|list| list.borrow().is_empty())
+    }
+
+    fn start_soon(&self) -> Result<()> {
+        if self.nothing_due() {
             let mut soon = self.soon.borrow_mut();
             match &*soon {
                 Some(soon) => soon.start(),
                 None => soon.insert(Soon::new(&self.event_loop)?).start(),
             }
         }
-        finished.push(id);
         Ok(())
     }
 
-    fn report_finished(&self, rounds: usize) {
-        for _ in 0..rounds {
+    /// The loop is about to poll, or has polled.
+    fn report_due(&self, has_polled: bool) {
+        if has_polled {
+            self.report_all(self.polled.take());
+        }
+        for _ in 0..if has_polled { ROUNDS } else { 1 } {
             // What these lead to is of the next round.
-            for id in self.finished.take() {
-                let Some(socket) = self.socket(id) else { continue };
-                self.in_turn(socket.source(), |source| source.handle().report(Event::Finished, 0));
+            let due = self.due.take();
+            if due.is_empty() {
+                break;
             }
-            if self.finished.borrow().is_empty() {
-                if let Some(soon) = &*self.soon.borrow() {
-                    soon.stop();
-                }
-                return;
-            }
+            self.report_all(due);
+        }
+        if !has_polled {
+            self.polled.borrow_mut().append(&mut self.due_polled.borrow_mut());
+        }
+        if self.nothing_due()
+            && let Some(soon) = &*self.soon.borrow()
+        {
+            soon.stop();
+        }
+    }
+
+    fn report_all(&self, events: Vec<(i32, Event)>) {
+        for (id, event) in events {
+            let Some(socket) = self.socket(id) else { continue };
+            self.in_turn(socket.source(), |source| source.handle().report(event, 0));
         }
     }
 
@@ -260,7 +296,7 @@ impl Environment {
 
     /// Lends the environment's receive memory.
     pub fn take_batch(&self) -> Result<Batch> {
-        match self.batch.borrow_mut().take() {
+        match self.batch.take() {
             Some(batch) => Ok(batch),
             None => Batch::new(self.js),
         }
@@ -269,13 +305,13 @@ impl Environment {
     /// Gives it back.
     pub fn return_batch(&self, batch: Batch) {
         if !self.ended.get() {
-            *self.batch.borrow_mut() = Some(batch);
+            self.batch.set(Some(batch));
         }
     }
 
     /// Lends a list with room for `count` settled sends.
     pub fn take_ledger(&self, count: usize) -> Result<Ledger> {
-        match self.ledger.borrow_mut().take() {
+        match self.ledger.take() {
             Some(ledger) if ledger.capacity() >= count => Ok(ledger),
             _ => Ledger::new(self.js, count.max(LEDGER)).ok_or(Errno::NOMEM),
         }
@@ -284,7 +320,7 @@ impl Environment {
     /// Gives it back.
     pub fn return_ledger(&self, ledger: Ledger) {
         if !self.ended.get() {
-            *self.ledger.borrow_mut() = Some(ledger);
+            self.ledger.set(Some(ledger));
         }
     }
 

@@ -74,6 +74,8 @@ pub enum Event {
     Written = 4,
     /// The end has been sent, as asked for.
     Finished = 5,
+    /// The outcome of connecting is to be looked at, as asked for.
+    Connected = 6,
 }
 
 /// Something with a [`Handle`], which the loop's events go to.

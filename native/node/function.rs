@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_void};
+use std::mem::ManuallyDrop;
 use std::ptr;
 use std::rc::Rc;
 
@@ -56,8 +57,8 @@ unsafe extern "C" fn call_function<C: 'static>(
     let (mut call, data) = unsafe { read_call(env, info) };
     // SAFETY: `data` is what `function` leaked; it goes after the function.
     let (context, function) = unsafe { *data.cast::<Target<C>>() };
-    // SAFETY: the owner of the context keeps it alive while JavaScript can run.
-    let context = unsafe { shared(context) };
+    // SAFETY: the owner of the context, who made it an Rc, keeps it alive while JavaScript can run.
+    let context = ManuallyDrop::new(unsafe { Rc::from_raw(context) });
     function(&mut call, &context)
 }
 
@@ -113,18 +114,6 @@ unsafe extern "C" fn call_quick<const N: usize, Q: Quick<N>>(
         sys::napi_get_cb_info(env, info, &mut passed, args.as_mut_ptr(), no_this, no_data);
     }
     js.int(Q::run(js, &args))
-}
-
-/// A count of its own for an `Rc` that is known by its pointer.
-///
-/// # Safety
-/// `pointer` came from an Rc that is alive.
-unsafe fn shared<T>(pointer: *const T) -> Rc<T> {
-    // SAFETY: as this function demands.
-    unsafe {
-        Rc::increment_strong_count(pointer);
-        Rc::from_raw(pointer)
-    }
 }
 
 /// The most arguments a native function takes.

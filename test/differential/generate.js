@@ -104,8 +104,8 @@ class Maker {
       case 'read':
         if (chance.maybe(0.5)) step.size = chance.one([0, 1, 3, 100, 1000]);
         if (name === 'readable' && step.size !== undefined) {
-          // Megabytes, byte by byte, take too long.
-          step.size = Math.max(step.size, this.big.size > 0 ? 1000 : 1);
+          // Megabytes, byte by byte, take too long, and so do kilobytes for a time-out.
+          step.size = Math.max(step.size, this.big.size > 0 || this.hasTimeout ? 1000 : 1);
           this.readsLittle = step.size < 1000;
         }
         break;
@@ -130,6 +130,8 @@ class Maker {
         then();
         break;
       case 'timeout':
+        // To read a few bytes at a time takes as long.
+        if (this.readsLittle) return { do: 'probe', who, number };
         this.hasTimeout = true;
         Object.assign(step, { time: 30, callback: chance.maybe(0.5) });
         then();

@@ -33,6 +33,19 @@ const IMPLEMENTATIONS = {
   'afunix/net': () => require('afunix/net'),
 };
 
+/** net with the timing of this package, where it depends on the peer or on the kernel in each way. */
+const ADAPTED = [];
+for (const endsLater of [false, true]) {
+  for (const connectsLater of [false, true]) {
+    for (const readsLater of [false, true]) {
+      const name = `adapted ${ADAPTED.length}`;
+      ADAPTED.push(name);
+      const timing = { endsLater, connectsLater, readsLater };
+      IMPLEMENTATIONS[name] = () => require('./adapted.js').adapted(timing);
+    }
+  }
+}
+
 let runs = 0;
 
 /** One run of one program. */
@@ -224,4 +237,4 @@ class Run {
   }
 }
 
-module.exports = { Run, stateOf };
+module.exports = { ADAPTED, Run, stateOf };

@@ -24,16 +24,21 @@ function callbackFor(run, step, socket, name, lane) {
   };
 }
 
+/** Bytes after which a sink is stuck, or fails. */
+const SINK_ROOM = 100;
+
 function sinkFor(run, step) {
-  let count = 0;
+  // Not after so many chunks: where they begin and end is nobody's business.
+  let length = 0;
   const who = `sink ${step.number} of ${step.who}`;
   const sink = new Writable({
     highWaterMark: step.sinkMark ?? 16384,
     write(chunk, encoding, callback) {
       run.trace.addBytes(who, chunk);
-      count++;
-      if (step.sink === 'stuck' && count > 1) return;
-      if (step.sink === 'fails' && count > 1) callback(new Error('sink'));
+      length += chunk.length;
+      const isFull = length > SINK_ROOM;
+      if (step.sink === 'stuck' && isFull) return;
+      if (step.sink === 'fails' && isFull) callback(new Error('sink'));
       else if (step.sink === 'slow') setImmediate(callback);
       else callback();
     },
@@ -53,10 +58,11 @@ function sourceFor(step) {
 }
 
 async function iterate(run, step, socket) {
-  let count = 0;
+  let length = 0;
   try {
     for await (const chunk of socket) {
-      if (chunk.length > 0 && ++count === step.stopAfter) break;
+      length += chunk.length;
+      if (length > (step.stopAfter - 1) * SINK_ROOM) break;
     }
     run.trace.add(step.who, 'iteration end', { code: null }, socket);
   } catch (error) {
@@ -69,10 +75,11 @@ const SOCKET = {
   connect(run, step, socket) {
     const path = run.pathOf(step.to);
     const callback = step.callback ? callbackFor(run, step, socket, 'connect callback') : undefined;
+    const life = run.trace.lifeOf(step.who, socket);
     if (step.how === 'options') socket.connect({ path }, callback);
     else socket.connect(path, callback);
     // What the call itself leaves behind.
-    run.trace.add(step.who, 'connect called', undefined, socket);
+    run.trace.add(step.who, 'connect called', life, socket);
   },
   write(run, step, socket) {
     const [chunk, encoding] = chunkFor(step);

@@ -29,6 +29,9 @@ function connect(path) {
   return fd;
 }
 
+/** Two descriptors that are connected to each other. */
+const pair = () => posix.socketpair(AF_UNIX, SOCK_STREAM);
+
 /** The next connection, or null. */
 function accept(fd) {
   try {
@@ -81,4 +84,4 @@ function shutdown(fd, how) {
 
 const close = (fd) => posix.close(fd);
 
-module.exports = { accept, close, connect, listen, receive, send, shutdown };
+module.exports = { accept, close, connect, listen, pair, receive, send, shutdown };

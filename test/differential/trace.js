@@ -28,6 +28,9 @@ const IGNORED = new Set([
   ...['connected', 'fds', 'connectionAttempt', 'connectionAttemptFailed'],
 ]);
 
+/** With which a socket's life begins or ends. */
+const LIVES = new Set(['created', 'accepted', 'connect called', 'close']);
+
 const codeOf = (error) => (error ? (error.code ?? error.name ?? String(error)) : null);
 
 /** The members of an error that users look at, other than its code. */
@@ -75,6 +78,14 @@ class Trace {
     const entry = { event, lane: LANES[event] ?? 'l', ...this.nameless(more) };
     if (socket !== undefined && event !== 'data') entry.state = stateOf(socket);
     list.push(entry);
+  }
+
+  /** Of a socket that is about to be connected: how many lives it has, and whether the last one has had its 'close'. */
+  lifeOf(who, socket) {
+    const events = (this.lists.get(who) ?? []).map(({ event }) => event);
+    const hasClosed = events.findLast((event) => LIVES.has(event)) === 'close';
+    const isEarly = socket.destroyed && !hasClosed;
+    return { isEarly, life: events.includes('close') || isEarly ? 2 : 1 };
   }
 
   /** Puts a word in place of the folder's name. */

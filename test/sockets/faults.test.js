@@ -109,6 +109,56 @@ describe('a system call that fails', onLinux(skipUnless('cc')), () => {
     });
   }
 
+  test('DgramSocket: an adopted descriptor that cannot be asked for its peer stays the caller’s', async (t) => {
+    const body = async (afunix, strike) => {
+      const { once } = require('node:events');
+      const fds = afunix.socketpair('dgram');
+      const seen = [];
+      require('node:fs').accessSync(strike);
+      try {
+        new afunix.DgramSocket({ fd: fds[0] });
+      } catch ({ code, syscall }) {
+        seen.push(code, syscall);
+      }
+      const [one, two] = fds.map((fd) => new afunix.DgramSocket({ fd }));
+      two.send('it is read from');
+      const [data] = await once(one, 'data');
+      for (const socket of [one, two]) socket.close();
+      console.log(JSON.stringify([...seen, String(data)]));
+    };
+    const result = await run(t, body, 'getpeername', 'EACCES');
+    assert.deepEqual(result, ['EACCES', 'getpeername', 'it is read from']);
+  });
+
+  test('a server whose name cannot be asked for does not listen', async (t) => {
+    const body = async ({ SeqpacketServer, UServer }, strike) => {
+      const { accessSync, readdirSync } = require('node:fs');
+      const { once } = require('node:events');
+      const count = () => readdirSync('/proc/self/fd').length;
+      const found = [];
+      for (const Server of [SeqpacketServer, UServer]) {
+        const server = new Server();
+        server.on('error', ({ code, syscall }) => found.push(code, syscall));
+        const open = count();
+        accessSync(strike);
+        try {
+          server.listen();
+        } catch ({ code, syscall }) {
+          found.push(code, syscall);
+        }
+        await new Promise(setImmediate);
+        found.push(server.listening, count() - open);
+        server.listen();
+        await once(server, 'listening');
+        found.push(server.address().length > 1 || server.address().address);
+        server.close();
+      }
+      console.log(JSON.stringify(found));
+    };
+    const one = ['EACCES', 'getsockname', false, 0, true];
+    assert.deepEqual(await run(t, body, 'getsockname', 'EACCES'), [...one, ...one]);
+  });
+
   test('pair: neither end is left', async (t) => {
     const body = ({ DgramSocket, SeqpacketSocket, USocket }, strike) => {
       const { accessSync, readdirSync } = require('node:fs');

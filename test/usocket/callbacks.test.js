@@ -11,7 +11,7 @@ const { onLinux } = require('../helpers/programs.js');
 const { closing, eventsOf, quiet, write } = require('../helpers/seqpacket.js');
 const { Outcomes } = require('../helpers/sockets.js');
 const { until } = require('../helpers/wait.js');
-const { collect, makePair } = require('../helpers/usocket.js');
+const { collect, makePair, makeSocket, startServer } = require('../helpers/usocket.js');
 
 assertNoLeaks();
 
@@ -154,6 +154,26 @@ describe('callbacks of write()', onLinux(), () => {
       [0, undefined],
       [1, 'ERR_STREAM_DESTROYED'],
     ]);
+  });
+
+  test('run once where the Writable calls twice: of a write that fails, one corks and one ends', async (t) => {
+    const server = startServer(t, {});
+    server.on('connection', (socket) => socket.destroy());
+    const client = makeSocket(t).connect(server.address());
+    const events = eventsOf(client, ['error', 'close']);
+    const outcomes = [];
+    client.write('first', ({ code }) => {
+      outcomes.push(`first ${code}`);
+      client.cork();
+    });
+    client.write('second', ({ code }) => {
+      outcomes.push(`second ${code}`);
+      client.end();
+    });
+    await closing(client);
+    await quiet();
+    assert.deepEqual(outcomes, ['first EPIPE', 'second EPIPE']);
+    assert.deepEqual(events, ['error EPIPE', 'close true']);
   });
 });
 

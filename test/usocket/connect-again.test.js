@@ -15,7 +15,7 @@ const { closing, eventsOf } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
-const { makeSocket, startServer } = require('../helpers/usocket.js');
+const { allBytes, makeSocket, startServer } = require('../helpers/usocket.js');
 
 assertNoLeaks();
 
@@ -142,5 +142,76 @@ describe('connect()', onLinux(), () => {
     let text = '';
     for await (const data of client) text += data;
     assert.equal(text, 'hello');
+  });
+
+  test("behind destroy(): each life has its callbacks, and the second one's bytes and end arrive", async (t) => {
+    const server = startServer(t, { allowHalfOpen: true });
+    const accepted = [];
+    server.on('connection', (socket) => accepted.push(socket));
+    const client = makeSocket(t).connect(server.address());
+    await nextEvent(client, 'connect');
+    const outcomes = [];
+    const note = (name) => (error) => outcomes.push(`${name} ${error?.code ?? 'done'}`);
+    client.write(Buffer.alloc(1 << 20), note('first'));
+    client.write('waits behind', note('second'));
+    client.destroy();
+    client.connect(server.address());
+    assert.deepEqual(outcomes, [], 'none is called inside of a call');
+    client.write('hello', note('third'));
+    client.end(note('end'));
+    await nextEvent(client, 'finish');
+    await until(() => accepted.length === 2, 'both connections');
+    assert.equal(String(await allBytes(accepted[1])), 'hello');
+    const lost = 'ERR_STREAM_DESTROYED';
+    assert.deepEqual(outcomes, [`first ${lost}`, `second ${lost}`, 'third done', 'end done']);
+  });
+
+  test('behind destroy() while connecting: the write of before fails, the next is sent', async (t) => {
+    const server = startServer(t);
+    const client = makeSocket(t).connect(abstractName());
+    const outcomes = [];
+    client.write('before', (error) => outcomes.push(error?.code));
+    client.destroy();
+    client.connect(server.address());
+    client.end('after', (error) => outcomes.push(error?.code));
+    const [accepted] = await nextEvent(server, 'connection');
+    assert.equal(String(await allBytes(accepted)), 'after');
+    assert.deepEqual(outcomes, ['ERR_SOCKET_CLOSED_BEFORE_CONNECTION', undefined]);
+  });
+
+  for (const moment of ['error', 'destroy']) {
+    const title =
+      moment === 'error' ? "in an 'error' handler" : 'behind destroy() before connect()';
+    test(`${title}: the new life reads, writes and ends`, async (t) => {
+      const server = startServer(t);
+      server.on('connection', (socket) => socket.end('hello'));
+      const accepted = nextEvent(server, 'connection');
+      const client = makeSocket(t);
+      const ended = new Promise((done) => {
+        const again = () => void client.connect(server.address()).end('hi', done);
+        if (moment === 'error') client.once('error', again).connect(abstractName());
+        else client.destroy() && again();
+      });
+      const text = [];
+      client.on('data', (data) => text.push(data));
+      const [socket] = await accepted;
+      assert.equal(String(await allBytes(socket)), 'hi');
+      await ended;
+      await until(() => client.readableEnded, 'the end');
+      assert.equal(String(text), 'hello');
+    });
+  }
+
+  test("in a 'close' handler, while a write of before waits: that is no error of the new life", async (t) => {
+    const server = startServer(t);
+    const client = makeSocket(t).connect(abstractName());
+    const events = eventsOf(client, ['connect', 'error']);
+    const outcomes = [];
+    client.write('before', (error) => outcomes.push(error?.code));
+    client.once('close', () => client.connect(server.address()).end('after'));
+    const [accepted] = await nextEvent(server, 'connection');
+    assert.equal(String(await allBytes(accepted)), 'after');
+    assert.deepEqual(outcomes, ['ERR_SOCKET_CLOSED_BEFORE_CONNECTION']);
+    assert.deepEqual(events, ['error ECONNREFUSED', 'connect']);
   });
 });

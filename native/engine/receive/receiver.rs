@@ -5,13 +5,13 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::os::fd::OwnedFd;
 
-use crate::engine::batch::{Batch, Entry, Placement, call_for_items, flag};
+use crate::engine::batch::{Batch, Buffers, Entry, Placement, call_for_items, flag};
 use crate::engine::handle::{Callee, Event, Handle, Kind};
 use crate::engine::receive::chunk_memory::{ChunkMemory, Owner};
 use crate::engine::receive::inbox::{DEFAULT_MAX_PENDING, Inbox, LastSender};
 use crate::engine::receive::read_ahead::ReadAhead;
 use crate::engine::receive::trouble::Trouble;
-use crate::node::js::{Reference, Value};
+use crate::node::js::Reference;
 use crate::node::uv::READABLE;
 use crate::sys::ancillary::Received;
 use crate::sys::descriptor::close_passed;
@@ -194,8 +194,13 @@ impl Receiver {
         let is_first = why == Look::First;
         let mut ahead = self.read_ahead.get();
         let probing = ahead.begin_wakeup() || is_first;
-        // A batch is no good at the end, which the kernel repeats for each of its messages.
-        let limit = if ahead.bursts || (probing && !is_first) { RECEIVE_BATCH } else { 1 };
+        let mut limit = match ahead.bursts {
+            true => RECEIVE_BATCH,
+            // A batch is no good at the end, which the kernel repeats for each of its messages.
+            false if is_first => 1,
+            // Two are enough to find out.
+            false => 1 + usize::from(probing),
+        };
         let budget = if self.kind == Kind::Stream { CHUNK_BUDGET } else { MESSAGE_BUDGET };
         let (mut taken, mut largest, mut ended, mut missed) = (0, 0, false, false);
         while taken < budget && self.is_looking() && !ended {
@@ -209,6 +214,9 @@ impl Receiver {
                     ended = received.ended;
                     taken += received.cost;
                     largest = received.count.max(largest);
+                    if largest > 1 {
+                        limit = RECEIVE_BATCH;
+                    }
                     received.more
                 }
                 Err(Errno::AGAIN) => {
@@ -375,6 +383,7 @@ impl Receiver {
 
     fn deliver_messages(&self, handle: &Handle, batch: &mut Batch, received: usize) -> Taken {
         let env = &handle.env;
+        let control = self.wants_control();
         let (mut count, mut bytes) = (received, 0);
         let (buffers, new_slabs) = {
             let mut slab = env.slab.borrow_mut();
@@ -394,7 +403,12 @@ impl Receiver {
                 let is_cut = message.truncated || place.is_none();
                 let flags = if is_cut { flag::TRUNCATED } else { 0 };
                 let was_cut = message.control_truncated;
-                let mut entry = self.describe(len, message.ancillary, was_cut, flags);
+                let mut entry = match control {
+                    true => self.describe(len, message.ancillary, was_cut, flags),
+                    false => {
+                        Entry { place: Default::default(), len, flags, token: 0, credentials: None }
+                    }
+                };
                 entry.place = place.unwrap_or_default();
                 batch.push(index, &entry, name.as_ref());
             }
@@ -402,7 +416,7 @@ impl Receiver {
         };
         batch.set_new_slabs(new_slabs);
         batch.receiver.trim();
-        hand_over(handle, batch, count, buffers.as_slice());
+        hand_over(handle, batch, count, &buffers);
         let cost = count + bytes / BYTES_A_MESSAGE;
         Taken { count, cost, ended: count < received, more: count == RECEIVE_BATCH }
     }
@@ -461,13 +475,13 @@ impl Receiver {
         entry.place = place.unwrap_or_default();
         batch.push(0, &entry, None);
         batch.set_new_slabs(new_slabs);
-        hand_over(handle, batch, 1, buffers.as_slice());
+        hand_over(handle, batch, 1, &buffers);
         Ok(Taken { count: 1, cost: 1, ended: false, more })
     }
 }
 
 /// Hands `count` items of a batch to JavaScript: nobody else uses its memory meanwhile.
-fn hand_over(handle: &Handle, batch: &mut Batch, count: usize, buffers: &[Value]) {
+fn hand_over(handle: &Handle, batch: &mut Batch, count: usize, buffers: &Buffers) {
     if count > 0
         && let Some(Callee { context, hooks }) = handle.callee()
     {

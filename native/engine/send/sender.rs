@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::os::fd::{BorrowedFd, RawFd};
 
-use crate::engine::batch::call_for_items;
+use crate::engine::batch::{Buffers, call_for_items};
 use crate::engine::handle::{Callee, Event, Handle, Kind, MAX_SEND_PAUSE};
 use crate::engine::in_vain::{self, InVain};
 use crate::engine::send::message_queue::{Flushed, MessageQueue, Offer, PEER, Settled};
@@ -127,7 +127,7 @@ impl Sender {
             ledger.set(index, *ticket, outcome.map_or_else(Errno::to_js, |()| 0));
         }
         let function = hooks.settled.get();
-        call_for_items(&context, function, handle.id, ledger.words(), count, &[]);
+        call_for_items(&context, function, handle.id, ledger.words(), count, &Buffers::None);
         handle.env.return_ledger(ledger);
     }
 }

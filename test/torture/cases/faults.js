@@ -51,6 +51,8 @@ const LIBRARY_CALLS = [
   ...['dup', 'poll', 'ioctl', 'netlink', 'openat', 'fstatat', 'renameat', 'linkat', 'unlinkat'],
   ...['mknodat', 'fchownat', 'fchmod', 'chmod', 'flock', 'memfd_create', 'pidfd_open'],
 ];
+/** A close(2) that strace makes fail does not close, which no kernel does: the peer would wait for ever. */
+const STRACE_CALLS = CALLS.filter((call) => call !== 'close');
 
 /** Trials that run at the same time. */
 const AT_ONCE = 2;
@@ -199,8 +201,6 @@ async function runUnderStrace({ folder, report, say }, trial) {
   }
   result ??= { problems: [], errors: [], leaked: [] };
   if (!ended.good) result.problems.push(`the process: ${ended.how} ${cut(ended.stderr)}`);
-  // A close that strace makes fail does not close.
-  if (call === 'close' && result.leaked.length <= count) result.leaked = [];
   report.result(trial, { ...result, faults: count });
   return true;
 }
@@ -327,10 +327,11 @@ async function runIn(folder, quick, random, say) {
     await each(inProcesses(chosen), (trials) => runInLibrary(tools, trials));
     rows.push(...seen.table());
   }
-  const report = new Report('strace', CALLS, say);
+  const report = new Report('strace', STRACE_CALLS, say);
   // What a class never calls cannot fail for it. Each pair of call and error, in one of the patterns.
   const isMade = ({ scenario, call }) =>
-    CALLS.includes(call) && (library === undefined || seen.struck.has(`${scenario} ${call}`));
+    STRACE_CALLS.includes(call) &&
+    (library === undefined || seen.struck.has(`${scenario} ${call}`));
   const pairs = new Map();
   for (const trial of all.filter(isMade)) {
     pairs.set(`${trial.scenario} ${trial.call} ${trial.errno}`, trial);

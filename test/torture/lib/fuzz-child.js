@@ -230,8 +230,8 @@ const POSIX_FITTING = {
 };
 
 const NATIVE_FITTING = {
-  send: [number, () => values.below(3), values.buffer, size, size, values.descriptors],
-  trySend: [number, () => values.below(3), values.buffer, size, size, values.descriptors],
+  send: [number, values.buffer, () => values.below(3), size, size, values.descriptors],
+  trySend: [number, values.buffer, () => values.below(3), size, size, values.descriptors],
   write: [number, values.buffer, () => [world.lend()]],
   writeString: [number, values.path, () => values.below(2)],
   writeMany: [

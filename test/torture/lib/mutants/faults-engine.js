@@ -60,17 +60,27 @@ module.exports = [
       'test/usocket/net-streams.test.js',
       'test/differential/net.test.js',
     ],
-    edit(
-      ENV,
-      'self.report_finished(if after { ROUNDS } else { 1 })',
-      'self.report_finished(if after { 1 } else { 1 })',
-    ),
+    edit(ENV, 'for _ in 0..if has_polled { ROUNDS } else { 1 } {', 'for _ in 0..1 {'),
   ),
   fault(
     'finished-never',
     "'finish' does not come where libuv is to say when",
     ['test/usocket/as-net.test.js', 'test/usocket/life.test.js'],
-    edit(ENV, '        finished.push(id);\n', '        let _ = id;\n'),
+    edit(
+      ENV,
+      '        self.due.borrow_mut().push((id, event));\n',
+      '        let _ = (id, event);\n',
+    ),
+  ),
+  fault(
+    'connected-before-the-poll',
+    "'connect' comes before the loop polls, and not after as net's",
+    ['test/usocket/as-net-turns.test.js'],
+    edit(
+      ENV,
+      '        self.due_polled.borrow_mut().push((id, event));\n',
+      '        self.due.borrow_mut().push((id, event));\n',
+    ),
   ),
   fault(
     'events-of-first-loading',
