@@ -84,14 +84,6 @@ module.exports = {
       why: 'a stream that flows has emitted what it had before native code has more',
     },
   ],
-  'lib/sockets/connecting.js': [
-    {
-      line: 'if (state.phase === OPEN && !state.reading && wantsData(socket)) startReading(socket);',
-      from: 'state.phase === OPEN && !state.reading',
-      becomes: ['true'],
-      why: 'one that reads begins once more, one that a handler has closed is past it',
-    },
-  ],
   'lib/sockets/life.js': [
     {
       line: "return socket.readableFlowing !== null || socket.listenerCount('readable') > 0;",
@@ -109,8 +101,8 @@ module.exports = {
   ],
   'lib/sockets/message-writer.js': [
     {
-      line: 'else if (length === view.byteLength) result = send(id, destination, view);',
-      becomes: ['false'],
+      line: 'else if (length !== view.byteLength) result = send(id, view, destination, offset, length);',
+      becomes: ['true'],
       why: 'the offset and the length cross as well, and say the same',
     },
     {
