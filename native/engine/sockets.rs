@@ -131,6 +131,19 @@ mod tests {
     }
 
     #[test]
+    fn a_full_table_says_so_and_gives_out_what_is_free() {
+        let mut table = Table::new();
+        for index in 0..=INDEX_MASK {
+            assert_eq!(table.insert(|_| ()).map(|id| id & INDEX_MASK), Ok(index));
+        }
+        assert_eq!(table.insert(|_| ()), Err(Errno::NFILE));
+        let last = INDEX_MASK + 1 + INDEX_MASK;
+        assert!(table.remove(last).is_some());
+        assert_eq!(table.insert(|_| ()), Ok(last + INDEX_MASK + 1));
+        assert_eq!(table.insert(|_| ()), Err(Errno::NFILE));
+    }
+
+    #[test]
     fn generations_start_again_after_the_last() {
         let mut table = Table::new();
         let mut seen = std::collections::HashSet::new();

@@ -144,6 +144,28 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_the_bytes_is_left_alone() {
+        let mut memory = [1; 32];
+        let bytes = bytes_of(&mut memory[..8]);
+        bytes.clear(5);
+        bytes.write(4, &[2, 2]);
+        assert_eq!(memory[..8], [1, 1, 1, 1, 2, 2, 0, 0]);
+        assert_eq!(memory[8..], [1; 24]);
+    }
+
+    #[test]
+    fn system_calls_get_the_bytes_themselves() {
+        let mut memory = [1; 8];
+        let start = memory.as_mut_ptr();
+        let bytes = bytes_of(&mut memory).skip(3);
+        let expected = start.wrapping_add(3);
+        assert_eq!((bytes.as_ptr(), bytes.as_mut_ptr()), (expected.cast_const(), expected));
+        assert_eq!(bytes.len(), 5);
+        let libc::iovec { iov_base, iov_len } = bytes.vector();
+        assert_eq!((iov_base, iov_len), (expected.cast(), 5));
+    }
+
+    #[test]
     #[should_panic(expected = "beyond the buffer")]
     fn nothing_is_written_beyond_the_bytes() {
         bytes_of(&mut [0; 4]).write(3, &[1, 2]);

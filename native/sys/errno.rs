@@ -109,6 +109,7 @@ impl fmt::Debug for Errno {
 }
 
 /// A failure, and the system call it is of.
+#[derive(Debug)]
 pub struct Failure {
     /// The call's name, for the Error's `syscall`.
     pub call: &'static str,

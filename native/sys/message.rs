@@ -353,6 +353,57 @@ mod tests {
     }
 
     #[test]
+    fn one_message_is_received_alone_and_not_waited_for() {
+        let [left, right] = socket::pair(Type::DGRAM).unwrap();
+        // Whoever shares a socket can make it wait.
+        socket2::SockRef::from(&right).set_nonblocking(false).unwrap();
+        let mut receiver = Receiver::new().unwrap();
+        assert_eq!(receiver.receive_one(right.as_fd()), Err(Errno::AGAIN));
+        for part in [&[7; 1000][..], b""] {
+            send_now(left.as_fd(), part).unwrap();
+            assert_eq!(receiver.receive_one(right.as_fd()), Ok(1));
+            let message = receiver.message(0);
+            assert!(message.bytes == part && !message.truncated && !message.control_truncated);
+        }
+    }
+
+    #[test]
+    fn an_end_is_no_empty_message() {
+        let [left, right] = socket::pair(Type::SEQPACKET).unwrap();
+        socket::stamp_messages(right.as_fd()).unwrap();
+        send_now(left.as_fd(), b"").unwrap();
+        send_now(left.as_fd(), b"x").unwrap();
+        drop(left);
+        let mut receiver = Receiver::new().unwrap();
+        for (len, is_end) in [(0, false), (1, false), (0, true)] {
+            assert_eq!(receiver.receive(right.as_fd(), 1, true, false), Ok(1));
+            let message = receiver.message(0);
+            assert_eq!((message.bytes.len(), message.is_end), (len, is_end));
+            assert!(!message.truncated && !message.control_truncated);
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn memory_of_a_large_message_is_given_back() {
+        let [left, right] = socket::pair(Type::DGRAM).unwrap();
+        // The kernel doubles it.
+        socket2::SockRef::from(&left).set_send_buffer_size(200_000).unwrap();
+        let mut receiver = Receiver::new().unwrap();
+        let (start, len) = receiver.memory();
+        assert_eq!((start, len), (receiver.region.slot(0), KEEP));
+        send_now(left.as_fd(), &[7; KEEP + 40_000]).unwrap();
+        receiver.receive_one(right.as_fd()).unwrap();
+        let last = || {
+            // SAFETY: within the slot.
+            unsafe { start.add(KEEP + 30_000).read() }
+        };
+        assert_eq!(last(), 7);
+        receiver.trim();
+        assert_eq!(last(), 0);
+    }
+
+    #[test]
     fn descriptors_arrive_cloexec_and_are_dropped_unasked() {
         let [left, right] = socket::pair(Type::DGRAM).unwrap();
         let rights = Rights::new(&[left.as_raw_fd(), right.as_raw_fd()]).unwrap();

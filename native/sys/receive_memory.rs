@@ -113,11 +113,68 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
+    fn address_space_is_given_back() {
+        // A terabyte each: not even 64 bits have room for all of them at once.
+        for round in 0..300 {
+            // Where the address space is limited there is nothing to see.
+            if Region::map((1 << 40) / STRIDE).is_err() {
+                assert_eq!(round, 0, "it was not given back");
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn slots_are_apart_and_start_in_cache_sets_of_their_own() {
+        let region = Region::new(32).unwrap();
+        let mut sets = std::collections::HashSet::new();
+        for index in 1..region.slots() {
+            let (before, start) = (region.slot(index - 1) as usize, region.slot(index) as usize);
+            assert!((MAX_MESSAGE..2 * MAX_MESSAGE).contains(&(start - before)));
+            assert!(sets.insert(start % 4096 / 64));
+        }
+    }
+
+    /// The flags that the kernel has for the mapping around an address, see proc_pid_smaps(5).
+    #[cfg(target_os = "linux")]
+    fn flags_at(address: usize) -> Option<String> {
+        let maps = std::fs::read_to_string("/proc/self/smaps").ok()?;
+        let mut is_it = false;
+        for line in maps.lines() {
+            let range = line.split(' ').next()?.split_once('-');
+            if let Some((start, end)) = range.and_then(|(start, end)| {
+                let number = |text| usize::from_str_radix(text, 16).ok();
+                Some((number(start)?, number(end)?))
+            }) {
+                is_it = (start..end).contains(&address);
+            } else if let Some(flags) = line.strip_prefix("VmFlags:").filter(|_| is_it) {
+                return Some(flags.to_owned());
+            }
+        }
+        None
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_slot_has_no_huge_pages() {
+        let region = Region::new(3).unwrap();
+        for at in [region.slot(0), region.slot(2).wrapping_add(MAX_MESSAGE - 1)] {
+            // None in containers that hide it.
+            let flags = flags_at(at as usize);
+            assert!(flags.is_none_or(|flags| flags.contains(" nh")));
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
     fn what_a_large_message_touched_is_given_back() {
         let region = Region::new(4).unwrap();
         let page = page_size();
         for index in 0..2 {
             let start = region.slot(index);
+            let next = region.slot(index + 1);
+            // SAFETY: within the next slot.
+            unsafe { next.write_bytes(8, KEEP + page) };
             // SAFETY: within the slot.
             unsafe { start.write_bytes(7, MAX_MESSAGE) };
             region.trim(index);
@@ -125,6 +182,10 @@ mod tests {
             for (at, kept) in [(0, 7), (KEEP - page - 1, 7), (KEEP, 0), (last, 0)] {
                 // SAFETY: within the slot.
                 assert_eq!(unsafe { start.add(at).read() }, kept, "byte {at} of slot {index}");
+            }
+            for at in [0, KEEP, KEEP + page - 1] {
+                // SAFETY: within the next slot.
+                assert_eq!(unsafe { next.add(at).read() }, 8, "byte {at} behind slot {index}");
             }
         }
     }

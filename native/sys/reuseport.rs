@@ -113,6 +113,10 @@ pub fn waiting_connections(fd: BorrowedFd<'_>) -> Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::socket;
+    use socket2::SockRef;
+    use std::net::{TcpStream, UdpSocket};
+    use std::os::fd::AsFd;
 
     #[test]
     fn addresses_are_numeric_and_may_have_a_zone() {
@@ -122,6 +126,90 @@ mod tests {
         assert_eq!(scoped.scope_id(), 7);
         for wrong in ["", "localhost", "127.0.0.1%1", "1.2.3", "::1%no-such-interface", "::1%\0"] {
             assert_eq!(parse(wrong.as_bytes(), 1), Err(Errno::INVAL), "{wrong}");
+        }
+    }
+
+    fn local(fd: &OwnedFd) -> SocketAddr {
+        SockRef::from(fd).local_addr().unwrap().as_socket().unwrap()
+    }
+
+    fn bind(kind: Type, address: &str, only_v6: bool) -> OwnedFd {
+        bound(kind, address.parse().unwrap(), only_v6).unwrap()
+    }
+
+    #[test]
+    fn several_are_bound_to_one_port_and_do_not_wait() {
+        for kind in [Type::STREAM, Type::DGRAM] {
+            let first = bind(kind, "127.0.0.1:0", false);
+            let second = bound(kind, local(&first), false).unwrap();
+            assert_eq!(local(&second), local(&first));
+            let socket = SockRef::from(&second);
+            assert!(socket.nonblocking().unwrap());
+            // One that anybody could take the port from would be worse than waiting.
+            assert_eq!(socket.reuse_address().unwrap(), kind == Type::STREAM);
+            assert_eq!(socket.r#type().unwrap(), kind);
+        }
+        let alone = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let refused = bound(Type::DGRAM, alone.local_addr().unwrap(), false).err().unwrap();
+        assert_eq!((refused.errno, refused.call), (Errno::ADDRINUSE, "bind"));
+    }
+
+    #[test]
+    fn whether_v4_is_taken_too_is_said_either_way() {
+        // No IPv6 in some containers.
+        let Ok(first) = bound(Type::DGRAM, "[::]:0".parse().unwrap(), true) else { return };
+        assert!(SockRef::from(&first).only_v6().unwrap());
+        assert!(!SockRef::from(&bind(Type::DGRAM, "[::]:0", false)).only_v6().unwrap());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_listener_counts_who_waits_and_ignores_who_comes_then() {
+        let listener = bind(Type::STREAM, "127.0.0.1:0", false);
+        assert_eq!(waiting_connections(listener.as_fd()), Err(Errno::INVAL));
+        socket::listen(listener.as_fd(), 10).unwrap();
+        assert_eq!(waiting_connections(listener.as_fd()), Ok(0));
+        let early = [(); 2].map(|()| TcpStream::connect(local(&listener)).unwrap());
+        assert_eq!(waiting_connections(listener.as_fd()), Ok(2));
+        ignore_new_connections(listener.as_fd()).unwrap();
+        let patience = std::time::Duration::from_millis(100);
+        let connect = || TcpStream::connect_timeout(&local(&listener), patience);
+        let late = std::thread::scope(|scope| {
+            let trying: Vec<_> = (0..8).map(|_| scope.spawn(connect)).collect();
+            trying.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
+        });
+        for tried in late {
+            assert_eq!(tried.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+        }
+        // Those that came before are served: their segments still pass.
+        assert_eq!(waiting_connections(listener.as_fd()), Ok(2));
+        drop(early);
+        let udp = bind(Type::DGRAM, "127.0.0.1:0", false);
+        assert!(waiting_connections(udp.as_fd()).is_err());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_handshake_that_has_begun_is_finished() {
+        use std::io::Write;
+        use std::os::fd::AsRawFd;
+        let listener = bind(Type::STREAM, "127.0.0.1:0", false);
+        // The handshake ends when the first data comes.
+        let (seconds, len) = (30 as libc::c_int, size_of::<libc::c_int>() as libc::socklen_t);
+        let (raw, level, value) = (listener.as_raw_fd(), libc::IPPROTO_TCP, (&raw const seconds));
+        // SAFETY: the option is an int, and `len` is its size.
+        let set =
+            unsafe { libc::setsockopt(raw, level, libc::TCP_DEFER_ACCEPT, value.cast(), len) };
+        assert_eq!(set, 0);
+        socket::listen(listener.as_fd(), 10).unwrap();
+        let mut early = TcpStream::connect(local(&listener)).unwrap();
+        assert_eq!(waiting_connections(listener.as_fd()), Ok(0));
+        ignore_new_connections(listener.as_fd()).unwrap();
+        early.write_all(b"x").unwrap();
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while waiting_connections(listener.as_fd()) == Ok(0) {
+            assert!(std::time::Instant::now() < end, "the connection is not made");
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
     }
 

@@ -370,6 +370,40 @@ mod tests {
     }
 
     #[test]
+    fn what_was_cut_short_or_says_nothing_is_no_address() {
+        let sizes = [
+            (libc::AF_UNIX, 0),
+            (libc::AF_INET, 0),
+            (libc::AF_INET, size_of::<libc::sockaddr_in>() - 1),
+            (libc::AF_INET6, size_of::<libc::sockaddr_in6>() - 1),
+            (libc::AF_INET, DATA),
+            (libc::AF_APPLETALK, 0),
+            (libc::AF_APPLETALK, DATA - 1),
+            (libc::AF_UNSPEC, size_of::<libc::sockaddr>()),
+        ];
+        for (family, len) in sizes {
+            let mut addr = SockAddr::empty();
+            // SAFETY: as many bytes as the structure has.
+            unsafe { addr.as_mut_ptr().cast::<u8>().write_bytes(7, size_of_val(&addr.raw)) };
+            addr.raw.ss_family = family as libc::sa_family_t;
+            addr.set_len(len as libc::socklen_t);
+            let mut written = [0xff; SLOT];
+            addr.to_slot(&mut written);
+            assert!(written == [0; SLOT], "family {family}, {len} bytes");
+        }
+    }
+
+    #[test]
+    fn the_family_is_known() {
+        assert!(SockAddr::unnamed().is_unix());
+        let inet = SockAddr::from_slot(&slot(libc::AF_INET, [1, 0, 0], b"1.2.3.4")).unwrap();
+        assert!(!inet.is_unix());
+        // What dissolves a connection has a length of its own.
+        let none = SockAddr::from_slot(&slot(libc::AF_UNSPEC, [0; 3], b"")).unwrap();
+        assert!(!none.is_unix() && none.len() as usize == size_of::<libc::sockaddr>());
+    }
+
+    #[test]
     fn any_slot_is_an_address_or_refused() {
         const FAMILIES: [i32; 5] =
             [libc::AF_UNSPEC, libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, -1];

@@ -94,6 +94,18 @@ mod tests {
     use std::os::unix::fs::OpenOptionsExt;
     use std::os::unix::net::UnixDatagram;
 
+    /// Whether the kernel has unix_diag, and lets us ask.
+    fn answers(inode: u32) -> bool {
+        let netlink = socket2::Domain::from(libc::AF_NETLINK);
+        let protocol = socket2::Protocol::from(libc::NETLINK_SOCK_DIAG);
+        let opened = socket2::Socket::new(netlink, socket2::Type::DGRAM, Some(protocol));
+        let Ok(mut socket) = opened else { return false };
+        let mut room = [0; 1024];
+        socket.write_all(&request(inode)).is_ok()
+            && socket.read(&mut room).is_ok()
+            && room[4..6] == SOCK_DIAG_BY_FAMILY.to_ne_bytes()
+    }
+
     #[test]
     fn a_sockets_file_is_told() {
         let name = |number: u32| format!("afunix-diag-{}-{number}", std::process::id());
@@ -109,9 +121,77 @@ mod tests {
             std::fs::remove_file(path).unwrap();
         }
         assert_ne!(numbers[0], numbers[1]);
-        // None where the kernel has no unix_diag.
-        assert!(found == numbers || found == [None, None], "{found:?} {numbers:?}");
+        if answers(descriptor::stat(sockets[0].as_fd()).unwrap().st_ino as u32) {
+            assert_eq!(found, numbers);
+        } else {
+            assert_eq!(found, [None, None]);
+        }
         assert_eq!(bound_file(UnixDatagram::unbound().unwrap().as_fd()), None);
+    }
+
+    #[test]
+    fn who_asks_neither_waits_nor_is_inherited() {
+        // Nothing keeps us from opening it where it is known.
+        let Ok(netlink) = open_netlink() else { return };
+        assert!(socket2::SockRef::from(&netlink).nonblocking().unwrap());
+        // SAFETY: F_GETFD on a live descriptor.
+        assert_eq!(unsafe { libc::fcntl(netlink.as_raw_fd(), libc::F_GETFD) }, libc::FD_CLOEXEC);
+    }
+
+    #[test]
+    fn the_question_is_laid_out_as_the_kernel_has_it() {
+        let expected = [
+            // nlmsghdr: length, type and flags, sequence, port.
+            40,
+            u32::from(SOCK_DIAG_BY_FAMILY) | 1 << 16,
+            0,
+            0,
+            // unix_diag_req: family and protocol, states, inode, what to show, cookie.
+            libc::AF_UNIX as u32,
+            u32::MAX,
+            0x01020304,
+            UDIAG_SHOW_VFS,
+            u32::MAX,
+            u32::MAX,
+        ];
+        if cfg!(target_endian = "little") {
+            assert_eq!(request(0x01020304)[..], expected.map(u32::to_ne_bytes).concat());
+        }
+    }
+
+    /// An answer with these attributes.
+    fn answer(kind: u16, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut bytes = vec![0; HEADER + REPLY];
+        bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
+        for (kind, data) in attributes {
+            bytes.extend(((ATTRIBUTE + data.len()) as u16).to_ne_bytes());
+            bytes.extend(kind.to_ne_bytes());
+            bytes.extend(*data);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+        }
+        bytes
+    }
+
+    #[test]
+    fn the_file_is_found_behind_other_attributes() {
+        let number = 0x01020304_u32.to_ne_bytes();
+        let file = [number, [9; 4]].concat();
+        let others: [&[(u16, &[u8])]; 4] =
+            [&[], &[(0, b"/path")], &[(2, &[]), (3, b"12345678")], &[(4, b"1"), (0, b"23")]];
+        for other in others {
+            let all = [other, &[(UNIX_DIAG_VFS, &file[..])]].concat();
+            assert_eq!(file_in(&answer(SOCK_DIAG_BY_FAMILY, &all)), Some(0x01020304));
+            assert_eq!(file_in(&answer(SOCK_DIAG_BY_FAMILY, other)), None);
+            // NLMSG_ERROR
+            assert_eq!(file_in(&answer(2, &all)), None);
+        }
+        // An attribute shorter than itself would be looked at for ever.
+        for len in [0u16, 3] {
+            let mut broken = answer(SOCK_DIAG_BY_FAMILY, &[(9, b"")]);
+            broken[HEADER + REPLY..][..2].copy_from_slice(&len.to_ne_bytes());
+            broken.extend(answer(0, &[(UNIX_DIAG_VFS, &file)]).split_off(HEADER + REPLY));
+            assert_eq!(file_in(&broken), None);
+        }
     }
 
     #[test]

@@ -151,6 +151,19 @@ describe('a message', () => {
     }
   });
 
+  test('comes with the path of its sender, and with null after it from one without', async (t) => {
+    const { messages, name } = openServer(t);
+    const [named, unnamed] = [openServer(t), open(t)];
+    for (const [socket, path] of [
+      [named.server, named.name],
+      [unnamed, null],
+      [named.server, named.name],
+    ]) {
+      socket.send(Buffer.from('x'), 0, 1, name);
+      assert.deepEqual(await messages.next(), ['x', path]);
+    }
+  });
+
   test('to a path goes there, also from a connected socket', async (t) => {
     const [peer, other] = [openServer(t), openServer(t)];
     const client = open(t);

@@ -68,6 +68,8 @@ describe("what waits in a socket of createSocket('unix_dgram')", onLinux(), () =
       const outcomes = [];
       const count = fill(socket, path, outcomes);
       counts.push(count);
+      // As many as fit in a megabyte, with half a kilobyte for each.
+      assert.equal(count - outcomes.length, Math.floor(2 ** 20 / (MESSAGE.length + 512)));
       await drain(fd, count);
       await until(() => outcomes.length === count, 'the callbacks');
       assert.deepEqual(new Set(outcomes), new Set([undefined]));

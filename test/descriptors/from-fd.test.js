@@ -9,6 +9,7 @@ const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
 const { describe, test } = require('node:test');
+const tty = require('node:tty');
 const {
   DgramSocket,
   SeqpacketServer,
@@ -153,6 +154,20 @@ describe('fromFd() makes', () => {
     assert.deepEqual([reader.writable, writer.readable], [false, false]);
     writer.end('through the pipe');
     assert.equal(await text(reader), 'through the pipe');
+  });
+
+  test('a stream of a terminal, readable unless it is write-only', onLinux({}), async () => {
+    const { O_NOCTTY, O_RDWR, O_WRONLY } = fs.constants;
+    for (const [flags, Stream] of [
+      [O_RDWR, tty.ReadStream],
+      [O_WRONLY, tty.WriteStream],
+    ]) {
+      const fd = fs.openSync('/dev/ptmx', flags | O_NOCTTY);
+      const stream = fromFd(fd);
+      assert.ok(stream instanceof Stream && stream.isTTY);
+      stream.destroy();
+      await once(stream, 'close');
+    }
   });
 
   test('a stream of a file, readable unless it is write-only', async (t) => {

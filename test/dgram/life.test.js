@@ -355,3 +355,13 @@ describe('ref and unref', () => {
     }
   });
 });
+
+test('an iterator that was never asked for a message can be ended', onLinux(), async (t) => {
+  const socket = openSocket(t).bind();
+  const before = getEventListeners(socket, 'data').length;
+  const iterator = socket[Symbol.asyncIterator]();
+  const ended = { value: 'ended', done: true };
+  assert.deepEqual(await within(iterator.return('ended'), 'return()'), ended);
+  assert.deepEqual(await within(iterator.next(), 'next()'), { value: undefined, done: true });
+  assert.equal(getEventListeners(socket, 'data').length, before);
+});

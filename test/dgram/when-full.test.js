@@ -7,13 +7,15 @@ const fs = require('node:fs');
 const { once } = require('node:events');
 const { describe, test } = require('node:test');
 const { DgramSocket } = require('../../lib');
+const posix = require('../../lib/posix/index.js');
 const { assertIdle } = require('../helpers/idle-cpu.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { startStalled } = require('../helpers/node.js');
+const { own } = require('../helpers/posix.js');
 const { onLinux } = require('../helpers/programs.js');
 const { Outcomes, closed, inbox, nextEvent, openSocket, turn } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
-const { within } = require('../helpers/wait.js');
+const { until, within } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
@@ -33,6 +35,13 @@ async function fill(socket, send) {
 }
 
 describe("whenFull: 'fail'", onLinux(), () => {
+  test('a name that cannot be is the outcome, and not dropped', async (t) => {
+    const socket = openSocket(t, { whenFull: 'fail' });
+    const error = await new Promise((done) => socket.sendTo('x', `/${'x'.repeat(200)}`, done));
+    assert.deepEqual([error.code, error.syscall], ['ENAMETOOLONG', 'sendmsg']);
+    assert.equal(socket.dropped, 0);
+  });
+
   for (const how of ['sendTo()', 'send()']) {
     test(`${how}: EAGAIN to the callback, never queued, counted`, async (t) => {
       const receiver = await startStalled(t, temporaryPath(t));
@@ -201,5 +210,47 @@ describe('end()', onLinux(), () => {
     await within(disposed, 'asyncDispose');
     assert.equal((await receiver.take(sent)).length, sent);
     assert.equal(socket.fd, -1);
+  });
+});
+
+describe('a full send buffer', onLinux(), () => {
+  const SIZE = 100_000;
+
+  /** A receiver that reads on command. */
+  function makeReceiver(t) {
+    const path = temporaryPath(t);
+    const fd = own(t, posix.socket(posix.AF_UNIX, posix.SOCK_DGRAM | posix.SOCK_NONBLOCK, 0));
+    posix.bind(fd, { sun_family: posix.AF_UNIX, sun_path: path });
+    const room = Buffer.alloc(SIZE);
+    const take = () => {
+      try {
+        return posix.recv(fd, room, SIZE, 0) === SIZE;
+      } catch (error) {
+        assert.equal(error.code, 'EAGAIN');
+        return false;
+      }
+    };
+    return { path, take };
+  }
+
+  test('is shared by the destinations, in turns', async (t) => {
+    const [first, second] = [makeReceiver(t), makeReceiver(t)];
+    const socket = openSocket(t);
+    const outcomes = new Outcomes();
+    const send = ({ path }) => socket.sendTo(Buffer.alloc(SIZE), path, outcomes.callback());
+    for (let count = 0; count < 30; count++) send(first);
+    send(second);
+    let taken = 0;
+    await until(() => {
+      if (first.take()) taken++;
+      return second.take();
+    }, 'the message to the second');
+    assert.ok(taken < 15, `only after ${taken} of 30 to the first`);
+    await until(() => {
+      if (first.take()) taken++;
+      return taken === 30;
+    }, 'the rest');
+    await outcomes.settled();
+    assert.deepEqual(outcomes.errors, []);
   });
 });

@@ -14,13 +14,15 @@ const { temporaryFolder } = require('./tmp.js');
  * @param {import('node:test').TestContext} t
  * @param {string[]} args for Node
  * @param {string} [calls] the names of those to look at; all of them by default
+ * @param {string} [injected] what is to go wrong, as strace has it: `sendmsg:error=ENOMEM`
  * @returns {Promise<string[][] | null>}
  */
-async function systemCalls(t, args, calls = 'all') {
+async function systemCalls(t, args, calls = 'all', injected = undefined) {
   const folder = temporaryFolder(t);
   // A file for each thread: in one for all, a call that another thread interrupts has two lines.
   const log = path.join(folder, 'calls');
   const options = ['-ff', '-o', log, '-e', `trace=${calls}`];
+  if (injected !== undefined) options.push('-e', `inject=${injected}`);
   const program = startProgram(t, 'strace', [...options, process.execPath, ...args]);
   const { code, stdout, stderr } = await program.ended();
   if (code !== 0 && stdout === '' && /ptrace|PTRACE/.test(stderr)) return null;

@@ -140,6 +140,30 @@ const PROGRAMS = {
     return { text: text.join(''), order, written: client.bytesWritten };
   },
 
+  async 'views and nothing after the end'(t, lib) {
+    const { client, socket } = await connected(t, lib);
+    const codes = [];
+    client.on('error', ({ code }) => codes.push(code));
+    socket.resume();
+    const sent = [];
+    for (const view of [new Uint16Array(3), new DataView(new ArrayBuffer(5))]) {
+      sent.push(
+        thrownBy(() => client.write(view)),
+        client.bytesWritten,
+      );
+    }
+    client.end();
+    for (const late of [new Uint16Array(3), Buffer.alloc(3), 'xyz']) {
+      sent.push(
+        thrownBy(() => client.write(late)),
+        client.bytesWritten,
+      );
+    }
+    // Not once(), for which the error would be the outcome.
+    await new Promise((done) => client.once('close', done));
+    return { sent, codes, written: client.bytesWritten };
+  },
+
   async 'unshift with an encoding'(t, lib) {
     const { client, socket } = await connected(t, lib);
     client.write('c');

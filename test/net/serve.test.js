@@ -436,3 +436,19 @@ test('an unref() that came first counts', onLinux(), async (t) => {
     [temporaryPath(t)],
   );
 });
+
+test(
+  'what others have put in the place of a member stays when the server closes',
+  onLinux(),
+  async (t) => {
+    const web = http.createServer();
+    serve(web, temporaryPath(t));
+    const address = () => 'theirs';
+    web.address = address;
+    Object.defineProperty(web, 'listening', { get: () => 'theirs', configurable: true });
+    await new Promise((done) => web.close(done));
+    assert.deepEqual([web.listening, web.address], ['theirs', address]);
+    // The rest is its own again.
+    assert.deepEqual(Object.keys(Object.getOwnPropertyDescriptors(web)).includes('close'), false);
+  },
+);

@@ -1,8 +1,10 @@
 'use strict';
 
-// Owns the calls of afunix/posix for descriptors of any kind: fcntl(), dup(), pipe(), close().
+// Owns the calls of afunix/posix for descriptors of any kind: fcntl(), dup(), pipe(), poll(), close().
 
 const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
 const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { memfd } = require('../../lib');
@@ -153,5 +155,18 @@ describe('pipe()', onLinux({}), () => {
       assert.throws(() => posix.pipe(wrong), { code: 'ERR_INVALID_ARG_TYPE' });
     }
     assert.throws(() => posix.pipe({ nonblocking: 1 }), { code: 'ERR_INVALID_ARG_TYPE' });
+  });
+});
+
+describe('poll()', onLinux({}), () => {
+  test('without a time waits until something happens', (t) => {
+    const [here, there] = pair(t);
+    const fds = [{ fd: here, events: posix.POLLIN }];
+    assert.equal(posix.poll(fds, 0), 0);
+    const options = { stdio: ['ignore', there, 'inherit'] };
+    const child = spawn(process.execPath, ['-e', 'process.stdout.write("x")'], options);
+    t.after(() => once(child, 'close'));
+    assert.equal(posix.poll(fds), 1);
+    assert.equal(fds[0].revents, posix.POLLIN);
   });
 });

@@ -232,3 +232,17 @@ describe('a pidfd', onLinux({}), () => {
 function pidOf(pid) {
   return new RegExp(`^Pid:\\s*${pid}$`, 'm');
 }
+
+describe('without an address', onLinux({}), () => {
+  test('sendto() is send(), and recvfrom() is recv()', (t) => {
+    const [left, right] = pair(t, SOCK_DGRAM);
+    const room = Buffer.alloc(8);
+    for (const none of [[], [2], [2, 0], [2, 0, undefined]]) {
+      assert.equal(posix.sendto(left, Buffer.from('ab'), ...none), 2);
+      assert.equal(posix.recvfrom(right, room, ...none), 2);
+      assert.equal(room.toString('latin1', 0, 2), 'ab');
+    }
+    const here = { code: 'EAGAIN' };
+    assert.throws(() => posix.recvfrom(right, room, 8, posix.MSG_DONTWAIT), here);
+  });
+});

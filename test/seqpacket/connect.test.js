@@ -321,6 +321,24 @@ describe('connect()', onLinux(), () => {
     server.close();
   });
 
+  test('is EISCONN while it connects, which goes on', async (t) => {
+    const file = temporaryPath(t);
+    const server = startServer(t, undefined, file);
+    const client = makeSocket(t);
+    const events = eventsOf(client, ['connect', 'error', 'close']);
+    client.connect(file);
+    assert.throws(() => client.connect(file), { code: 'EISCONN', syscall: 'connect' });
+    assert.equal(client.readyState, 'opening');
+    const [[accepted]] = await Promise.all([
+      nextEvent(server, 'connection'),
+      nextEvent(client, 'connect'),
+    ]);
+    client.write('hello');
+    assert.equal(String((await nextEvent(accepted, 'data'))[0]), 'hello');
+    assert.deepEqual(events, ['connect']);
+    server.close();
+  });
+
   test('throws for bad arguments', (t) => {
     const client = makeSocket(t);
     for (const bad of [undefined, '', 5, 'a\0b', {}, new URL('http://localhost/')]) {

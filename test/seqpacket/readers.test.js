@@ -6,13 +6,14 @@ const assert = require('node:assert/strict');
 const { Writable } = require('node:stream');
 const { pipeline } = require('node:stream/promises');
 const { describe, test } = require('node:test');
-const { SeqpacketServer } = require('../../lib');
+const { SeqpacketServer, SeqpacketSocket, closeFd } = require('../../lib');
 const posix = require('../../lib/posix/index.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, makeSocket, quiet } = require('../helpers/seqpacket.js');
+const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
-const { within } = require('../helpers/wait.js');
+const { until, within } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
@@ -97,3 +98,28 @@ for (const [name, read] of Object.entries(READERS)) {
     });
   });
 }
+
+test('what is put back comes before messages that were received with it', onLinux(), async (t) => {
+  const [one, two] = SeqpacketSocket.pair();
+  for (const end of [one, two]) cleanUp(t, end);
+  const texts = [];
+  one.on('data', (data) => {
+    texts.push(String(data));
+    if (texts.length === 2) one.unshift(Buffer.from('again'));
+  });
+  for (const text of ['one', 'two', 'three', 'four']) two.write(text);
+  await until(() => texts.length === 5, 'the messages');
+  assert.deepEqual(texts, ['one', 'two', 'again', 'three', 'four']);
+});
+
+test('fds of a message is a property like any other, taken or not', onLinux(), async (t) => {
+  const [one, two] = SeqpacketSocket.pair({ receiveFds: true });
+  for (const end of [one, two]) cleanUp(t, end);
+  two.write({ data: 'x', fds: [0] });
+  const [message] = await nextEvent(one, 'data');
+  for (let time = 0; time < 2; time++) {
+    assert.ok(Object.keys(message).includes('fds'));
+    assert.equal(message.fds.length, 1);
+  }
+  closeFd(message.fds[0]);
+});

@@ -83,3 +83,20 @@ test('a detached DataView is refused with a code', () => {
   left.close();
   right.close();
 });
+
+test('detached bytes of every view are refused with a code, and are no empty message', () => {
+  const [left, right] = DgramSocket.pair();
+  const views = [Buffer, Uint8Array, Uint16Array, DataView].map((View) => {
+    const { buffer } = new Uint8Array(8);
+    const view = View === Buffer ? Buffer.from(buffer) : new View(buffer);
+    structuredClone(buffer, { transfer: [buffer] });
+    return view;
+  });
+  for (const view of views) {
+    assert.throws(() => left.send(view), { code: 'ERR_INVALID_ARG_VALUE', message: /detached/ });
+  }
+  // One without bytes that is not detached is an empty message.
+  assert.equal(left.send(new Uint8Array(0)), true);
+  left.close();
+  right.close();
+});

@@ -122,6 +122,17 @@ describe('options', () => {
     }
   });
 
+  test('are read though their names are on a prototype too', () => {
+    Object.prototype.maxPendingFds = 7;
+    try {
+      assert.throws(() => new DgramSocket({ maxPendingFds: 'own' }), {
+        code: 'ERR_INVALID_ARG_TYPE',
+      });
+    } finally {
+      delete Object.prototype.maxPendingFds;
+    }
+  });
+
   test('must not be those of something closed', async (t) => {
     const socket = new DgramSocket();
     const handle = await fs.promises.open(__filename);
@@ -331,4 +342,31 @@ describe('a closed socket', () => {
     assert.equal(socket.unref(), socket);
     assert.equal(socket.close(), socket);
   });
+});
+
+describe("messages name what was given, as Node's own do", () => {
+  class Own {}
+  for (const [value, received] of [
+    [true, 'type boolean (true)'],
+    [10n, 'type bigint (10n)'],
+    [Symbol('s'), 'type symbol (Symbol(s))'],
+    [function named() {}, 'function named'],
+    [() => {}, 'function '],
+    [{}, 'an instance of Object'],
+    [Object.create(null), 'an instance of Object'],
+    [new Own(), 'an instance of Own'],
+    [[], 'an instance of Array'],
+    [null, 'null'],
+    [undefined, 'undefined'],
+  ]) {
+    test(received, (t) => {
+      assert.throws(
+        () => openSocket(t).sendTo(Buffer.from('x'), value),
+        ({ message }) => {
+          assert.ok(message.endsWith(`Received ${received}`), message);
+          return true;
+        },
+      );
+    });
+  }
 });

@@ -39,3 +39,22 @@ for (const [name, Class] of Object.entries({ USocket, SeqpacketSocket })) {
     });
   });
 }
+
+for (const [name, Class] of Object.entries({ USocket, SeqpacketSocket })) {
+  describe(`${name}: a failed write`, onLinux(), () => {
+    test('comes after what was received before, if that is read by now', async (t) => {
+      const [one, two] = Class.pair({ pauseOnConnect: true });
+      for (const end of [one, two]) cleanUp(t, end);
+      const events = eventsOf(one, ['error', 'close']);
+      one.once('readable', () => {});
+      two.write('last');
+      await until(() => one.readableLength > 0, 'the data');
+      two.destroy();
+      await quiet();
+      one.on('data', (data) => events.push(`data ${data}`)).resume();
+      one.write('never read');
+      await closing(one);
+      assert.deepEqual(events, ['data last', 'error EPIPE', 'close true']);
+    });
+  });
+}

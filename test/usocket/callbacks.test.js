@@ -176,3 +176,25 @@ describe('callbacks of write()', onLinux(), () => {
     assert.deepEqual(events, ['error EPIPE', 'close true']);
   });
 });
+
+test(
+  "'close' comes behind all that the callbacks of what is not sent lead to",
+  onLinux(),
+  async (t) => {
+    const [one, two] = makePair(t);
+    two.pause();
+    const order = [];
+    one.on('close', () => order.push('close')).on('error', () => {});
+    // As a loop over the stream has it: a few ticks until it is at its end.
+    const later = async () => {
+      for (let tick = 0; tick < 10; tick++) await new Promise((done) => process.nextTick(done));
+      order.push('done');
+    };
+    while (one.writableLength === 0) one.write(Buffer.alloc(100_000));
+    one.write('last', later);
+    one.destroy();
+    await closing(one);
+    await until(() => order.length === 2, 'both');
+    assert.deepEqual(order, ['done', 'close']);
+  },
+);

@@ -28,6 +28,29 @@ assertNoLeaks();
 beforeEach(() => quiet(20));
 
 describe('receiving', onLinux(), () => {
+  test('read(size, fdCount) where none ever came is null, and after the end too', async (t) => {
+    const [one, two] = makePair(t, { pauseOnConnect: true });
+    const never = new USocket();
+    for (const socket of [never, one]) {
+      for (const args of [
+        [1, 1],
+        [null, 1],
+        [1, 0],
+        [null, null],
+        [0, null],
+      ]) {
+        assert.equal(socket.read(...args), null, JSON.stringify(args));
+      }
+    }
+    two.write({ data: 'x', fds: [0, 0] });
+    await until(() => one.readableLength > 0, 'the data');
+    two.destroy();
+    one.destroy();
+    await closing(one);
+    assert.equal(one.read(null, 1), null);
+    for (const socket of [one, never.destroy()]) assert.equal(socket.read(1, 1), null);
+  });
+
   test("with a 'fds' listener they are the listener's, in time for their bytes", async (t) => {
     const before = countFds();
     const [one, two] = makePair(t);

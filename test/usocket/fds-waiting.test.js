@@ -9,10 +9,11 @@ const { beforeEach, describe, test } = require('node:test');
 const { closeFd } = require('../../lib');
 const { assertNoLeak, countFds, nulls } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
-const { WITHOUT_IO_URING, runScript } = require('../helpers/node.js');
-const { onLinux } = require('../helpers/programs.js');
+const { WITHOUT_IO_URING, runScript, scriptArguments } = require('../helpers/node.js');
+const { onLinux, skipUnless } = require('../helpers/programs.js');
 const { quiet } = require('../helpers/seqpacket.js');
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
+const { systemCalls } = require('../helpers/strace.js');
 const { temporaryFolder } = require('../helpers/tmp.js');
 const { collect, makePair, numberIn, numberedFile, untilFds } = require('../helpers/usocket.js');
 const { delay } = require('../helpers/wait.js');
@@ -205,6 +206,23 @@ describe('waiting', onLinux(), () => {
     );
     assert.ok(result.waiting > 0, 'the limit was never reached');
     assert.deepEqual([result.count, result.called], [800, 40]);
+  });
+
+  test('too many in flight are tried again after pauses', skipUnless('strace'), async (t) => {
+    const script = async ({ USocket, closeFd }) => {
+      const [one] = USocket.pair();
+      const fd = require('node:fs').openSync('/dev/null');
+      one.write({ data: 'x', fds: [fd] });
+      closeFd(fd);
+      // A pause is at most as long as one of these.
+      for (let turn = 0; turn < 10; turn++) await new Promise((done) => setTimeout(done, 32));
+      process.exit(one.writableLength > 0 ? 0 : 1);
+    };
+    const refused = 'sendmsg:error=ETOOMANYREFS';
+    const threads = await systemCalls(t, scriptArguments(script, []), 'sendmsg', refused);
+    if (threads === null) return t.skip('strace may not look here');
+    const tries = threads.flat().filter((line) => line.includes('ETOOMANYREFS')).length;
+    assert.ok(tries > 3 && tries < 40, `${tries} tries`);
   });
 });
 

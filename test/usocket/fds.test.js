@@ -233,6 +233,53 @@ describe('sending', onLinux(), () => {
     await assertNoLeak(before);
   });
 
+  test('those that wait for bytes go before those of the bytes', async (t) => {
+    const [one, two] = makePair(t);
+    const got = collect(t, two);
+    const { paths, texts } = makeFiles(t, 3);
+    const fds = paths.map((path) => fs.openSync(path));
+    one.write([fds[0]]);
+    one.write({ data: 'x', fds: fds.slice(1) });
+    fds.forEach(closeFd);
+    const received = await untilFds(got, 3);
+    assert.deepEqual(readAndClose(received), texts);
+  });
+
+  test('what a message has counts, its own or of its class, whatever Object.prototype has', async (t) => {
+    class Given {
+      get data() {
+        return 'b';
+      }
+    }
+    const [one, two] = makePair(t);
+    const got = collect(t, two);
+    const foreign = { data: 1, fds: 'x', callback: 5 };
+    Object.assign(Object.prototype, foreign);
+    try {
+      one.write({ data: 'a', fds: [0], callback: null });
+      one.write(new Given());
+      assert.throws(() => one.write({ fds: 'own', data: 'c' }), { code: 'ERR_INVALID_ARG_TYPE' });
+    } finally {
+      for (const name of Object.keys(foreign)) delete Object.prototype[name];
+    }
+    (await untilFds(got, 1)).forEach(closeFd);
+    await until(() => got.bytes().length === 2, 'the bytes');
+    assert.equal(String(got.bytes()), 'ab');
+  });
+
+  test('the bytes may be of any view', async (t) => {
+    const [one, two] = makePair(t);
+    const got = collect(t, two);
+    const { buffer } = Uint8Array.from(Buffer.from('abcdefgh'));
+    one.write({ data: new DataView(buffer, 1, 2), fds: [0] });
+    one.write({ data: new Uint16Array(buffer, 4, 2), fds: [0] });
+    one.write({ data: new Uint8Array(buffer, 3, 1), fds: [0] });
+    assert.equal(one.bytesWritten, 7);
+    (await untilFds(got, 3)).forEach(closeFd);
+    await until(() => got.bytes().length === 7, 'the bytes');
+    assert.equal(String(got.bytes()), 'bcefghd');
+  });
+
   test('faulty lists throw', async (t) => {
     const [one] = makePair(t);
     for (const message of [

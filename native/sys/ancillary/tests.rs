@@ -34,6 +34,28 @@ fn messages_are_laid_out_as_the_c_library_says() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn there_is_room_for_all_that_one_message_can_bring() {
+    let time = 2 * size_of::<i64>();
+    let rights = MAX_FDS * size_of::<RawFd>();
+    let all = [rights, size_of::<Credentials>(), size_of::<RawFd>(), MAX_LABEL, time, 3 * time];
+    // SAFETY: arithmetic.
+    let spaces = all.map(|len| unsafe { libc::CMSG_SPACE(len as u32) } as usize);
+    assert_eq!(RECEIVE_CAPACITY, spaces.iter().sum());
+}
+
+#[test]
+fn a_message_without_data_is_one() {
+    let mut control = Vec::new();
+    push_message(&mut control, (libc::SOL_SOCKET, 77), &[]);
+    assert_eq!(control.len(), HEADER);
+    // SAFETY: there is no descriptor in it.
+    assert!(unsafe { Received::decode(&raw const control[..]) }.is_marked);
+    // SAFETY: as above.
+    assert!(!unsafe { Received::decode(&raw const control[..HEADER - 1]) }.is_marked);
+}
+
+#[test]
 fn what_is_encoded_is_decoded_and_owned() {
     with_own_descriptors(|| {
         let sent: Vec<RawFd> = (0..MAX_FDS).map(|_| open()).collect();

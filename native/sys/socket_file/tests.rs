@@ -119,6 +119,27 @@ fn what_took_the_place_of_the_file_at_once_is_not_taken_for_ours() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_pin_holds_the_file_itself_and_is_not_inherited() {
+    let folder = Folder::new();
+    let (path, link) = (folder.path("a"), folder.path("link"));
+    let _socket = UnixDatagram::bind(&path).unwrap();
+    std::os::unix::fs::symlink("a", &link).unwrap();
+    let pinned = pin(&spot(&path)).unwrap();
+    assert_eq!(held_identity(&pinned), spot(&path).identity());
+    assert_eq!(held_identity(&pin(&spot(&link)).unwrap()), None);
+    // SAFETY: F_GETFD on a live descriptor.
+    assert_eq!(unsafe { libc::fcntl(pinned.as_raw_fd(), libc::F_GETFD) }, libc::FD_CLOEXEC);
+    assert_eq!(fs::metadata(descriptor_path(&pinned)).unwrap().ino(), inode(&path));
+}
+
+#[test]
+fn a_private_name_is_another_each_time() {
+    let [one, two] = [private_name(), private_name()];
+    assert!(one != two && [one, two].iter().all(|name| name.starts_with(".afunix-")));
+}
+
+#[test]
 fn a_turn_is_not_taken_at_what_is_no_folder() {
     let folder = Folder::new();
     let fifo = folder.path("fifo");

@@ -3,9 +3,11 @@
 // The tests are tested: each fault of a list is planted in a copy of the project, which is built, and the tests of its
 // room have to fail; StrykerJS mutates each file of lib/, cargo-mutants those of native/ that the Rust tests reach.
 //
-// All of it takes hours. Any of these variables takes a part, which goes to the terminal and not into results.md:
+// Of lib/ the long form takes a sample of 500 mutants: all of them need days. Any of these variables takes a part, which
+// goes to the terminal and not into results.md:
 //   AFUNIX_MUTANTS=NAME,NAME        planted faults; `all` of them; `clean`: the same tests without a fault
 //   AFUNIX_STRYKER=FILE,FILE        files of lib/; a number takes as many at random
+//   AFUNIX_STRYKER_SAMPLE=N         as many mutants over all of lib/
 //   AFUNIX_CARGO_MUTANTS=FILE,FILE  files of native/; a number as above
 // Reports of the two tools are kept in .cache/mutants/ until the file or its tests change.
 
@@ -15,10 +17,14 @@ const { runCargoMutants, testedFiles } = require('../lib/mutants/cargo.js');
 const { makeCopy } = require('../lib/mutants/copy.js');
 const { runClean, runPlanted } = require('../lib/mutants/planted.js');
 const rooms = require('../lib/mutants/rooms.js');
+const { runSample } = require('../lib/mutants/sample.js');
 const { runStryker } = require('../lib/mutants/stryker.js');
 
 /** The short form tries these: one that needs no build for each room. */
 const QUICK = ['timeout-timer-reused', 'drain-at-the-mark', 'compat-waiting-size'];
+
+/** The long form: planted faults, files of StrykerJS, of cargo-mutants, and how many in the sample. */
+const WHOLE = ['all', undefined, 'all', '500'];
 
 /** Those of `all` that a variable asks for: names, `all`, or how many. */
 function choose(all, wanted, random) {
@@ -36,11 +42,12 @@ function choose(all, wanted, random) {
 }
 
 async function run({ quick, random, say }) {
-  const { AFUNIX_MUTANTS, AFUNIX_STRYKER, AFUNIX_CARGO_MUTANTS } = process.env;
-  const asked = [AFUNIX_MUTANTS, AFUNIX_STRYKER, AFUNIX_CARGO_MUTANTS];
+  const { AFUNIX_MUTANTS, AFUNIX_STRYKER, AFUNIX_STRYKER_SAMPLE, AFUNIX_CARGO_MUTANTS } =
+    process.env;
+  const asked = [AFUNIX_MUTANTS, AFUNIX_STRYKER, AFUNIX_CARGO_MUTANTS, AFUNIX_STRYKER_SAMPLE];
   const isPart = asked.some((variable) => variable !== undefined);
   const isClean = AFUNIX_MUTANTS === 'clean';
-  const [planted, stryker, cargo] = isPart ? asked : quick ? [QUICK.join()] : Array(3).fill('all');
+  const [planted, stryker, cargo, sample] = isPart ? asked : quick ? [QUICK.join()] : WHOLE;
   const folder = makeCopy();
   try {
     if (isClean) return { rows: runClean(folder, faults, say), isPart };
@@ -53,6 +60,7 @@ async function run({ quick, random, say }) {
     const rows = [
       ...runPlanted(folder, chosen, say),
       ...runStryker(folder, choose(Object.keys(rooms), stryker, random), say),
+      ...(sample === undefined ? [] : await runSample(folder, Number(sample), random, say)),
       ...runCargoMutants(folder, choose(testedFiles(), cargo, random), say),
     ];
     return { rows, isPart };

@@ -14,7 +14,7 @@ const CACHE = path.join(ROOT, '.cache');
 /** Where cargo compiles: the crates that this one needs are compiled once, whatever becomes of copies. */
 const TARGET = path.join(CACHE, 'mutants', 'target');
 const COPIED = [
-  ...['lib', 'native', 'test', 'scripts', 'examples', 'docs', 'build'],
+  ...['lib', 'native', 'test', 'scripts', 'examples', 'docs', 'bench', 'build'],
   ...['package.json', 'package-lock.json', 'Cargo.toml', 'Cargo.lock', 'build.rs', 'binding.gyp'],
   ...['addon.js', 'descriptors.js', 'posix.js', 'socketpair.js', 'rustfmt.toml'],
   ...['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', 'LICENSE'],
@@ -81,10 +81,10 @@ function restoreAddon(folder) {
   copyTree(path.join(ROOT, 'build'), path.join(folder, 'build'));
 }
 
-/** Runs test files up to the first failure: what failed, or null. */
-function firstFailure(folder, files) {
+/** Runs test files up to the first failure: what failed, or null. The options are those of runIn(). */
+function firstFailure(folder, files, options) {
   const program = path.join('test', 'torture', 'lib', 'mutants', 'first-failure.js');
-  const { status, stdout } = runIn(folder, process.execPath, [program, ...files]);
+  const { status, stdout } = runIn(folder, process.execPath, [program, ...files], options);
   return status === 0 ? null : stdout.trim() || 'not done in time';
 }
 

@@ -1,8 +1,11 @@
 'use strict';
 
 // Owns: mutations that survive because no test can see them, by file: the line they are in, what becomes of a part of
-// it (any of these), and why that is the same. Those of the list of planted faults, by name, are under `planted`.
+// it (any of these; of `from`, where that is not enough), and why that is the same. Those of the list of planted faults, by name, are under `planted`.
 
+const DISJOINT = 'the bits of what is combined are disjoint';
+const CLOSED = 'native code knows no socket of the number 0 either';
+const DEBUG = 'debug() asks the same: it is spared what it would not print';
 const REMEMBERED = 'only what is remembered, and so the cost of a send, is another';
 
 module.exports = {
@@ -42,6 +45,253 @@ module.exports = {
       becomes: ['false', "path[0] === '\\0' && path[0] === '/' && !path.startsWith('/proc/')"],
       why: REMEMBERED,
     },
+  ],
+  'lib/compat/unix-dgram.js': [
+    {
+      line: 'const to = id === 0 ? -EBADF : socket[kDestinations].of(id, path);',
+      becomes: ['+EBADF'],
+      why: CLOSED,
+    },
+  ],
+  'lib/net/serve.js': [
+    {
+      line: 'const kept = KEPT.filter((name) => web[name] !== undefined).map((name) => [name, web[name]]);',
+      becomes: ['KEPT'],
+      why: 'an option that is undefined is none',
+    },
+  ],
+  'lib/posix/checks.js': [
+    {
+      line: "return typeof value === 'number' && (value | 0) === value;",
+      becomes: ['false'],
+      why: 'what is not known to be an int is looked at again, which costs time',
+    },
+  ],
+  'lib/sockets/connected.js': [
+    {
+      line: 'const name = this[kId] > 0 ? binding.localAddress(this[kId]) : -1;',
+      becomes: ['this[kId] >= 0', 'true'],
+      why: CLOSED,
+    },
+    {
+      line: 'const name = this[kId] > 0 ? binding.peerAddress(this[kId]) : -1;',
+      becomes: ['this[kId] >= 0', 'true'],
+      why: CLOSED,
+    },
+    {
+      line: 'socket.readableLength === 0 &&',
+      becomes: ['true'],
+      why: 'a stream that flows has emitted what it had before native code has more',
+    },
+  ],
+  'lib/sockets/life.js': [
+    {
+      line: "return socket.readableFlowing !== null || socket.listenerCount('readable') > 0;",
+      from: "socket.listenerCount('readable') > 0",
+      becomes: ['false'],
+      why: "a listener for 'readable' makes readableFlowing false, which is not null",
+    },
+  ],
+  'lib/sockets/members.js': [
+    {
+      line: 'return this[kId] > 0 ? peerCredentials(this[kId]) : undefined;',
+      becomes: ['this[kId] >= 0'],
+      why: CLOSED,
+    },
+  ],
+  'lib/sockets/message-writer.js': [
+    {
+      line: 'else if (length !== view.byteLength) result = send(id, view, destination, offset, length);',
+      becomes: ['true'],
+      why: 'the offset and the length cross as well, and say the same',
+    },
+    {
+      line: 'if (this.isDrainDue) return;',
+      becomes: ['false'],
+      why: 'outcomes come in a call each, and ticks run between two of them',
+    },
+  ],
+  'lib/sockets/options.js': [
+    {
+      line: 'this.receiveFds === receiveFds &&',
+      becomes: ['false'],
+      why: 'what native code has already is said again',
+    },
+  ],
+  'lib/sockets/seqpacket.js': [
+    {
+      line: 'if (this[kId] > 0) binding.setCorked(this[kId], 0);',
+      becomes: ['this[kId] >= 0'],
+      why: CLOSED,
+    },
+  ],
+  'lib/sockets/server.js': [
+    {
+      line: 'if (this[kId] > 0 && this[kAccepts]) setAccepting(this, true);',
+      from: 'this[kId] > 0',
+      becomes: ['this[kId] >= 0', 'true'],
+      why: 'a server without a socket accepts nothing in any case',
+    },
+    {
+      line: 'if (this[kId] === 0) emitCloseIfEmpty(this);',
+      becomes: ['true'],
+      why: 'emitCloseIfEmpty() asks the same',
+    },
+    {
+      line: "if (accepting) demand(status, 'epoll_ctl');",
+      becomes: ['true'],
+      why: 'a poll can fail when it begins, and not when it ends',
+    },
+    {
+      line: 'if (state.accepting === accepting || server[kId] === 0) return;',
+      from: 'state.accepting === accepting',
+      becomes: ['false'],
+      why: 'native code begins once more what it does already',
+    },
+    {
+      line: '} finally {',
+      from: '{ plan.id = 0; plan.server = null; }',
+      becomes: ['{}'],
+      why: 'the next connection sets both again, and nothing looks at them before',
+    },
+  ],
+  'lib/sockets/stream-writer.js': [
+    {
+      line: '} finally {',
+      from: '{ this.hasResult = false; }',
+      becomes: ['{}'],
+      why: "Writable's turn has come by then, and has taken the result",
+    },
+  ],
+  'lib/sockets/wrapped.js': [
+    {
+      line: "if (listener.name !== 'ondata' || 'prototype' in listener) return false;",
+      becomes: ['false'],
+      why: 'it only spares a stack for what is no such listener',
+    },
+  ],
+  'lib/util/diagnostics.js': [
+    {
+      line: "if (debug.enabled) debug('fd %d connected to %j', socket.fd, path);",
+      becomes: ['true'],
+      why: DEBUG,
+    },
+    {
+      line: "if (debug.enabled) debug('fd %d listens at %j', server.fd, path);",
+      becomes: ['true'],
+      why: DEBUG,
+    },
+  ],
+  'lib/util/errors.js': [
+    {
+      line: 'if (!names.has(-errno)) names.set(-errno, name);',
+      becomes: ['+errno', 'true'],
+      why: 'libuv names each of the numbers that have two names',
+    },
+  ],
+  'native/lib.rs': [
+    {
+      line: 'register',
+      becomes: ['replace register -> napi::Result<()> with Ok(())'],
+      why: 'the Rust tests have no Node; without it the package has no function at all',
+    },
+  ],
+  'native/engine/sockets.rs': [
+    {
+      line: 'Table<T>::insert',
+      becomes: ['replace | with ^ in Table<T>::insert'],
+      why: DISJOINT,
+    },
+  ],
+  'native/node/view.rs': [
+    {
+      line: "JsBytes<'a>::to_vec",
+      becomes: ["replace > with >= in JsBytes<'a>::to_vec"],
+      why: 'no bytes are copied then',
+    },
+  ],
+  'native/sys/ancillary.rs': [
+    { line: '', becomes: ['replace * with +'], why: 'what is rounded up is the same then' },
+  ],
+  'native/sys/message.rs': [
+    { line: '', becomes: ['replace | with ^'], why: DISJOINT },
+    {
+      line: 'Receiver::receive_one',
+      becomes: ['replace | with ^ in Receiver::receive_one'],
+      why: DISJOINT,
+    },
+    {
+      line: 'Receiver::receive_one',
+      becomes: [
+        'replace > with == in Receiver::receive_one',
+        'replace > with >= in Receiver::receive_one',
+      ],
+      why: 'the kernel makes no message that large',
+    },
+    {
+      line: 'Receiver::receive',
+      becomes: ['replace && with || in Receiver::receive'],
+      why: 'memory is made once more, or for nobody',
+    },
+    {
+      line: 'Receiver::trim',
+      becomes: ['replace > with >= in Receiver::trim'],
+      why: 'nothing behind what is kept was touched then',
+    },
+  ],
+  'native/sys/receive_memory.rs': [
+    {
+      line: '',
+      becomes: ['replace + with -'],
+      why: 'another distance of the same kind: slots are apart, and start in cache sets of their own',
+    },
+    { line: 'Region::map', becomes: ['replace | with ^ in Region::map'], why: DISJOINT },
+    {
+      line: 'Region::map',
+      becomes: ['delete - in Region::map'],
+      why: 'Linux ignores the descriptor of anonymous memory',
+    },
+    {
+      line: 'Region::trim',
+      becomes: ['replace - with + in Region::trim', 'replace - with / in Region::trim'],
+      why: 'a page more or less, of those that nobody needs',
+    },
+  ],
+  'native/sys/reuseport.rs': [
+    {
+      line: 'ignore_new_connections',
+      becomes: ['replace | with ^ in ignore_new_connections'],
+      why: DISJOINT,
+    },
+  ],
+  'native/sys/socket_diag.rs': [
+    { line: 'open_netlink', becomes: ['replace | with ^ in open_netlink'], why: DISJOINT },
+  ],
+  'native/sys/socket_file.rs': [
+    {
+      line: 'Spot::open_folder',
+      becomes: ['replace | with ^ in Spot::open_folder'],
+      why: DISJOINT,
+    },
+    {
+      line: 'replace',
+      becomes: [
+        'replace && with || in replace',
+        'replace < with <= in replace',
+        'replace += with -= in replace',
+        'replace += with *= in replace',
+      ],
+      why: 'how often it is tried while others replace the same file again and again',
+    },
+    { line: 'pin', becomes: ['replace | with ^ in pin'], why: DISJOINT },
+    {
+      line: 'Place::put_back',
+      becomes: ['replace && with || in Place::put_back'],
+      why: 'it takes a file system without RENAME_NOREPLACE',
+    },
+  ],
+  'native/sys/sockaddr.rs': [
+    { line: '', becomes: ['replace + with *'], why: 'a slot only has more room' },
   ],
   'native/sys/unix_addr.rs': [
     {

@@ -201,7 +201,7 @@ module.exports = [
   fault(
     'first-destination-first',
     'with a full send buffer the same destination is tried first each time',
-    ['test/dgram/stall.test.js'],
+    ['test/dgram/when-full.test.js'],
     edit(MESSAGE_QUEUE, '        ids.rotate_left(first);\n', '        let _ = first;\n'),
   ),
   fault(

@@ -1,11 +1,11 @@
 'use strict';
 
 // Runs test files one after the other, each in a process of its own, and ends with 1 at the first test that fails,
-// whose name it prints: a fault is seen then, and what else it breaks costs only time.
+// whose name it prints: a fault is seen then, and what else it breaks costs only time. `FILE:MS` limits one file's time.
 
 const { spawn } = require('node:child_process');
 
-/** Milliseconds for one file. */
+/** Milliseconds for one file, unless another limit is given. */
 const LIMIT = 100_000;
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'];
 
@@ -19,7 +19,7 @@ function kill({ pid }) {
 }
 
 /** The first failure of a file, or null. */
-function run(file) {
+function run(file, limit) {
   return new Promise((resolve) => {
     const options = { detached: true, stdio: ['ignore', 'pipe', 'ignore'] };
     const args = ['--expose-gc', '--test-reporter=tap', file];
@@ -29,7 +29,7 @@ function run(file) {
       process.exit(1);
     };
     for (const signal of SIGNALS) process.once(signal, abandon);
-    const timer = setTimeout(() => done('not done in time'), LIMIT);
+    const timer = setTimeout(() => done('not done in time'), limit);
     const done = (failure) => {
       clearTimeout(timer);
       kill(child);
@@ -49,8 +49,9 @@ function run(file) {
 }
 
 async function main() {
-  for (const file of process.argv.slice(2)) {
-    const failure = await run(file);
+  for (const argument of process.argv.slice(2)) {
+    const [file, limit = LIMIT] = argument.split(':');
+    const failure = await run(file, Number(limit));
     if (failure === null) continue;
     console.log(`${file}: ${failure}`);
     process.exit(1);

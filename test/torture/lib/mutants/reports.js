@@ -30,7 +30,13 @@ function reportOf(tool, file, files, make) {
 }
 
 const isSame = (known, survivor) =>
-  known.line === survivor.line && known.becomes.includes(survivor.becomes);
+  known.line === survivor.line &&
+  known.becomes.includes(survivor.becomes) &&
+  (known.from === undefined || known.from === survivor.from);
+
+/** Whether a reason is known why no test sees this mutant of a file. */
+const isExplained = (file, survivor) =>
+  (equivalents[file] ?? []).some((known) => isSame(known, survivor));
 
 /** A report as a row of the torture: what survives and is not explained is lost. */
 function rowOf(tool, file, { killed, late, survivors, failure }) {
@@ -53,4 +59,4 @@ function rowOf(tool, file, { killed, late, survivors, failure }) {
   return { what, tried, lost: open.length, note };
 }
 
-module.exports = { reportOf, rowOf };
+module.exports = { isExplained, reportOf, rowOf };

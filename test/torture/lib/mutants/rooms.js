@@ -39,6 +39,8 @@ const POSIX = of(
 );
 
 module.exports = {
+  'lib/index.js': of('house', 'module'),
+  'lib/cluster/index.js': of('net', 'cluster'),
   'lib/cluster/primary.js': of('net', 'cluster'),
   'lib/cluster/protocol.js': of('net', 'cluster'),
   'lib/cluster/worker.js': of('net', 'cluster'),
@@ -47,16 +49,20 @@ module.exports = {
   'lib/descriptors/describe.js': of('descriptors', 'fd-type', 'from-fd'),
   'lib/descriptors/duplicate.js': of('descriptors', 'file-handle'),
   'lib/descriptors/from-fd.js': of('descriptors', 'from-fd', 'adopt-refused'),
+  'lib/descriptors/index.js': of('descriptors', 'module'),
   'lib/descriptors/memfd.js': of('descriptors', 'memfd', 'foreign-code'),
   'lib/descriptors/notify.js': of('descriptors', 'notify', 'fdstore'),
   'lib/descriptors/process.js': of('sockets', 'who-is-the-peer'),
   'lib/descriptors/reuseport.js': of('descriptors', 'reuseport', 'drain-grace', 'reuseport-drain'),
   'lib/descriptors/socketpair.js': of('descriptors', 'socketpair', 'foreign-code'),
+  'lib/native/addon.js': of('house', 'module', 'package'),
+  'lib/native/binding.js': of('house', 'module', 'package'),
   'lib/native/fds.js': [
     ...of('dgram', 'fds'),
     ...of('descriptors', 'close'),
     ...of('sockets', 'arguments', 'arguments-others'),
   ],
+  'lib/native/platform.js': of('house', 'package'),
   'lib/native/results.js': of('posix', 'posix'),
   'lib/native/sockets.js': [
     ...of('dgram', 'events', 'dgram', 'fds'),
@@ -99,17 +105,25 @@ module.exports = {
     ...of('seqpacket', 'server', 'sizes'),
     ...of('sockets', 'who-is-the-peer'),
   ],
+  'lib/sockets/pair.js': [
+    ...of('sockets', 'lifecycle', 'options', 'few-descriptors'),
+    ...of('dgram', 'dgram'),
+    ...of('seqpacket', 'seqpacket'),
+    ...of('usocket', 'usocket'),
+  ],
   'lib/sockets/received-fds.js': [...of('dgram', 'fds', 'iterator-fds'), ...of('usocket', 'fds')],
   'lib/sockets/seqpacket.js': [
     ...of('seqpacket', 'seqpacket', 'connect', 'end', 'finish', 'sizes', 'ref'),
     ...CONNECTED,
   ],
   'lib/sockets/server.js': SERVERS,
+  'lib/sockets/sharing.js': [...of('sockets', 'servers'), ...of('net', 'cluster')],
   'lib/sockets/stream-reader.js': STREAMS,
   'lib/sockets/stream-writer.js': STREAMS,
   'lib/sockets/userver.js': SERVERS,
   'lib/sockets/wrapped.js': of('usocket', 'tls', 'http-endings'),
-  'lib/sockets/usocket.js': STREAMS,
+  'lib/sockets/usocket-plan.js': STREAMS,
+  'lib/sockets/usocket.js': [...STREAMS, ...of('usocket', 'tls')],
   'lib/util/callback.js': [
     ...of('dgram', 'events'),
     ...of('usocket', 'callbacks'),
@@ -121,6 +135,7 @@ module.exports = {
     ...of('usocket', 'errors'),
     ...of('posix', 'arguments'),
   ],
+  'lib/util/host.js': [...of('sockets', 'timeout', 'loadings'), ...of('house', 'jest')],
   'lib/util/options.js': of('sockets', 'options', 'throwing', 'foreign-code'),
   'lib/util/validate.js': [
     ...of('sockets', 'arguments', 'arguments-others', 'options', 'signal', 'names', 'timeout'),

@@ -17,7 +17,7 @@ const LIMIT = 3_600_000;
 /** Texts of errors are left out: most are for people. */
 const EXCLUDED = ['StringLiteral'];
 
-/** Where it is, or why not: `{ program }` or `{ skip }`. */
+/** Where it is, or why not: `{ program, instrumenter }` or `{ skip }`. */
 function install() {
   const { folder, skip } = installPackages(
     { '@stryker-mutator/core': VERSION },
@@ -25,7 +25,11 @@ function install() {
     INSTALL_LIMIT,
   );
   if (skip !== undefined) return { skip };
-  return { program: path.join(folder, 'node_modules/@stryker-mutator/core/bin/stryker.js') };
+  const tool = path.join(folder, 'node_modules/@stryker-mutator');
+  return {
+    program: path.join(tool, 'core/bin/stryker.js'),
+    instrumenter: path.join(tool, 'instrumenter/dist/src/index.js'),
+  };
 }
 
 function configure(folder, file, report) {
@@ -51,16 +55,17 @@ function configure(folder, file, report) {
   return place;
 }
 
+/** Code in one line, and not all of it. */
+const shorten = (code) => code.replace(/\s+/g, ' ').slice(0, 100);
+
 /** What is mutated, in the words of the source. */
 function describe(source, { location: { start, end }, replacement }) {
-  const lines = source.split('\n');
-  return {
-    line: lines[start.line - 1].trim(),
-    at: start.line,
-    from:
-      start.line === end.line ? lines[start.line - 1].slice(start.column - 1, end.column - 1) : '',
-    becomes: replacement.replace(/\s+/g, ' ').slice(0, 100),
-  };
+  const lines = source.split('\n').slice(start.line - 1, end.line);
+  const line = lines[0].trim();
+  // From its end on, which may be in the first line.
+  lines.push(lines.pop().slice(0, end.column - 1));
+  lines[0] = lines[0].slice(start.column - 1);
+  return { line, at: start.line, from: shorten(lines.join(' ')), becomes: shorten(replacement) };
 }
 
 /** Mutates one file: a report. */
@@ -102,4 +107,4 @@ function runStryker(folder, files, say) {
   });
 }
 
-module.exports = { runStryker };
+module.exports = { EXCLUDED, describe, install, runStryker };

@@ -1,0 +1,248 @@
+'use strict';
+
+// Owns: mutants of StrykerJS that are drawn over all of lib/, so that a figure for the whole is had in an hour. Stryker
+// lists them; each is then put into the source by itself, and the test files that run what it changes are run, those of
+// its room first, up to the first failure, where Stryker's own runner would need all of them for each.
+
+const { createHash } = require('node:crypto');
+const fs = require('node:fs');
+const path = require('node:path');
+const vm = require('node:vm');
+const { CACHE, firstFailure } = require('./copy.js');
+const { failures, profileOf } = require('./profile.js');
+const { isExplained } = require('./reports.js');
+const rooms = require('./rooms.js');
+const { EXCLUDED, describe, install } = require('./stryker.js');
+
+/** Milliseconds from which on a test file is a slow one. */
+const SLOW = 5_000;
+/** How first-failure.js ends what it says of a file that had no more time. */
+const LATE = 'not done in time';
+/** Milliseconds for all tests of a mutant, of which each has a limit of its own. */
+const LIMIT = 3_600_000;
+/** How many times as long a test may take where the machine is busy. */
+const PATIENCE = 8;
+/** Milliseconds of tests of other rooms. */
+const MORE = 30_000;
+/** Where tests are that may see any mutant. */
+const FOLDERS = ['dgram', 'seqpacket', 'usocket', 'posix', 'compat', 'descriptors', 'sockets'];
+/** What became of a mutant is kept for as long as its file and the tests are the same. */
+const KEPT = path.join(CACHE, 'mutants', 'sample.json');
+
+/** A location in the way of Stryker's reports. */
+function countFromOne({ start, end }) {
+  const [from, to] = [start, end].map(({ line, column }) => ({
+    line: line + 1,
+    column: column + 1,
+  }));
+  return { start: from, end: to };
+}
+
+/** Every mutant of these files of lib/: `{ file, start, end, replacement, survivor }`, by their places in the text. */
+async function mutantsOf(instrumenter, folder, files) {
+  const { Instrumenter } = await import(instrumenter);
+  const logger = { debug() {}, info() {}, warn() {}, isDebugEnabled: () => false };
+  const options = { plugins: null, excludedMutations: EXCLUDED, ignorers: [] };
+  const found = [];
+  for (const file of files) {
+    const content = fs.readFileSync(path.join(folder, file), 'utf8');
+    const place = [{ name: file, mutate: true, content }];
+    const { mutants } = await new Instrumenter(logger).instrument(place, options);
+    const starts = [0, ...[...content.matchAll(/\n/g)].map(({ index }) => index + 1)];
+    for (const { location, replacement, status } of mutants) {
+      if (status === 'Ignored') continue;
+      const [start, end] = [location.start, location.end].map(
+        ({ line, column }) => starts[line] + column,
+      );
+      const survivor = describe(content, { location: countFromOne(location), replacement });
+      found.push({ file, start, end, replacement, survivor });
+    }
+  }
+  return found;
+}
+
+/** As many of these at random. */
+function draw(all, size, random) {
+  const drawn = all.map((one) => ({ one, order: random() }));
+  drawn.sort((some, other) => some.order - other.order);
+  return drawn.slice(0, size).map(({ one }) => one);
+}
+
+/** What was found out about mutants in runs before, if none of the files that matter has changed since. */
+class Kept {
+  constructor(folder) {
+    this.folder = folder;
+    this.digests = new Map();
+    this.found = fs.existsSync(KEPT) ? JSON.parse(fs.readFileSync(KEPT, 'utf8')) : {};
+  }
+
+  digest(...files) {
+    const hash = createHash('sha256');
+    for (const file of files) hash.update(this.text(file));
+    return hash.digest('hex').slice(0, 16);
+  }
+
+  text(file) {
+    if (!this.digests.has(file)) {
+      this.digests.set(file, fs.readFileSync(path.join(this.folder, file)));
+    }
+    return this.digests.get(file);
+  }
+
+  key({ file, start, end, replacement }) {
+    return `${file} ${this.digest(file)} ${start}-${end} ${replacement}`;
+  }
+
+  /** The first test that failed, null if none did, or undefined. */
+  get(mutant, tests) {
+    const known = this.found[this.key(mutant)];
+    if (known === undefined) return undefined;
+    const files = known.by === null ? tests : [known.file];
+    return this.digest(...files) === known.tests ? known.by : undefined;
+  }
+
+  set(mutant, tests, by) {
+    // Another run may have written meanwhile.
+    if (fs.existsSync(KEPT)) Object.assign(this.found, JSON.parse(fs.readFileSync(KEPT, 'utf8')));
+    const file = by === null ? null : tests.find((name) => by.startsWith(name));
+    const digest = this.digest(...(file === null ? tests : [file]));
+    this.found[this.key(mutant)] = { by, file, tests: digest };
+    fs.mkdirSync(path.dirname(KEPT), { recursive: true });
+    fs.writeFileSync(KEPT, JSON.stringify(this.found, null, 1));
+  }
+}
+
+/** Every test file that may see a mutant, but for those that install or build something. */
+function findTests(folder) {
+  return FOLDERS.flatMap((room) => {
+    const names = fs.readdirSync(path.join(folder, 'test', room));
+    const files = names.filter((name) => name.endsWith('.test.js'));
+    return files.map((name) => `test/${room}/${name}`);
+  });
+}
+
+/**
+ * The tests that run what a mutant changes: `{ test, limit }`. Those of its room come first, the slow ones last; others
+ * follow, the quickest first, for a while.
+ */
+function choose(folder, { file, start }, others) {
+  const profile = (test) => ({ test, ...profileOf(folder, test) });
+  const runs = ({ covers }) => covers(file, start);
+  const room = rooms[file].map(profile);
+  const [quick, slow] = [false, true].map((wanted) =>
+    room.filter(({ ms }) => ms > SLOW === wanted),
+  );
+  let sum = 0;
+  const more = others
+    .filter((test) => !rooms[file].includes(test))
+    .map(profile)
+    .filter((one) => one.knows(file) && runs(one))
+    .sort((one, other) => one.ms - other.ms)
+    .filter(({ ms }) => (sum += ms) < MORE);
+  const chosen = [...quick.filter(runs), ...slow.filter(runs), ...more];
+  // A process that was killed has not said what it ran.
+  return chosen.length > 0 ? chosen : room.filter(({ failure }) => failure === null);
+}
+
+/** A test as first-failure.js takes it. */
+const named = ({ test, limit }) => `${test}:${limit}`;
+
+/** Runs the tests with a mutant: the first that fails, or null. */
+function judge(folder, mutant, tests) {
+  const run = (some) => firstFailure(folder, some.map(named), { limit: LIMIT });
+  const by = withMutant(folder, mutant, () => run(tests));
+  if (by === null || !by.endsWith(LATE)) return by;
+  // On a busy machine a test may be as late by itself.
+  const late = tests.find(({ test }) => by.startsWith(test));
+  if (run([late]) === null) return by;
+  const patient = tests.map(({ test, limit }) => ({ test, limit: PATIENCE * limit }));
+  return withMutant(folder, mutant, () => run(patient));
+}
+
+/** What `run` returns while a mutant is in its file. */
+function withMutant(folder, { file, start, end, replacement }, run) {
+  const place = path.join(folder, file);
+  const source = fs.readFileSync(place, 'utf8');
+  const mutated = source.slice(0, start) + replacement + source.slice(end);
+  // Which throws where that is no code.
+  new vm.Script(`(function () {${mutated}\n})`, { filename: file });
+  fs.writeFileSync(place, mutated);
+  try {
+    return run();
+  } finally {
+    fs.writeFileSync(place, source);
+  }
+}
+
+/** The interval that a share of a sample stands for with 95 %, Wilson's, in percent. */
+function interval(hits, size) {
+  const z = 1.96;
+  const share = hits / size;
+  const middle = share + z ** 2 / (2 * size);
+  const half = z * Math.sqrt((share * (1 - share)) / size + z ** 2 / (4 * size ** 2));
+  return [middle - half, middle + half].map((end) => (100 * end) / (1 + z ** 2 / size));
+}
+
+/** The row of a part of lib/, or of all of it. */
+function rowOf(what, results) {
+  const killed = results.filter(({ by }) => by !== null);
+  const late = killed.filter(({ by }) => by.endsWith(LATE));
+  const survivors = results.filter(({ by }) => by === null);
+  const open = survivors.filter(({ file, survivor }) => !isExplained(file, survivor));
+  const tried = results.length;
+  const [low, high] = interval(killed.length, tried).map((end) => end.toFixed(1));
+  const note = [
+    `killed ${killed.length} (${late.length} by time), equivalent ${survivors.length - open.length}`,
+    `${((100 * killed.length) / tried).toFixed(1)} % killed, of all ${low} to ${high} % with 95 %`,
+    ...open.map(
+      ({ file, survivor: { at, from, becomes } }) =>
+        `open: ${file}:${at} \`${from}\` → \`${becomes}\``,
+    ),
+  ];
+  return { what, tried, lost: open.length, note: note.join('; ').replaceAll('|', '\\|') };
+}
+
+/** Rows for `size` mutants of lib/: one for each of its folders and one for all. */
+async function runSample(folder, size, random, say) {
+  const { instrumenter, skip } = install();
+  if (skip !== undefined) {
+    return [{ what: 'sample of lib/', tried: 0, lost: 0, note: `not tried: ${skip}` }];
+  }
+  const all = await mutantsOf(instrumenter, folder, Object.keys(rooms));
+  const others = findTests(folder);
+  const kept = new Kept(folder);
+  const results = draw(all, size, random).map((mutant, index) => {
+    const { file, survivor } = mutant;
+    const isKnown = isExplained(file, survivor);
+    const tests = isKnown ? [] : choose(folder, mutant, others);
+    const names = tests.map(({ test }) => test);
+    let by = isKnown ? null : kept.get(mutant, names);
+    if (by === undefined) {
+      by = judge(folder, mutant, tests);
+      kept.set(mutant, names, by);
+    }
+    const { at, from, becomes } = survivor;
+    const what = `${file}:${at} \`${from}\` → \`${becomes}\``;
+    say(`${index + 1} ${what}: ${by ?? (isKnown ? 'equivalent' : 'survived')}`);
+    return { file, by, survivor };
+  });
+  const parts = [...new Set(results.map(({ file }) => path.dirname(file)))].sort();
+  const broken = failures();
+  return [
+    {
+      what: 'test files that fail without a mutant',
+      tried: others.length,
+      lost: broken.length,
+      note: broken.join('; ').replaceAll('|', '\\|'),
+    },
+    ...parts.map((part) =>
+      rowOf(
+        `sample of ${part}/`,
+        results.filter(({ file }) => path.dirname(file) === part),
+      ),
+    ),
+    rowOf(`sample of lib/, ${all.length} mutants`, results),
+  ];
+}
+
+module.exports = { runSample };
