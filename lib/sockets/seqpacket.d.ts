@@ -99,13 +99,16 @@ export declare class SeqpacketSocket<Fds extends boolean = boolean> extends Conn
   ): boolean;
   write(buffer: MessageData, offset?: number, length?: number, callback?: SendCallback): boolean;
 
-  /** Sends a last message, if there is one, and the end, shutdown(2): the peer still may send. */
-  end(callback?: NotifyCb): this;
-  end(message: MessageData | MessageWithFds | null | undefined, callback?: NotifyCb): this;
+  /**
+   * Sends a last message, if there is one, and the end, shutdown(2): the peer still may send. The callback is for
+   * `'finish'`, or gets the error for which that does not come: ERR_STREAM_DESTROYED behind destroy().
+   */
+  end(callback?: SendCallback): this;
+  end(message: MessageData | MessageWithFds | null | undefined, callback?: SendCallback): this;
   end(
     message: MessageData | MessageWithFds | null | undefined,
     encoding?: BufferEncoding | undefined,
-    callback?: NotifyCb,
+    callback?: SendCallback,
   ): this;
 
   /** The next message; null if none waits. */

@@ -155,7 +155,8 @@ class SeqpacketSocket extends ConnectedSocket {
    *
    * @param {Buffer | TypedArray | DataView | string | { data, fds }} [message]
    * @param {string} [encoding]
-   * @param {() => void} [callback] - on `'finish'`
+   * @param {(error?: Error) => void} [callback] - on `'finish'`; or with the error for which that does not come:
+   *   ERR_STREAM_DESTROYED behind destroy()
    * @returns {this}
    */
   end(message, encoding, callback) {

@@ -173,16 +173,19 @@ export declare class USocket extends ConnectedSocket<USocketEvents, Buffer | str
   /** `write({ data: bytes, fds })`, under the name that dbus-native has for it. */
   writeWithFds(bytes: MessageData, fds: readonly Descriptor[]): boolean;
 
-  /** Sends a last message, if there is one, and the end, shutdown(2): the peer still may send. */
-  end(callback?: NotifyCb): this;
+  /**
+   * Sends a last message, if there is one, and the end, shutdown(2): the peer still may send. The callback is for
+   * `'finish'`, or gets the error for which that does not come: ERR_STREAM_DESTROYED behind destroy().
+   */
+  end(callback?: StreamCallback): this;
   end(
     message: MessageData | readonly Descriptor[] | StreamMessage | null | undefined,
-    callback?: NotifyCb,
+    callback?: StreamCallback,
   ): this;
   end(
     message: MessageData | readonly Descriptor[] | StreamMessage | null | undefined,
     encoding?: BufferEncoding | undefined,
-    callback?: NotifyCb,
+    callback?: StreamCallback,
   ): this;
 
   /** As of Readable: the bytes, or null. */

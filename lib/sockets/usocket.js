@@ -193,7 +193,8 @@ class USocket extends ConnectedSocket {
    *
    * @param {Buffer | string | Array | object} [message] - as for write()
    * @param {string} [encoding]
-   * @param {() => void} [callback] - on `'finish'`
+   * @param {(error?: Error) => void} [callback] - on `'finish'`; or with the error for which that does not come:
+   *   ERR_STREAM_DESTROYED behind destroy()
    * @returns {this}
    */
   end(message, encoding, callback) {
