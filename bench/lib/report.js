@@ -69,6 +69,7 @@ function remarksOn({ faults = {} }, { unavailable, rounds }) {
   return remarks.join('; ');
 }
 
+/** A line of a table. */
 const row = (cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 
 /** The implementations in the order to show them. */
@@ -197,4 +198,4 @@ function brief(bench, name, measures) {
   return `${titleOf(name)}: ${figures.join(', ')}`;
 }
 
-module.exports = { render, table, comparison, brief };
+module.exports = { render, table, comparison, brief, row };

@@ -44,6 +44,7 @@ function open(socket) {
 function start(socket) {
   open(socket);
   if (!wantsData(socket)) return;
+  // No read() of the stream's is under way: what is put back by unshift() is emitted at once, as in net.
   socket._readableState.sync = false;
   if (readsIntoMemory(socket)) return;
   socket[kState].reading = true;

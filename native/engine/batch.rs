@@ -98,6 +98,7 @@ pub mod flag {
 }
 
 /// One received message as JavaScript will see it.
+#[derive(Default)]
 pub struct Entry {
     /// Which of the batch's buffers, and where in it.
     pub place: Place,

@@ -23,6 +23,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
 const { commit } = require('../../bench/lib/machine.js');
+const { row } = require('../../bench/lib/report.js');
 const { randomFrom } = require('./lib/random.js');
 
 const CASES = path.join(__dirname, 'cases');
@@ -87,8 +88,8 @@ function table(result) {
   const head = `\n## ${result.name}\n\n${result.about}\n`;
   if (result.failure) return `${head}\n**Failed: ${result.failure}**\n`;
   if (result.skipped) return `${head}\nSkipped: ${result.skipped}\n`;
-  const rows = result.rows.map(
-    ({ what, tried, lost, note = '' }) => `| ${what} | ${tried} | ${lost} | ${note} |`,
+  const rows = result.rows.map(({ what, tried, lost, note = '' }) =>
+    row([what, tried, lost, note].map((cell) => String(cell).replaceAll('\n', ' '))),
   );
   return [head, '| what | tried | lost | |', '| --- | ---: | ---: | --- |', ...rows, ''].join('\n');
 }

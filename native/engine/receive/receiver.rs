@@ -360,7 +360,7 @@ impl Receiver {
             token = admitted.1;
         }
         let credentials = credentials.filter(|_| self.wants_credentials.get());
-        Entry { place: Default::default(), len, flags, token, credentials }
+        Entry { len, flags, token, credentials, ..Entry::default() }
     }
 
     /// One batch of messages.
@@ -405,9 +405,7 @@ impl Receiver {
                 let was_cut = message.control_truncated;
                 let mut entry = match control {
                     true => self.describe(len, message.ancillary, was_cut, flags),
-                    false => {
-                        Entry { place: Default::default(), len, flags, token: 0, credentials: None }
-                    }
+                    false => Entry { len, flags, ..Entry::default() },
                 };
                 entry.place = place.unwrap_or_default();
                 batch.push(index, &entry, name.as_ref());

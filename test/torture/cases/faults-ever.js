@@ -91,7 +91,7 @@ async function run({ quick, random, say }) {
         if (problems.length === 0) return;
         row.lost++;
         const text = `${scene}, ${errno}: ${cut(problems.join('; '))} (${cut(reported.join('; '))})`;
-        row.note ||= text.replaceAll('|', '/');
+        row.note ||= text;
         say(`${call}: ${text}`);
       },
     );

@@ -256,7 +256,7 @@ class Report {
       if (host > 0) notes.push(`${host} more times libuv or Node itself aborted`);
       if (first !== '') notes.push(first);
       const what = `${call}, by ${this.how}`;
-      rows.push({ what, tried, lost, note: notes.join('; ').replaceAll('|', '/') });
+      rows.push({ what, tried, lost, note: notes.join('; ') });
     }
     if (this.dirtyCount > 0) {
       rows.push({

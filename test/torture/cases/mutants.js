@@ -19,6 +19,7 @@ const { runClean, runPlanted } = require('../lib/mutants/planted.js');
 const rooms = require('../lib/mutants/rooms.js');
 const { runSample } = require('../lib/mutants/sample.js');
 const { runStryker } = require('../lib/mutants/stryker.js');
+const { draw } = require('../lib/random.js');
 
 /** The short form tries these: one that needs no build for each room. */
 const QUICK = ['timeout-timer-reused', 'drain-at-the-mark', 'compat-waiting-size'];
@@ -30,11 +31,7 @@ const WHOLE = ['all', undefined, 'all', '500'];
 function choose(all, wanted, random) {
   if (wanted === undefined) return [];
   if (wanted === 'all') return all;
-  if (/^\d+$/.test(wanted)) {
-    const drawn = all.map((name) => ({ name, order: random() }));
-    drawn.sort((one, other) => one.order - other.order);
-    return drawn.slice(0, Number(wanted)).map(({ name }) => name);
-  }
+  if (/^\d+$/.test(wanted)) return draw(all, Number(wanted), random);
   const names = wanted.split(',');
   const unknown = names.filter((name) => !all.includes(name));
   if (unknown.length > 0) throw new Error(`there is no ${unknown}`);

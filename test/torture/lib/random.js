@@ -13,4 +13,11 @@ function randomFrom(seed) {
   };
 }
 
-module.exports = { randomFrom };
+/** As many of these at random. */
+function draw(all, size, random) {
+  const drawn = all.map((one) => ({ one, order: random() }));
+  drawn.sort((some, other) => some.order - other.order);
+  return drawn.slice(0, size).map(({ one }) => one);
+}
+
+module.exports = { draw, randomFrom };

@@ -50,7 +50,7 @@ function runPlanted(folder, faults, say) {
     else if (why !== SURVIVED || reason === undefined) row.lost++;
     if (why === '') continue;
     const known = reason === undefined ? '' : `, ${reason}`;
-    row.notes.push(`${fault.name} (${fault.breaks}): ${why}${known}`.replaceAll('|', '\\|'));
+    row.notes.push(`${fault.name} (${fault.breaks}): ${why}${known}`);
   }
   return [...rows.values()].map(({ what, tried, seen, lost, notes }) => {
     return { what, tried, lost, note: [`killed ${seen} of ${tried}`, ...notes].join('; ') };
@@ -62,7 +62,7 @@ function runClean(folder, faults, say) {
   const files = [...new Set(faults.flatMap(({ tests }) => tests))];
   const failures = files.map((file) => firstFailure(folder, [file])).filter((it) => it !== null);
   failures.forEach(say);
-  const note = failures.join('; ').replaceAll('|', '\\|');
+  const note = failures.join('; ');
   return [{ what: 'test files without a fault', tried: files.length, lost: failures.length, note }];
 }
 

@@ -42,7 +42,7 @@ const isExplained = (file, survivor) =>
 function rowOf(tool, file, { killed, late, survivors, failure }) {
   const what = `${tool}: ${file}`;
   if (failure !== undefined) {
-    return { what, tried: 0, lost: 1, note: failure.replaceAll('|', '\\|').replaceAll('\n', ' ') };
+    return { what, tried: 0, lost: 1, note: failure };
   }
   const tried = killed + late + survivors.length;
   const known = equivalents[file] ?? [];
@@ -55,8 +55,7 @@ function rowOf(tool, file, { killed, late, survivors, failure }) {
     ...reasons.map((why) => `equivalent: ${why}`),
     ...open.map(({ line, becomes }) => `open: \`${line}\` → \`${becomes}\``),
   ];
-  const note = parts.join('; ').replaceAll('|', '\\|').replaceAll('\n', ' ');
-  return { what, tried, lost: open.length, note };
+  return { what, tried, lost: open.length, note: parts.join('; ') };
 }
 
 module.exports = { isExplained, reportOf, rowOf };

@@ -13,6 +13,7 @@ const { failures, profileOf } = require('./profile.js');
 const { isExplained } = require('./reports.js');
 const rooms = require('./rooms.js');
 const { EXCLUDED, describe, install } = require('./stryker.js');
+const { draw } = require('../random.js');
 
 /** Milliseconds from which on a test file is a slow one. */
 const SLOW = 5_000;
@@ -59,13 +60,6 @@ async function mutantsOf(instrumenter, folder, files) {
     }
   }
   return found;
-}
-
-/** As many of these at random. */
-function draw(all, size, random) {
-  const drawn = all.map((one) => ({ one, order: random() }));
-  drawn.sort((some, other) => some.order - other.order);
-  return drawn.slice(0, size).map(({ one }) => one);
 }
 
 /** What was found out about mutants in runs before, if none of the files that matter has changed since. */
@@ -183,6 +177,10 @@ function interval(hits, size) {
   return [middle - half, middle + half].map((end) => (100 * end) / (1 + z ** 2 / size));
 }
 
+/** A mutant in the words of the source. */
+const nameOf = ({ file, survivor: { at, from, becomes } }) =>
+  `${file}:${at} \`${from}\` → \`${becomes}\``;
+
 /** The row of a part of lib/, or of all of it. */
 function rowOf(what, results) {
   const killed = results.filter(({ by }) => by !== null);
@@ -194,12 +192,9 @@ function rowOf(what, results) {
   const note = [
     `killed ${killed.length} (${late.length} by time), equivalent ${survivors.length - open.length}`,
     `${((100 * killed.length) / tried).toFixed(1)} % killed, of all ${low} to ${high} % with 95 %`,
-    ...open.map(
-      ({ file, survivor: { at, from, becomes } }) =>
-        `open: ${file}:${at} \`${from}\` → \`${becomes}\``,
-    ),
+    ...open.map((mutant) => `open: ${nameOf(mutant)}`),
   ];
-  return { what, tried, lost: open.length, note: note.join('; ').replaceAll('|', '\\|') };
+  return { what, tried, lost: open.length, note: note.join('; ') };
 }
 
 /** Rows for `size` mutants of lib/: one for each of its folders and one for all. */
@@ -221,9 +216,7 @@ async function runSample(folder, size, random, say) {
       by = judge(folder, mutant, tests);
       kept.set(mutant, names, by);
     }
-    const { at, from, becomes } = survivor;
-    const what = `${file}:${at} \`${from}\` → \`${becomes}\``;
-    say(`${index + 1} ${what}: ${by ?? (isKnown ? 'equivalent' : 'survived')}`);
+    say(`${index + 1} ${nameOf(mutant)}: ${by ?? (isKnown ? 'equivalent' : 'survived')}`);
     return { file, by, survivor };
   });
   const parts = [...new Set(results.map(({ file }) => path.dirname(file)))].sort();
@@ -233,7 +226,7 @@ async function runSample(folder, size, random, say) {
       what: 'test files that fail without a mutant',
       tried: others.length,
       lost: broken.length,
-      note: broken.join('; ').replaceAll('|', '\\|'),
+      note: broken.join('; '),
     },
     ...parts.map((part) =>
       rowOf(
