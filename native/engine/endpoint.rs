@@ -17,7 +17,7 @@ use crate::engine::send::message_queue::Offer;
 use crate::engine::send::sender::Sender;
 use crate::engine::send::stream_queue::StreamQueue;
 use crate::engine::sockets::Socket;
-use crate::node::uv::{READABLE, WRITABLE};
+use crate::node::uv::{DISCONNECT, READABLE, WRITABLE};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::name::Name;
 use crate::sys::owned;
@@ -388,7 +388,8 @@ impl Source for Endpoint {
             self.receiver.fail(errno);
         }
         if events & READABLE != 0 {
-            self.receiver.pump(&self.handle, Look::Woken);
+            let is_message = events & DISCONNECT == 0 && event.is_ok();
+            self.receiver.pump(&self.handle, Look::Woken { is_message });
         }
         if events & WRITABLE != 0 {
             self.sender.on_writable(&self.handle);

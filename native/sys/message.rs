@@ -123,20 +123,20 @@ impl Receiver {
         Ok(self.received)
     }
 
-    /// Receives one message without control data, `recvfrom(2)`: cheaper than a batch of one.
-    pub fn receive_one(&mut self, fd: BorrowedFd<'_>) -> Result<usize> {
-        let header = &mut self.headers[0];
-        let name = self.names[0].as_mut_ptr();
-        let (mut len, slot) = (UnixAddr::capacity(), self.region.slot(0).cast());
+    /// Receives one message without control data, `recvfrom(2)`: cheaper than a batch of one. Takes
+    /// an end for an empty message. `names` as for `receive`.
+    pub fn receive_one(&mut self, fd: BorrowedFd<'_>, names: bool) -> Result<usize> {
+        let (header, slot) = (&mut self.headers[0], self.region.slot(0).cast());
+        let name = if names { self.names[0].as_mut_ptr() } else { ptr::null_mut() };
+        let mut len = if names { UnixAddr::capacity() } else { 0 };
         // MSG_TRUNC: the message's own length, whatever fits into the slot.
-        let flags = RECEIVE_FLAGS | libc::MSG_TRUNC;
-        let raw = fd.as_raw_fd();
+        let (raw, flags) = (fd.as_raw_fd(), RECEIVE_FLAGS | libc::MSG_TRUNC);
         self.received = 0;
-        // SAFETY: the slot has room for MAX_MESSAGE bytes, and the name for `len`.
+        // SAFETY: the slot has room for MAX_MESSAGE bytes, and the name, if any, for `len`.
         let size = unsafe { syscall!(recvfrom(raw, slot, MAX_MESSAGE, flags, name, &mut len)) }?;
-        let size = size as usize;
-        header.msg_len = size.min(MAX_MESSAGE) as libc::c_uint;
-        header.msg_hdr.msg_flags = if size > MAX_MESSAGE { libc::MSG_TRUNC } else { 0 };
+        header.msg_len = size.min(MAX_MESSAGE as isize) as libc::c_uint;
+        header.msg_hdr.msg_flags = if size > MAX_MESSAGE as isize { libc::MSG_TRUNC } else { 0 };
+        header.msg_hdr.msg_flags |= libc::MSG_CTRUNC; // A mark: no end.
         header.msg_hdr.msg_control = ptr::null_mut();
         self.names[0].set_len(len);
         self.received = 1;
@@ -349,7 +349,7 @@ mod tests {
             assert!(message.bytes == *part && !message.truncated);
         }
         receiver.trim();
-        assert_eq!(receiver.receive(right.as_fd(), RECEIVE_BATCH, false, true), Err(Errno::AGAIN));
+        assert_eq!(receiver.receive(right.as_fd(), 2, false, true), Err(Errno::AGAIN));
     }
 
     #[test]
@@ -358,12 +358,12 @@ mod tests {
         // Whoever shares a socket can make it wait.
         socket2::SockRef::from(&right).set_nonblocking(false).unwrap();
         let mut receiver = Receiver::new().unwrap();
-        assert_eq!(receiver.receive_one(right.as_fd()), Err(Errno::AGAIN));
+        assert_eq!(receiver.receive_one(right.as_fd(), true), Err(Errno::AGAIN));
         for part in [&[7; 1000][..], b""] {
             send_now(left.as_fd(), part).unwrap();
-            assert_eq!(receiver.receive_one(right.as_fd()), Ok(1));
+            assert_eq!(receiver.receive_one(right.as_fd(), true), Ok(1));
             let message = receiver.message(0);
-            assert!(message.bytes == part && !message.truncated && !message.control_truncated);
+            assert!(message.bytes == part && !message.truncated && !message.is_end);
         }
     }
 
@@ -393,7 +393,7 @@ mod tests {
         let (start, len) = receiver.memory();
         assert_eq!((start, len), (receiver.region.slot(0), KEEP));
         send_now(left.as_fd(), &[7; KEEP + 40_000]).unwrap();
-        receiver.receive_one(right.as_fd()).unwrap();
+        receiver.receive_one(right.as_fd(), true).unwrap();
         let last = || {
             // SAFETY: within the slot.
             unsafe { start.add(KEEP + 30_000).read() }

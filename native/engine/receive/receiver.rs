@@ -12,7 +12,7 @@ use crate::engine::receive::inbox::{DEFAULT_MAX_PENDING, Inbox, LastSender};
 use crate::engine::receive::read_ahead::ReadAhead;
 use crate::engine::receive::trouble::Trouble;
 use crate::node::js::Reference;
-use crate::node::uv::READABLE;
+use crate::node::uv::{DISCONNECT, READABLE};
 use crate::sys::ancillary::Received;
 use crate::sys::descriptor::close_passed;
 use crate::sys::errno::{Errno, Result};
@@ -37,7 +37,10 @@ pub enum Look {
     /// It is new: nothing is known of it, and it may well have ended already.
     First,
     /// The poll says that there is something.
-    Woken,
+    Woken {
+        /// And that it is a message: the peer had not ended then.
+        is_message: bool,
+    },
     /// A pause after an error, or after wake-ups in vain, has passed.
     AfterPause,
 }
@@ -71,6 +74,8 @@ pub struct Receiver {
     is_over: Cell<bool>,
     /// In the pump: whatever else is wanted then is armed after it.
     is_pumping: Cell<bool>,
+    /// Something was taken that no poll had announced: what the next one says may be out of date.
+    took_unasked: Cell<bool>,
     trouble: Trouble,
     failure: Cell<Option<Failure>>,
     read_ahead: Cell<ReadAhead>,
@@ -98,6 +103,7 @@ impl Receiver {
             is_reading: Cell::new(false),
             is_over: Cell::new(false),
             is_pumping: Cell::new(false),
+            took_unasked: Cell::new(false),
             trouble: Trouble::default(),
             failure: Cell::new(None),
             read_ahead: Cell::new(ReadAhead::default()),
@@ -138,7 +144,9 @@ impl Receiver {
     /// What to wait for.
     pub fn wants(&self) -> i32 {
         let is_due = self.is_looking() && !self.is_pumping.get() && !self.is_resting();
-        if is_due { READABLE } else { 0 }
+        // While there is no end, what can be read is a message: see Look.
+        let end = if self.kind == Kind::Seqpacket { DISCONNECT } else { 0 };
+        if is_due { READABLE | end } else { 0 }
     }
 
     fn is_looking(&self) -> bool {
@@ -192,6 +200,8 @@ impl Receiver {
 
     fn take_what_waits(&self, handle: &Handle, why: Look) {
         let is_first = why == Look::First;
+        // Of the first call only: behind it may be the end.
+        let mut is_message = !self.took_unasked.take() && why == Look::Woken { is_message: true };
         let mut ahead = self.read_ahead.get();
         let probing = ahead.begin_wakeup() || is_first;
         let mut limit = match ahead.bursts {
@@ -204,7 +214,8 @@ impl Receiver {
         let budget = if self.kind == Kind::Stream { CHUNK_BUDGET } else { MESSAGE_BUDGET };
         let (mut taken, mut largest, mut ended, mut missed) = (0, 0, false, false);
         while taken < budget && self.is_looking() && !ended {
-            let received = self.receive(handle, limit);
+            let received = self.receive(handle, limit, is_message);
+            is_message = false;
             if taken > 0 {
                 ahead.learn(received.is_ok());
             }
@@ -247,7 +258,7 @@ impl Receiver {
             self.finish(handle, ended);
         }
         if missed && taken == 0 {
-            self.trouble.find_nothing(handle, why == Look::Woken);
+            self.trouble.find_nothing(handle, matches!(why, Look::Woken { .. }));
             if self.kind == Kind::Datagram {
                 self.end_if_shut_down(handle);
             }
@@ -293,12 +304,13 @@ impl Receiver {
         if self.is_pumping.replace(true) {
             return false;
         }
+        self.took_unasked.set(true);
         let budget = if self.kind == Kind::Stream { CHUNK_BUDGET } else { MESSAGE_BUDGET };
         // All that waits, where no more can come; else a sender that floods would hold it up.
         let is_last = handle.with_fd(|fd| Ok(socket::is_shut_down(fd))) == Ok(true);
         let mut left = if is_last { usize::MAX } else { WAKE_UPS_NOW * budget };
         while left > 0 && self.is_looking() {
-            match self.receive(handle, RECEIVE_BATCH) {
+            match self.receive(handle, RECEIVE_BATCH, false) {
                 Ok(taken) if !taken.ended => left = left.saturating_sub(taken.cost.max(1)),
                 // What a seqpacket socket says before its last messages.
                 Err(errno) if self.kind.has_end() && errno != Errno::AGAIN => {
@@ -314,11 +326,11 @@ impl Receiver {
         true
     }
 
-    /// One call to the kernel.
-    fn receive(&self, handle: &Handle, limit: usize) -> Result<Taken> {
+    /// One call to the kernel. `is_message`: what a seqpacket socket has is a message, not the end.
+    fn receive(&self, handle: &Handle, limit: usize, is_message: bool) -> Result<Taken> {
         let taken = match self.kind {
             Kind::Stream => self.receive_chunk(handle),
-            Kind::Datagram | Kind::Seqpacket => self.receive_messages(handle, limit),
+            Kind::Datagram | Kind::Seqpacket => self.receive_messages(handle, limit, is_message),
         }?;
         if let Some(failure) = self.failure.get()
             && taken.count > 0
@@ -364,16 +376,15 @@ impl Receiver {
     }
 
     /// One batch of messages.
-    fn receive_messages(&self, handle: &Handle, limit: usize) -> Result<Taken> {
+    fn receive_messages(&self, handle: &Handle, limit: usize, is_message: bool) -> Result<Taken> {
         let env = &handle.env;
         let mut batch = env.take_batch()?;
         let (control, names) = (self.wants_control(), !self.kind.has_end());
         // One message can bring 253 descriptors: let each be taken before the next comes.
         let limit = if self.wants_fds.get() { 1 } else { limit };
-        // Only a batch says whether nothing is an empty message or the end.
-        let is_single = limit == 1 && !control && names;
+        let is_single = limit == 1 && !control && (is_message || names);
         let received = handle.with_fd(|fd| match is_single {
-            true => batch.receiver.receive_one(fd),
+            true => batch.receiver.receive_one(fd, names),
             false => batch.receiver.receive(fd, limit, control, names),
         });
         let taken = received.map(|received| self.deliver_messages(handle, &mut batch, received));

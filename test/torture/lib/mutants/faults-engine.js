@@ -9,6 +9,7 @@ const ENV = 'native/engine/env.rs';
 const INBOX = 'native/engine/receive/inbox.rs';
 const HANDLE = 'native/engine/handle.rs';
 const LISTENER = 'native/engine/listener.rs';
+const RECEIVER = 'native/engine/receive/receiver.rs';
 const POLLS = 'native/node/polls.rs';
 
 module.exports = [
@@ -315,5 +316,23 @@ module.exports = [
       'const BUDGET: usize = 64;',
       'const BUDGET: usize = 1 << 40;',
     ),
+  ),
+  fault(
+    'end-as-message-at-poll',
+    'an end that the poll has announced is an empty message',
+    ['test/seqpacket/empty.test.js'],
+    edit(ENDPOINT, 'events & DISCONNECT == 0 && event.is_ok()', 'event.is_ok()'),
+  ),
+  fault(
+    'end-as-message-behind-another',
+    'the end is an empty message where it comes while the last message is read',
+    ['test/seqpacket/empty.test.js'],
+    edit(RECEIVER, '            is_message = false;\n', ''),
+  ),
+  fault(
+    'end-as-message-of-old-poll',
+    'the end is an empty message where the message was taken after the poll',
+    ['test/seqpacket/empty.test.js'],
+    edit(RECEIVER, '!self.took_unasked.take() && why', 'why'),
   ),
 ];
