@@ -32,7 +32,7 @@ const READERS = {
 
 describe('an empty message and the end', onLinux(), () => {
   for (const [what, read] of Object.entries(READERS)) {
-    test(`are told apart in any order of messages, turns and ends, read ${what}`, async (t) => {
+    test(`are distinguished in any order of messages, turns and ends, read ${what}`, async (t) => {
       const random = randomFrom(7);
       const below = (count) => Math.floor(random() * count);
       for (let round = 0; round < 200; round++) {
@@ -59,7 +59,7 @@ describe('an empty message and the end', onLinux(), () => {
     });
   }
 
-  test('are told apart where each message is sent, and the end, while the one before is read', async (t) => {
+  test('are distinguished where each message is sent, and the end, while the one before is read', async (t) => {
     // A socket learns that it is worth to look again, and then does it at every wake-up.
     for (let count = 30; count <= 60; count++) {
       const [one, two] = makePair(t);
@@ -79,7 +79,7 @@ describe('an empty message and the end', onLinux(), () => {
     }
   });
 
-  test('are told apart where a message was taken after the poll that announced it', async (t) => {
+  test('are distinguished where a message was taken after the poll that announced it', async (t) => {
     const [first, starter] = makePair(t);
     const [second, peer] = makePair(t);
     const received = [];
