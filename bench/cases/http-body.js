@@ -99,7 +99,7 @@ module.exports = {
   about:
     'Bodies of 100 MiB up to a node:http server and down from it, clients of net and USocket; server and client pinned to a processor each.',
   kind: 'stream',
-  implementations: ['afunix', 'net', 'net-duplex'],
+  implementations: ['afunix', 'serve', 'net', 'net-duplex'],
   limit: false,
   pinned: true,
   metrics: Object.keys(COMBINATIONS).map((key) => ({

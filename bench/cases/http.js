@@ -48,7 +48,7 @@ module.exports = {
   name: 'http',
   about: `Requests a second of a node:http server, ${CONNECTIONS} keep-alive connections of a C client, server and client pinned to a processor each.`,
   kind: 'stream',
-  implementations: ['afunix', 'net', 'net-duplex'],
+  implementations: ['afunix', 'serve', 'net', 'net-duplex'],
   limit: false,
   pinned: true,
   metrics: [

@@ -111,7 +111,7 @@ module.exports = {
   name: 'http2',
   about: `http2 without TLS over one connection: requests a second, ${AT_ONCE} at a time, and bodies of 100 MiB; server and client pinned to a processor each.`,
   kind: 'stream',
-  implementations: ['afunix', 'net', 'net-duplex'],
+  implementations: ['afunix', 'serve', 'net', 'net-duplex'],
   limit: false,
   pinned: true,
   metrics: [

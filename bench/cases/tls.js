@@ -53,7 +53,7 @@ module.exports = {
   about:
     'TLS over one stream: 64-byte request and answer, both processes pinned to one processor; writes of 64 KiB one way.',
   kind: 'stream',
-  implementations: ['afunix', 'net', 'net-duplex'],
+  implementations: ['afunix', 'serve', 'net', 'net-duplex'],
   limit: false,
   pinned: true,
   metrics: [

@@ -2,7 +2,7 @@
 
 /** Owns the readable form of results: results.md, and the figures that are shown on the way. */
 
-const { BEFORE, LIMIT, OURS, titleOf } = require('./names');
+const { BEFORE, LIMIT, OURS, hasTargets, titleOf } = require('./names');
 const { costMetricsOf, summarize } = require('./statistics');
 
 const HEAD = `# Benchmarks
@@ -29,14 +29,15 @@ const titleOfBase = ({ name, isBest }) => `÷ ${titleOf(name)}${isBest ? ' (best
  * What a target asks for, and whether a figure has it.
  *
  * @param {object} target
+ * @param {string} name whose figure
  * @param {{ bases: object[], of: object }} summary of its metric
  */
-function judge({ to, atLeast, atMost, aim, always }, { bases, of }) {
+function judge({ to, atLeast, atMost, aim, always }, name, { bases, of }) {
   const bound = atLeast ?? atMost;
   const isLeast = atLeast !== undefined;
   const best = bases.find(({ isBest }) => isBest)?.name;
   const base = to === 'rival' ? best : to;
-  const value = of[OURS];
+  const value = of[name];
   const reached = to === undefined ? value : value?.ratios[base];
   const shown = Number.isInteger(bound) ? figure(bound) : figure(bound, 2);
   const ofWhat = to === undefined ? '' : ` of ${to === 'rival' ? 'the best rival' : titleOf(to)}`;
@@ -106,9 +107,10 @@ function tableOf(metrics, bench, implementations, moreHeader, more) {
 /** The tables of a case: its metrics, and the CPU of its roles. */
 function table(bench, implementations) {
   const judged = (name, summaries) =>
-    summaries.flatMap((summary) =>
-      name === OURS ? (summary.metric.targets ?? []).map((target) => judge(target, summary)) : [],
-    );
+    summaries.flatMap((summary) => {
+      const targets = hasTargets(name) ? (summary.metric.targets ?? []) : [];
+      return targets.map((target) => judge(target, name, summary));
+    });
   const main = tableOf(
     bench.metrics,
     bench,
