@@ -4,7 +4,7 @@
 //! A socket kind is a [`Kind`] here and nothing more. The rule of the engine: no `RefCell` borrow
 //! is alive while JavaScript runs, and whatever was read before is read again afterwards.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
@@ -21,7 +21,7 @@ use crate::node::uv::{DISCONNECT, READABLE, WRITABLE};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::name::Name;
 use crate::sys::owned;
-use crate::sys::{peer, socket};
+use crate::sys::{mark, peer, socket};
 
 /// What a socket is configured with.
 #[derive(Clone, Copy)]
@@ -40,6 +40,13 @@ pub struct Options {
     pub send_buffer: Option<usize>,
 }
 
+impl Options {
+    /// Control data is received.
+    pub fn has_control(&self) -> bool {
+        self.fds || self.credentials || self.pidfd
+    }
+}
+
 /// One socket.
 pub struct Endpoint {
     handle: Handle,
@@ -51,15 +58,13 @@ pub struct Endpoint {
     pub sender: Sender,
     /// Where connect() goes again: while the server's backlog is full, or to a peer's successor.
     peer_name: RefCell<Option<Rc<Name>>>,
-    /// Messages are marked by credentials that a listener's connections inherit, see [`prepare`].
-    is_marked_by_credentials: Cell<bool>,
 }
 
 impl Endpoint {
     /// A socket of a new descriptor: its number.
     fn open(env: &Rc<Environment>, loading: usize, kind: Kind, fd: OwnedFd) -> Result<i32> {
         prepare(fd.as_fd(), kind)?;
-        Endpoint::enter_prepared(env, loading, kind, fd, None, false)
+        Endpoint::enter_prepared(env, loading, kind, fd, None)
     }
 
     /// A socket of a connection whose messages are marked already, see [`prepare`]: its number.
@@ -69,7 +74,6 @@ impl Endpoint {
         kind: Kind,
         fd: OwnedFd,
         options: Option<Options>,
-        by_credentials: bool,
     ) -> Result<i32> {
         env.enter(
             loading,
@@ -77,7 +81,6 @@ impl Endpoint {
             |handle| Endpoint::new(handle, kind),
             |endpoint| {
                 endpoint.handle.install(fd);
-                endpoint.is_marked_by_credentials.set(by_credentials);
                 options.map_or(Ok(()), |options| endpoint.configure(options))
             },
         )
@@ -125,12 +128,15 @@ impl Endpoint {
             receiver: Receiver::new(kind),
             sender: Sender::new(kind),
             peer_name: RefCell::new(None),
-            is_marked_by_credentials: Cell::new(false),
         }
     }
 
     /// Applies options.
     pub fn configure(&self, options: Options) -> Result<()> {
+        if self.kind == Kind::Seqpacket && options.has_control() {
+            self.handle.with_fd(mark::mark_by_time)?;
+            self.handle.with_fd(mark::stop_labels)?;
+        }
         if options.credentials {
             self.handle.with_fd(socket::pass_credentials)?;
         }
@@ -228,10 +234,14 @@ impl Endpoint {
     }
 }
 
-/// What a descriptor needs before it is used.
+/// What a descriptor needs before it is used: what says whether nothing is an empty message or the
+/// end, see [`mark`].
 pub fn prepare(fd: BorrowedFd<'_>, kind: Kind) -> Result<()> {
-    // What says whether nothing is an empty message or the end: see Message::is_end.
-    if kind == Kind::Seqpacket { socket::stamp_messages(fd) } else { Ok(()) }
+    if kind != Kind::Seqpacket || mark::mark_by_label(fd)? {
+        Ok(())
+    } else {
+        mark::mark_by_time(fd)
+    }
 }
 
 /// Receiving; see [`Receiver`].
@@ -341,15 +351,6 @@ impl Endpoint {
         if self.defer() { Ok(()) } else { self.arm() }
     }
 
-    /// A connection that lives longer than a turn: credentials cost each of its messages more than
-    /// a timestamp does, which costs one call.
-    fn mark_by_time(&self) -> Result<()> {
-        self.handle.with_fd(|fd| {
-            prepare(fd, self.kind)?;
-            if self.receiver.wants_credentials() { Ok(()) } else { socket::stop_credentials(fd) }
-        })
-    }
-
     /// For what was accepted to be sent later: where it cannot be watched for room, time has to do.
     fn rearm_or_retry(&self) {
         if self.rearm().is_err() {
@@ -363,9 +364,6 @@ impl Endpoint {
             self.handle.stop_retrying();
         }
         let mask = self.receiver.wants() | self.sender.wants();
-        if mask != 0 && self.is_marked_by_credentials.take() {
-            self.mark_by_time()?;
-        }
         self.handle.arm(mask, is_waiting && self.kind.has_end())
     }
 }

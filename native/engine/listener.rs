@@ -14,7 +14,7 @@ use crate::engine::in_vain::{self, InVain};
 use crate::engine::sockets::Socket;
 use crate::node::uv::{DISCONNECT, READABLE};
 use crate::sys::errno::{Errno, Result};
-use crate::sys::{peer, socket, socket_file};
+use crate::sys::{mark, peer, socket, socket_file};
 
 /// Connections accepted before JavaScript hears of them, on a socket of its own.
 const BATCH: usize = 16;
@@ -105,10 +105,7 @@ impl Listener {
     /// Binds and listens; see [`socket_file::bind_at`].
     pub fn listen(&self, name: &[u8], options: &socket_file::Options) -> Result<()> {
         if self.kind == Kind::Seqpacket {
-            // Connections inherit it. A timestamp would do, but costs a call for each of them, and
-            // the kernel a change of its own code whenever the last socket with one goes.
-            self.handle.with_fd(socket::pass_credentials)?;
-            self.marks_messages.set(true);
+            self.marks_messages.set(self.handle.with_fd(mark::mark_by_label)?);
         }
         self.handle.bind(name, options)?;
         self.is_listening.set(true);
@@ -132,12 +129,11 @@ impl Listener {
     pub fn accept(&self) -> Result<i32> {
         let fd = self.accepted.borrow_mut().pop_front().ok_or(Errno::AGAIN)?;
         let Handle { env, loading, .. } = &self.handle;
-        let by_credentials = self.marks_messages.get();
-        if !by_credentials {
+        if !self.marks_messages.get() {
             prepare(fd.as_fd(), self.kind)?;
         }
         let options = self.options.get();
-        let id = Endpoint::enter_prepared(env, *loading, self.kind, fd, options, by_credentials)?;
+        let id = Endpoint::enter_prepared(env, *loading, self.kind, fd, options)?;
         self.fresh.borrow_mut().push(id);
         Ok(id)
     }

@@ -64,10 +64,9 @@ pub struct Message<'a> {
     pub truncated: bool,
     /// Descriptors or other control data were dropped by the kernel (only where asked for).
     pub control_truncated: bool,
-    /// Not a message: the end of a connection. Says so only of sockets with
-    /// [`crate::sys::socket::stamp_messages`] or [`crate::sys::socket::pass_credentials`]: their
-    /// messages have a timestamp or credentials, and the kernel either delivers them or notes that
-    /// there was no room for them.
+    /// Not a message: the end of a connection. Says so only of sockets whose messages are marked,
+    /// see [`crate::sys::mark`]: the kernel either delivers the mark or notes that there was no
+    /// room for it.
     pub is_end: bool,
 }
 
@@ -364,22 +363,6 @@ mod tests {
             assert_eq!(receiver.receive_one(right.as_fd(), true), Ok(1));
             let message = receiver.message(0);
             assert!(message.bytes == part && !message.truncated && !message.is_end);
-        }
-    }
-
-    #[test]
-    fn an_end_is_no_empty_message() {
-        let [left, right] = socket::pair(Type::SEQPACKET).unwrap();
-        socket::stamp_messages(right.as_fd()).unwrap();
-        send_now(left.as_fd(), b"").unwrap();
-        send_now(left.as_fd(), b"x").unwrap();
-        drop(left);
-        let mut receiver = Receiver::new().unwrap();
-        for (len, is_end) in [(0, false), (1, false), (0, true)] {
-            assert_eq!(receiver.receive(right.as_fd(), 1, true, false), Ok(1));
-            let message = receiver.message(0);
-            assert_eq!((message.bytes.len(), message.is_end), (len, is_end));
-            assert!(!message.truncated && !message.control_truncated);
         }
     }
 

@@ -4,6 +4,7 @@ pub mod ancillary;
 pub mod blocking;
 pub mod descriptor;
 pub mod errno;
+pub mod mark;
 pub mod memfd;
 pub mod message;
 pub mod name;

@@ -146,40 +146,6 @@ pub fn pass_credentials(fd: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
-/// Undoes [`pass_credentials`].
-pub fn stop_credentials(fd: BorrowedFd<'_>) -> Result<()> {
-    #[cfg(target_os = "linux")]
-    SockRef::from(&fd).set_passcred(false)?;
-    #[cfg(not(target_os = "linux"))]
-    let _ = fd;
-    Ok(())
-}
-
-/// Gives every message a timestamp, SO_TIMESTAMP: what distinguishes an empty message from the end.
-pub fn stamp_messages(fd: BorrowedFd<'_>) -> Result<()> {
-    let (on, len) = (1 as libc::c_int, size_of::<libc::c_int>() as libc::socklen_t);
-    let (level, name, value) = (libc::SOL_SOCKET, libc::SO_TIMESTAMP, (&raw const on).cast());
-    // SAFETY: the option is an int, and `len` is its size.
-    unsafe { syscall!(setsockopt(fd.as_raw_fd(), level, name, value, len)) }.map(drop)
-}
-
-/// Whether messages still get a timestamp: whoever shares the socket can have switched that off,
-/// and then an empty message looks like the end. True for any kind of timestamp.
-#[allow(dead_code)]
-pub fn stamps_messages(fd: BorrowedFd<'_>) -> bool {
-    #[cfg(target_os = "linux")]
-    // And SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW.
-    let names = [libc::SO_TIMESTAMP, libc::SO_TIMESTAMPNS, 63, 64];
-    #[cfg(not(target_os = "linux"))]
-    let names = [libc::SO_TIMESTAMP];
-    // SAFETY: an integer.
-    names.iter().any(|name| unsafe { option(fd, libc::SOL_SOCKET, *name, 0) }.is_ok_and(is_set))
-}
-
-fn is_set(value: i32) -> bool {
-    value != 0
-}
-
 /// `listen(2)`
 pub fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<()> {
     Ok(SockRef::from(&fd).listen(backlog)?)
@@ -388,23 +354,5 @@ mod tests {
             assert!(accept(listener.as_fd()).is_ok());
             assert_eq!(accept(listener.as_fd()).err(), Some(Errno::INVAL));
         }
-    }
-
-    #[test]
-    fn any_kind_of_timestamp_is_one() {
-        let [left, _right] = pair(Type::SEQPACKET).unwrap();
-        let set = |name: i32, on: i32| {
-            let len = size_of::<i32>() as libc::socklen_t;
-            let value = (&raw const on).cast();
-            // SAFETY: the option is an int, and `len` is its size.
-            unsafe { syscall!(setsockopt(left.as_raw_fd(), libc::SOL_SOCKET, name, value, len)) }
-        };
-        assert!(!stamps_messages(left.as_fd()));
-        stamp_messages(left.as_fd()).unwrap();
-        assert!(stamps_messages(left.as_fd()));
-        set(libc::SO_TIMESTAMPNS, 1).unwrap();
-        assert!(stamps_messages(left.as_fd()));
-        set(libc::SO_TIMESTAMPNS, 0).unwrap();
-        assert!(!stamps_messages(left.as_fd()));
     }
 }

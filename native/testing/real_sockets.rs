@@ -13,6 +13,7 @@ use socket2::Type;
 
 use crate::sys::ancillary::{Credentials, MAX_FDS, Rights};
 use crate::sys::errno::Errno;
+use crate::sys::mark;
 use crate::sys::message::{self, Outgoing, RECEIVE_BATCH, Receiver};
 use crate::sys::peer;
 use crate::sys::socket;
@@ -153,7 +154,7 @@ fn messages_arrive_whole_with_all_that_comes_with_them() {
         let way = Way::any(random, &mut number);
         let (is_stamped, has_credentials) = (random.below(2) == 0, random.below(2) == 0);
         if is_stamped {
-            socket::stamp_messages(way.to.as_fd()).unwrap();
+            mark::mark_by_time(way.to.as_fd()).unwrap();
         }
         if has_credentials {
             socket::pass_credentials(way.to.as_fd()).unwrap();

@@ -7,7 +7,7 @@ const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
-const { closing, makePair } = require('../helpers/seqpacket.js');
+const { closing, connectedPair, makePair } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { randomFrom } = require('../torture/lib/random.js');
 
@@ -55,6 +55,29 @@ describe('an empty message and the end', onLinux(), () => {
         one.resume();
         await closed;
         assert.deepEqual(received, sent, `round ${round}`);
+      }
+    });
+  }
+
+  for (const options of [
+    {},
+    { receiveFds: true },
+    { credentials: true },
+    { pidfd: true },
+    { receiveFds: true, credentials: true, pidfd: true },
+  ]) {
+    test(`are distinguished with ${JSON.stringify(options)}, of a pair and both sides of a connection`, async (t) => {
+      const sent = ['', 'a', '', ''];
+      const { client, socket } = await connectedPair(t, options);
+      for (const [from, to] of [makePair(t, options), [client, socket], [socket, client]]) {
+        const received = [];
+        to.on('data', (message) => received.push(String(message)));
+        const ended = nextEvent(to, 'end');
+        to.allowHalfOpen = true;
+        for (const text of sent) from.write(text);
+        from.end();
+        await ended;
+        assert.deepEqual(received, sent);
       }
     });
   }

@@ -340,11 +340,6 @@ impl Receiver {
         Ok(taken)
     }
 
-    /// Each message's sender is asked for.
-    pub fn wants_credentials(&self) -> bool {
-        self.wants_credentials.get()
-    }
-
     fn wants_control(&self) -> bool {
         self.wants_fds.get() || self.wants_credentials.get() || self.wants_pidfd.get()
     }

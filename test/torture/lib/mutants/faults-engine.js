@@ -100,20 +100,16 @@ module.exports = [
     edit(ENV, '                socket.source().handle().is_changed.set(false);\n', ''),
   ),
   fault(
-    'credentials-stopped',
-    'SeqpacketServer: an accepted connection that wants credentials loses them with its second turn',
-    ['test/sockets/credentials-load.test.js', 'test/seqpacket/server.test.js'],
-    edit(
-      ENDPOINT,
-      'if self.receiver.wants_credentials() { Ok(()) } else { socket::stop_credentials(fd) }',
-      'socket::stop_credentials(fd)',
-    ),
+    'accepted-unmarked',
+    'SeqpacketServer: an empty message looks like the end',
+    ['test/seqpacket/empty.test.js'],
+    edit(LISTENER, 'set(self.handle.with_fd(mark::mark_by_label)?)', 'set(true)'),
   ),
   fault(
-    'accepted-unmarked',
-    'SeqpacketServer: an empty message looks like the end on connections that live longer than a turn',
-    ['test/seqpacket/server.test.js'],
-    edit(ENDPOINT, '            prepare(fd, self.kind)?;\n            if', '            if'),
+    'controlled-unmarked',
+    'where descriptors are received, an empty message looks like the end',
+    ['test/seqpacket/empty.test.js'],
+    edit(ENDPOINT, '            self.handle.with_fd(mark::mark_by_time)?;\n', ''),
   ),
   fault(
     'peer-name-forgotten',
