@@ -29,8 +29,20 @@ function mainThreadTimes() {
   }
 }
 
-/** How often the event loop has turned; NaN where Node does not say (before 22). */
-const loopTurns = () => performance.nodeTiming.uvMetricsInfo?.loopCount ?? NaN;
+/**
+ * How often the event loop has turned. Where Node does not say (before 22): how often the main thread has slept, which
+ * is as much where it has little to do; NaN where the system does not say that either.
+ */
+function loopTurns() {
+  const { uvMetricsInfo } = performance.nodeTiming;
+  if (uvMetricsInfo !== undefined) return uvMetricsInfo.loopCount;
+  try {
+    const text = fs.readFileSync(`/proc/self/task/${process.pid}/status`, 'latin1');
+    return Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(text)[1]);
+  } catch {
+    return NaN;
+  }
+}
 
 /**
  * What the event loop does for an interval in which the caller does nothing.

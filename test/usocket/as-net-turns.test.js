@@ -68,6 +68,30 @@ compare({
     await stage.over();
   },
 
+  "'finish' of one after another, each ended by that of the one before, comes in one turn": async (
+    stage,
+  ) => {
+    const all = [];
+    await stage.serve((socket) => socket.resume());
+    for (let number = 0; number < 4; number++) {
+      const socket = new stage.Socket();
+      stage.t.after(() => socket.destroy());
+      socket.on('finish', () => {
+        stage.note('client', `finish ${number}`);
+        all[number + 1]?.end();
+      });
+      await new Promise((done) => socket.connect(stage.path, done));
+      all.push(socket.resume());
+    }
+    await inTurn(() => {
+      setImmediate(() => stage.note('client', 'the next turn'));
+      all[0].end();
+    });
+    await until(() => all.every((socket) => socket.closed), 'all of them to close');
+    // Of four connections, which are not compared with each other.
+    stage.seen.server = [];
+  },
+
   'connect() to nobody fails before the turn that was asked for first': async (stage) => {
     stage.path += '-nobody';
     await inTurn(() => {

@@ -280,6 +280,15 @@ describe('sending', onLinux(), () => {
     assert.equal(String(got.bytes()), 'bcefghd');
   });
 
+  test('what end() sends with descriptors is counted once', async (t) => {
+    const [one, two] = makePair(t);
+    const got = collect(t, two);
+    one.end({ data: 'last', fds: [0] });
+    assert.equal(one.bytesWritten, 4);
+    (await untilFds(got, 1)).forEach(closeFd);
+    await until(() => got.bytes().length === 4, 'the bytes');
+  });
+
   test('faulty lists throw', async (t) => {
     const [one] = makePair(t);
     for (const message of [

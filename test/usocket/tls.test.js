@@ -10,7 +10,7 @@ const net = require('node:net');
 const { text } = require('node:stream/consumers');
 const { describe, test } = require('node:test');
 const tls = require('node:tls');
-const { USocket } = require('../../lib');
+const { UServer, USocket } = require('../../lib');
 const { makeCertificate } = require('../helpers/certificate.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { skipUnless } = require('../helpers/programs.js');
@@ -57,6 +57,34 @@ function secureTo(t, path, { cert }, options = {}) {
 }
 
 describe('TLS', skipUnless('openssl'), () => {
+  for (const [what, listen] of Object.entries({
+    net: (path, listener) => net.createServer(listener).listen(path),
+    USocket: (path, listener) => new UServer(listener).listen(path),
+  })) {
+    test(`over ${what}: who has ended gets an answer to what is not read yet`, async (t) => {
+      const keys = makeCertificate(t);
+      const path = temporaryPath(t);
+      let hasSent;
+      const sent = new Promise((resolve) => (hasSent = resolve));
+      const server = listen(path, async (socket) => {
+        const secure = cleanUp(t, new tls.TLSSocket(socket, { isServer: true, ...keys }));
+        await sent;
+        // The question and the end are there.
+        for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+        secure.write('answer');
+        assert.equal(await textOf(secure), 'question');
+        secure.end();
+      });
+      t.after(() => server.close());
+      await nextEvent(server, 'listening');
+      const client = tls.connect({ path, ca: keys.cert, servername: 'localhost' });
+      cleanUp(t, client);
+      await nextEvent(client, 'secureConnect');
+      client.end('question', hasSent);
+      assert.equal(await textOf(client), 'answer');
+    });
+  }
+
   for (const version of VERSIONS) {
     const versions = { minVersion: version, maxVersion: version };
 

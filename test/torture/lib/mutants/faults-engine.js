@@ -56,11 +56,7 @@ module.exports = [
   fault(
     'finished-one-by-one',
     "'finish' that follows from another waits for the next turn of the loop, where net's comes in the same",
-    [
-      'test/usocket/as-net.test.js',
-      'test/usocket/net-streams.test.js',
-      'test/differential/net.test.js',
-    ],
+    ['test/usocket/as-net-turns.test.js'],
     edit(ENV, 'for _ in 0..if has_polled { ROUNDS } else { 1 } {', 'for _ in 0..1 {'),
   ),
   fault(
@@ -96,7 +92,7 @@ module.exports = [
   fault(
     'changed-only-once',
     'a socket whose polls were settled once is never settled again',
-    ['test/sockets/polls.test.js', 'test/sockets/idle-cpu.test.js', 'test/usocket/traffic.test.js'],
+    ['test/sockets/turns.test.js'],
     edit(ENV, '                socket.source().handle().is_changed.set(false);\n', ''),
   ),
   fault(
