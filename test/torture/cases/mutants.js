@@ -3,7 +3,7 @@
 // The tests are tested: each fault of a list is planted in a copy of the project, which is built, and the tests of its
 // room have to fail; StrykerJS mutates each file of lib/, cargo-mutants those of native/ that the Rust tests reach.
 //
-// Of lib/ the long form takes a sample of 500 mutants: all of them need days. Any of these variables takes a part, which
+// Of lib/ the long form takes a sample of 200 mutants: all of them need days. Any of these variables takes a part, which
 // goes to the terminal and not into results.md:
 //   AFUNIX_MUTANTS=NAME,NAME        planted faults; `all` of them; `clean`: the same tests without a fault
 //   AFUNIX_STRYKER=FILE,FILE        files of lib/; a number takes as many at random
@@ -25,7 +25,7 @@ const { draw } = require('../lib/random.js');
 const QUICK = ['timeout-timer-reused', 'drain-at-the-mark', 'compat-waiting-size'];
 
 /** The long form: planted faults, files of StrykerJS, of cargo-mutants, and how many in the sample. */
-const WHOLE = ['all', undefined, 'all', '500'];
+const WHOLE = ['all', undefined, 'all', '200'];
 
 /** Those of `all` that a variable asks for: names, `all`, or how many. */
 function choose(all, wanted, random) {
