@@ -18,7 +18,7 @@ const { kConnectionClosed, kState, shareSocketMembers } = require('./members');
 const { closeId, detachId, flag, kConnected, kEnd, kError, kFinished, kId } = sockets;
 const { kMessage, lengthAt } = sockets;
 const { CLOSED, CONNECTING, ConnectionState, OPEN } = life;
-const { closeAtOnce, fail, finishClosing, finishFailure, receiveRest, startReading, stopReading } =
+const { closeAtOnce, closeLater, fail, finishFailure, receiveRest, startReading, stopReading } =
   life;
 const { kDeliver, kMakeError, kReceived } = life;
 const { EBUSY, ENOBUFS, ENOTCONN } = constants.errno;
@@ -31,7 +31,7 @@ const UNUSUAL = flag.CREDENTIALS | flag.TRUNCATED | sockets.FDS_MISSING;
  * Its classes define:
  *   [kDeliver](data, flags, words, at)  one received message or chunk
  *   [kEmitConnect]()                    the connection is made
- *   [kCancelWrites](error)              calls back for what is not sent, since the socket is closed; true if so
+ *   [kCancelWrites](error)              calls back for what is not sent, since the socket is closed
  *   [kAbandonWrites]()                  connect() begins another life: the same for what waits of the one before
  *   [kClosed]()                         'close' is about to be emitted: what has to failDeferred() after it, or null
  *   [kMakeError](errno, syscall, path)  an Error as the class has them
@@ -90,7 +90,7 @@ class ConnectedSocket extends Duplex {
     callback(error);
     // As in net, where libuv calls when the handle is closed: a loop over the stream has ended by then, and
     // whoever waits for 'close' after it is not too late.
-    if (id > 0) setImmediate(finishClosing, this, state, error, Boolean(error));
+    if (id > 0) closeLater(this, state, error);
     else nextTick(closeAtOnce, this, state, error);
     const { server } = state;
     state.server = null;

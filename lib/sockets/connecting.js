@@ -44,8 +44,9 @@ function open(socket) {
 function start(socket) {
   open(socket);
   if (!wantsData(socket)) return;
-  // No read() of the stream's is under way: what is put back by unshift() is emitted at once, as in net.
+  // As net's first read() leaves it: what is put back by unshift() is emitted at once, or in the next tick.
   socket._readableState.sync = false;
+  socket._readableState.needReadable = true;
   if (readsIntoMemory(socket)) return;
   socket[kState].reading = true;
   demand(binding.setReading(socket[kId], 1), 'epoll_ctl');

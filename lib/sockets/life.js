@@ -82,22 +82,21 @@ class ConnectionState {
   }
 }
 
-/** Callbacks of what is not sent, then 'close'. After a connect() meanwhile those were called by that. */
-function finishClosing(socket, state, error, hadError) {
-  let wereCalled = true;
-  try {
-    wereCalled = socket[kState] === state && socket[kCancelWrites](error);
-  } finally {
-    // Behind all that these lead to: a loop over the stream ends.
-    if (wereCalled) setImmediate(emitClose, socket, state, hadError);
-    else nextTick(emitClose, socket, state, hadError);
-  }
+/** Callbacks of what is not sent, all that these lead to (a loop over the stream ends), and then 'close'. */
+function closeLater(socket, state, error) {
+  setImmediate(cancelWrites, socket, state, error);
+  setImmediate(emitClose, socket, state, Boolean(error));
 }
 
 /** The same without a descriptor: as in net, the event does not say whether there was an error. */
 function closeAtOnce(socket, state, error) {
-  if (socket[kState] === state) socket[kCancelWrites](error);
+  cancelWrites(socket, state, error);
   emitClose(socket, state);
+}
+
+/** After a connect() meanwhile their callbacks were called by that. */
+function cancelWrites(socket, state, error) {
+  if (socket[kState] === state) socket[kCancelWrites](error);
 }
 
 function emitClose(socket, state, ...hadError) {
@@ -283,7 +282,7 @@ module.exports = {
   destroyedError,
   endCallback,
   closeAtOnce,
-  finishClosing,
+  closeLater,
   finishFailure,
   finishLater,
   finishNow,

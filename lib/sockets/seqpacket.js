@@ -190,10 +190,8 @@ class SeqpacketSocket extends ConnectedSocket {
     return this;
   }
 
-  [kCancelWrites]() {
-    // destroy() has done it: in order, and before 'close'.
-    return false;
-  }
+  /** destroy() has done it: in order, and before 'close'. */
+  [kCancelWrites]() {}
 
   [kAbandonWrites]() {}
 

@@ -84,8 +84,9 @@ class StreamWriter {
   isIdle() {
     if (this.callback !== null) return false;
     const { socket } = this;
-    const { corked, length } = socket._writableState;
-    return length === 0 && corked === 0 && socket[kState].phase === life.OPEN;
+    const { corked, length, needDrain } = socket._writableState;
+    // Also where a write of the life before returned false: Writable emits 'drain' behind the next one.
+    return length === 0 && corked === 0 && !needDrain && socket[kState].phase === life.OPEN;
   }
 
   /**
@@ -157,9 +158,14 @@ class StreamWriter {
 
   /** A write failed. For what wraps the socket its callback is enough. */
   fail(error, callback) {
-    if (this.socket[kState].isWrapped) {
+    const { failure, isWrapped } = this.socket[kState];
+    if (isWrapped) {
       this.cancelled = error;
       callback();
+    } else if (failure !== null) {
+      // What ended receiving came first, and waits for one who has paused. As in net it cuts this off.
+      this.callback = callback;
+      this.socket.destroy(failure);
     } else {
       callback(life.noteSendFailure(this.socket, error));
     }
@@ -333,14 +339,10 @@ class StreamWriter {
     return unreported;
   }
 
-  /**
-   * The socket is destroyed: Writable gets its callback, and fails the rest by itself.
-   *
-   * @returns {boolean} whether a callback was called
-   */
+  /** The socket is destroyed: Writable gets its callback, and fails the rest by itself. */
   cancel(error) {
     // What waits for a connection waits for 'close', as in net.
-    if (this.deferred !== null) return false;
+    if (this.deferred !== null) return;
     const { callback } = this;
     this.callback = this.final = this.early = null;
     this.marks = [];
@@ -348,7 +350,6 @@ class StreamWriter {
     // As in net: it is the destroying that is the stream's error, if that has one.
     callback?.();
     this.failGroups(() => this.cancelled);
-    return callback !== null;
   }
 
   /** What waits for a connection, which waits no longer; null if nothing does. */

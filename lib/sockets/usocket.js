@@ -229,7 +229,7 @@ class USocket extends ConnectedSocket {
   }
 
   [kCancelWrites](error) {
-    return this[kStreamWriter] !== null && this[kStreamWriter].cancel(error);
+    this[kStreamWriter]?.cancel(error);
   }
 
   [kAbandonWrites]() {

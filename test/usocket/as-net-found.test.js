@@ -1,0 +1,97 @@
+'use strict';
+
+// Owns scenes that random programs have found: each runs on net and on USocket, and has to give the same.
+
+const { Readable, Writable, pipeline } = require('node:stream');
+const { assertNoLeaks } = require('../helpers/leaks.js');
+const { quiet } = require('../helpers/seqpacket.js');
+const { compare } = require('../helpers/stage.js');
+
+assertNoLeaks();
+
+/** More than a connection holds. */
+const BIG = Buffer.alloc(2_000_000);
+
+compare({
+  'writes that returned false and failed before connect(): the next one in the new life drains':
+    async (stage) => {
+      await stage.serve((socket) => socket.resume());
+      const client = stage.watch('client', new stage.Socket({ highWaterMark: 1 }));
+      stage.client = client;
+      client.write('');
+      client.write('x');
+      await stage.saw('client', 'close');
+      client.connect(stage.path);
+      await stage.saw('client', 'connect');
+      client.write('small');
+      await stage.saw('client', 'drain');
+      stage.peer.destroy();
+      client.destroy();
+      await quiet();
+      // Which of the ends has heard of the other one is up to the kernel.
+      stage.seen.server = [];
+    },
+
+  'the same, where a pipeline waits for it': async (stage) => {
+    await stage.serve((socket) => stage.read('server', socket));
+    const client = stage.watch('client', new stage.Socket({ highWaterMark: 1 }));
+    stage.client = client;
+    client.write('');
+    client.write('x');
+    await stage.saw('client', 'close');
+    client.connect(stage.path);
+    await stage.saw('client', 'connect');
+    client.write('first,');
+    pipeline(Readable.from(['last']), client, stage.callback('client', 'pipeline'));
+    await stage.saw('client', 'pipeline()');
+    await stage.over();
+  },
+
+  'a reset, and a write that fails with it, of one who has paused with bytes unread': async (
+    stage,
+  ) => {
+    await stage.serve((socket) => {
+      socket.write(BIG);
+      socket.pause();
+    });
+    stage.connect();
+    stage.client.pause();
+    stage.client.write('unread');
+    await stage.saw('client', 'connect');
+    await quiet();
+    stage.client.destroy();
+    await stage.over();
+  },
+
+  'what a handler puts back into a connection that it destroys, and pipes': async (stage) => {
+    const sink = new Writable({
+      write(chunk, _encoding, callback) {
+        stage.note('sink', String(chunk));
+        callback();
+      },
+    });
+    await stage.serve((socket) => {
+      socket.unshift(Buffer.from('put back'));
+      socket.destroy();
+      socket.pipe(sink);
+    });
+    stage.connect().resume();
+    await stage.over();
+  },
+
+  "'close' of one whose write waits comes before the turn asked for behind destroy()": async (
+    stage,
+  ) => {
+    await stage.serve((socket) => socket.pause());
+    stage.connect();
+    await stage.saw('client', 'connect');
+    stage.client.write(BIG);
+    await quiet();
+    stage.client.destroy();
+    setImmediate(() => stage.note('client', 'the next turn'));
+    await stage.saw('client', 'the next turn');
+    stage.peer.destroy();
+    await stage.over();
+    stage.seen.server = [];
+  },
+});
