@@ -22,10 +22,15 @@ const FIELDS = {
 const WHOLE = new Set(['created', 'connect called', 'left', 'over', 'close', 'accepted', 'probe']);
 const ALL_FIELDS = [...new Set([...FIELDS.l, ...FIELDS.r, ...FIELDS.w, 'readyState'])];
 
+/** The moment of silence before a list begins. */
+function firstEpoch(list) {
+  return (list?.find(({ event }) => event === 'settled')?.number ?? Infinity) - 1;
+}
+
 /** The entries of one lane, chunks that follow each other joined, with the moment of silence before each. */
 function project(list, lane, skip, cut) {
   const tokens = [];
-  let epoch = -1;
+  let epoch = firstEpoch(list);
   for (const entry of list ?? []) {
     if (entry.event === 'settled') {
       // Not before the socket's first event.
@@ -34,13 +39,15 @@ function project(list, lane, skip, cut) {
       continue;
     }
     if (entry.lane !== 'l' && entry.lane !== lane) continue;
-    if (NOT_COMPARED.has(entry.event) || skip?.has(entry.event)) continue;
-    if (entry.event === 'callback' && cut?.has(entry.of)) continue;
+    if (NOT_COMPARED.has(entry.event) || skip.has(entry.event)) continue;
+    if (entry.event === 'callback' && cut.has(entry.of)) continue;
     const last = tokens.at(-1);
     if (entry.event === 'data' && last?.event === 'data') {
       last.parts.push(entry.bytes);
       continue;
     }
+    // How many follow each other depends on where chunks end, too.
+    if (entry.event === 'drain' && last?.event === 'drain') continue;
     if (entry.event === 'connect') {
       // The callback of connect() runs before 'connect' here, and is one of its listeners in net.
       const called = tokens.findLastIndex(({ event }) => event === 'connect called');
@@ -102,25 +109,56 @@ function mayVary(lists, who) {
   });
 }
 
+/** Where the same as `one` comes behind `at`, before the next moment of silence; -1 if it does not. */
+function indexOfLater(tokens, at, one) {
+  return tokens.findIndex((each, index) => {
+    return index > at && one?.epoch === each.epoch && exact(one) === exact(each);
+  });
+}
+
+const isFailedEnd = (one) => one?.event === 'callback' && /^end#/.test(one.of) && one.code !== null;
+
+/** The connection that is reported at `at` has a callback, which runs behind other listeners. */
+function hasCallbackLater(tokens, at) {
+  const next = tokens.slice(at + 1).find(({ event }) => /^(connect callback|ready)$/.test(event));
+  return next?.event === 'connect callback';
+}
+
 /** The first difference of one lane of one socket, and differences of states before it. */
 function compareLane(lane, expected, found, { isLoose, isFree }, say) {
   const seen = new Set();
+  // All bytes of this life so far.
+  let [all, allOfTwo] = [[], []];
   for (let at = 0; at < Math.max(expected.length, found.length); at++) {
     const [one, two] = [expected[at], found[at]];
+    if (one?.event === 'connect called') [all, allOfTwo] = [[], []];
     const epoch = Math.min(one?.epoch ?? Infinity, two?.epoch ?? Infinity);
-    const nameOne = one?.name ?? 'nothing';
-    const nameTwo = two?.name ?? 'nothing';
+    const nameOne = one?.name ?? 'nothing more';
+    const nameTwo = two?.name ?? 'nothing more';
     if (one === undefined || two === undefined || exact(one) !== exact(two)) {
-      const short = (name) => name.replace(/^(settled.*|left|over)$/, 'nothing more');
       if (isFree && one?.event === 'returned' && two?.event === 'returned' && two.value) continue;
-      say('event', epoch, at, `${short(nameOne)} / ${short(nameTwo)}`, { net: one, got: two });
+      const later = indexOfLater(found, at, one);
+      if (isFree && isFailedEnd(one) && later >= 0) {
+        // What was written before it and is with the kernel is called back first.
+        found.splice(at, 0, ...found.splice(later, 1));
+        continue;
+      }
+      const short = (name) => name.replace(/^(settled.*|left|over)$/, 'nothing more');
+      const text = `${short(nameOne)} / ${short(nameTwo)}`;
+      say('event', epoch, at, text, { net: one, got: two }, { comesLater: later >= 0 });
       return;
     }
     if (one.event === 'data') {
-      const why = compareBytes(one.parts, two.parts, isLoose);
+      all.push(...one.parts);
+      allOfTwo.push(...two.parts);
+      // Where more may have come before, all of it is compared, and not what came between two moments of silence.
+      const why = isLoose
+        ? compareBytes(all, allOfTwo, true)
+        : compareBytes(one.parts, two.parts, false);
       if (why !== undefined) {
         const detail = { net: lengthOf(one.parts), got: lengthOf(two.parts) };
-        say('event', epoch, at, `data / ${why}`, detail);
+        const failsNext = expected[at + 1]?.event === 'error' && expected[at + 1].epoch === epoch;
+        say('event', epoch, at, `data / ${why}`, detail, { failsNext });
         return;
       }
     }
@@ -128,7 +166,7 @@ function compareLane(lane, expected, found, { isLoose, isFree }, say) {
     // shows in the callback.
     const isByOrder =
       one.event === 'connect callback' ||
-      (one.event === 'connect' && expected[at + 1]?.event === 'connect callback');
+      (one.event === 'connect' && hasCallbackLater(expected, at));
     if (isFree && isByOrder) continue;
     compareStates(lane, one, two, seen, (text, role) => say('state', epoch, at, text, role));
   }
@@ -155,7 +193,7 @@ function compareStates(lane, one, two, seen, say) {
       if (left === right) continue;
       const isNumber = typeof first[field] === 'number' && typeof second[field] === 'number';
       const values = isNumber && field !== 'errno' ? 'differs' : `${left} / ${right}`;
-      const isOfFailed = one.state?.errored && two.state?.errored;
+      const isOfFailed = [one, two].every(({ state }) => state?.errored || state?.destroyed);
       if (field === 'bytesWritten' && isOfFailed) {
         say(`${event}: ${field} differs after an error`);
         continue;
@@ -190,33 +228,72 @@ function cutOff(list) {
   return new Set(cut.map(({ of }) => of));
 }
 
+const isOfEnd = ({ event, of }) => event === 'callback' && of.startsWith('end#');
+/** Where the last life of a socket begins that had another one; -1 if none has. */
+const lastLife = (list) => list.findLastIndex(({ life }) => life > 1);
+
+/**
+ * Callbacks of end() behind destroy(), which are called here: which ones. A Writable forgets them, or has them wait for
+ * the next life's error.
+ */
+function forgotten(expected = [], found = []) {
+  const [lifeOfNet, life] = [lastLife(expected), lastLife(found)];
+  const extra = found.filter((entry, at) => {
+    if (!isOfEnd(entry) || entry.code !== 'ERR_STREAM_DESTROYED') return false;
+    const other = expected.findIndex((each) => isOfEnd(each) && each.of === entry.of);
+    return other < 0 || (at < life && other > lifeOfNet);
+  });
+  return extra.map(({ of }) => of);
+}
+
 /** The moment of silence before the first entry that fits; Infinity if none does. */
 function epochOf(list, fits) {
   const at = (list ?? []).findIndex(fits);
   if (at < 0) return Infinity;
-  return list.slice(0, at).findLast(({ event }) => event === 'settled')?.number ?? -1;
+  return list.slice(0, at).findLast(({ event }) => event === 'settled')?.number ?? firstEpoch(list);
 }
 
 const isEarly = (entry) => entry.isEarly === true;
 
-/** What known.js asks for. Moments of silence count from a list's own beginning, and are the same in one list alone. */
+/** Whether a stream was ended in a life before its last one. */
+function endedBefore(list) {
+  return list.slice(0, Math.max(lastLife(list), 0)).some(({ state }) => state?.writableEnded);
+}
+
+/** Whether an attempt to connect followed another one, with no 'close' in between. */
+function isConnectedTwice(list) {
+  const events = list
+    .map(({ event }) => event)
+    .filter((event) => /^c(onnect called|lose)$/.test(event));
+  return events.some((event, at) => event === 'connect called' && event === events[at + 1]);
+}
+
+/** What known.js asks for. */
 function conditions(found, who, epoch) {
+  const lists = Object.values(found);
   return {
     reconnected:
       epochOf(found[who], isEarly) <= epoch ||
-      (!/^[cs]\d/.test(who) && Object.values(found).some((list) => list.some(isEarly))),
-    secondLife: Object.values(found).some((list) => list.some(({ life }) => life > 1)),
-    uncaught: (found.process ?? []).some(({ event }) => event === 'uncaught'),
+      (!/^[cs]\d/.test(who) && lists.some((list) => list.some(isEarly))),
+    secondLife: lists.some((list) => list.some(({ life }) => life > 1)),
+    endedBefore: lists.some(endedBefore),
+    connectedTwice: lists.some(isConnectedTwice),
+    unconnected: !found[who]?.some(({ event }) => event === 'connect' || event === 'accepted'),
   };
 }
 
-/** After write() said false, 'drain' has to come, if the rest goes out and nobody ends the stream. */
+/**
+ * After write() said false, 'drain' has to come, if the rest goes out and nobody ends the stream. In another life than
+ * that write's it comes if anything is written then.
+ */
 function missingDrain(list) {
   const lastFalse = list.findLastIndex(
     ({ event, value }) => event === 'returned' && value === false,
   );
   const left = list.find(({ event }) => event === 'left');
   if (lastFalse < 0 || left === undefined || left.waiting) return false;
+  const life = list.slice(lastLife(list) + 1);
+  if (lastFalse < lastLife(list) && !life.some(({ event }) => event === 'returned')) return false;
   if (left.state.destroyed || left.state.writableEnded || left.state.errored) return false;
   return !list.slice(lastFalse).some(({ event }) => event === 'drain');
 }
@@ -233,12 +310,15 @@ function compare(program, expected, found, subject = 'afunix') {
     const role = roleOf(who, program);
     const isSubject = role === 'socket';
     // What write() returns for bytes that the kernel took whole is different on purpose, and so is 'drain'.
-    const skip =
-      (isSubject && subject === 'afunix') || (isProxy && subject !== 'net')
-        ? new Set(['drain'])
-        : undefined;
+    const isFree = isSubject && subject === 'afunix';
+    const skip = new Set(isFree || (isProxy && subject !== 'net') ? ['drain'] : []);
+    // A Writable may call a callback twice, and net a connect() that was given up.
+    const skipOfNet = new Set([...skip, 'called again', ...(isFree ? ['late callback'] : [])]);
+    const isNet = !isSubject || subject === 'net';
     const isLoose = mayVary(expected, who) && mayVary(found, who);
-    const cut = isSubject && subject !== 'net' ? cutOff(expected[who]) : new Set();
+    const cut = isNet ? new Set() : cutOff(expected[who]);
+    const ends = isNet ? [] : forgotten(expected[who], found[who]);
+    const dropped = new Set([...cut, ...ends]);
     for (const of of cut) {
       const callback = found[who]?.find((entry) => entry.event === 'callback' && entry.of === of);
       // A small one is with the kernel, and has arrived.
@@ -247,25 +327,19 @@ function compare(program, expected, found, subject = 'afunix') {
       states.push({ kind: 'state', who, epoch: -1, at: 0, key });
     }
     for (const lane of ['r', 'w']) {
-      const sides = [expected[who], found[who]].map((list) => project(list, lane, skip, cut));
       compareLane(
         lane,
-        ...sides,
-        { isLoose, isFree: isSubject && subject === 'afunix' },
-        (kind, epoch, at, text, detail) => {
+        project(expected[who], lane, skipOfNet, dropped),
+        project(found[who], lane, isNet ? skipOfNet : skip, dropped),
+        { isLoose, isFree },
+        (kind, epoch, at, text, detail, more) => {
           const list = kind === 'event' ? events : states;
-          const holds = conditions(found, who, epoch);
+          const holds = { ...conditions(found, who, epoch), ...more };
           list.push({ kind, who, epoch, at, key: `${role} ${text}`, detail, holds });
         },
       );
     }
-    if (
-      isSubject &&
-      skip &&
-      found[who] &&
-      missingDrain(found[who]) &&
-      !missingDrain(expected[who] ?? [])
-    ) {
+    if (isFree && found[who] && missingDrain(found[who]) && !missingDrain(expected[who] ?? [])) {
       states.push({ kind: 'state', who, epoch: -1, at: 0, key: `${role} drain missing` });
     }
   }

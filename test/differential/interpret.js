@@ -61,6 +61,8 @@ class Run {
     this.raws = new Map();
     this.mortals = new Map();
     this.requests = new Map();
+    /** Of each socket, the number of its last step that connects. */
+    this.connects = new Map();
     this.responses = new Map();
     this.sinks = [];
     this.rawListener = null;

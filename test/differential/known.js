@@ -5,9 +5,12 @@
 
 /**
  * What USocket and UServer do in another way than net on purpose. `key` matches the key of a difference; a rule
- * without `key` is one that compare.js or adapted.js keeps. `strict`: `afunix/net`, which keeps net's shape, does so, too.
- * `cascades`: what follows differs with it. Only where a socket was connected again before its 'close' (`reconnected`),
- * where any client has more than one life (`secondLife`), where an exception was not caught (`uncaught`).
+ * without `key` is one that compare.js, operations.js or adapted.js keeps. `strict`: `afunix/net`, which keeps net's
+ * shape, does so, too. `cascades`: what follows differs with it. Only where a socket was connected again before its
+ * 'close' (`reconnected`), where any client has more than one life (`secondLife`), of which one has ended its stream
+ * before that (`endedBefore`), where the socket never was connected (`unconnected`), where what net did comes a little
+ * later (`comesLater`), where what net does next is to fail (`failsNext`), where a
+ * socket was connected once more before its 'close' (`connectedTwice`).
  */
 const INTENDED = [
   {
@@ -30,7 +33,6 @@ const INTENDED = [
   },
   {
     what: 'the callback of end() behind destroy() gets an error',
-    key: /^\w+ .* \/ callback\(end, ERR_STREAM_DESTROYED\)$/,
     reason:
       'a Writable forgets it, but in the callback of a write: who waits for it would wait for ever',
     strict: true,
@@ -88,7 +90,8 @@ const INTENDED = [
   },
   {
     what: 'what the peer sent before a write fails is read by who reads',
-    key: /^socket (error\(EPIPE\)|ready) \/ data$/,
+    key: /^socket (error\(EPIPE\)|ready) \/ (data|end)$/,
+    comesLater: true,
     cascades: true,
     reason: 'nothing that was received is thrown away',
     strict: true,
@@ -101,19 +104,27 @@ const INTENDED = [
     strict: true,
   },
   {
-    what: 'end() of a life before connect() is not sent in the next one',
-    key: /^((socket|peer) end \/ nothing more|sink sink finish \/ data)$/,
-    secondLife: true,
+    what: 'the same, where what came before it is read at once',
+    key: /^socket data \/ more bytes$/,
+    failsNext: true,
     cascades: true,
-    reason: 'nothing of the life before gets into the next',
+    reason: 'nothing that was received is thrown away',
     strict: true,
   },
   {
-    what: 'an exception that nobody caught: what was to come in its tick comes in a later turn',
-    key: /^(socket|peer) (iteration end\(.*\) \/ close\(\w+\)|close\(\w+\) \/ iteration end\(.*\))$/,
-    uncaught: true,
+    what: 'connect() behind another one that is about to fail connects, and nothing else happens',
+    key: /^(socket|peer) end \/ nothing more$/,
+    connectedTwice: true,
     cascades: true,
-    reason: "in Node itself: whether 'close' is earlier depends on the phase of the loop",
+    reason: 'in net the failure of the first ends the second',
+    strict: true,
+  },
+  {
+    what: 'end() of a life before connect() is not sent in the next one',
+    key: /^((socket|peer) end \/ (nothing more|data)|socket error\(EPIPE\) \/ .*|sink sink finish \/ data)$/,
+    endedBefore: true,
+    cascades: true,
+    reason: 'nothing of the life before gets into the next',
     strict: true,
   },
   {
@@ -124,20 +135,50 @@ const INTENDED = [
     strict: true,
   },
   {
-    what: 'of callbacks that get the same error, a small write that the kernel took is called back in its own tick',
-    key: /^socket callback\(end, (\w+)\) \/ callback\(write, \1\)$/,
+    what: 'a small write that the kernel took is called back in its own tick, before an end() that failed',
     reason: 'Writable never hears of it, which is what makes it cheap',
   },
   {
     what: 'a write that waits for a connection is called back after all listeners of a close',
-    key: /^socket finished\(finished, ERR_SOCKET_CLOSED_BEFORE_CONNECTION\) \/ finished\(finished, ERR_STREAM_PREMATURE_CLOSE\)$/,
+    key: /^socket (finished\(\w+, |pipeline\(\w+, |iteration end\()ERR_SOCKET_CLOSED_BEFORE_CONNECTION\) \/ \1ERR_STREAM_PREMATURE_CLOSE\)$/,
     cascades: true,
     reason: 'net calls back in between, by a listener of its own',
     strict: true,
   },
   {
+    what: 'the same, for a listener that looks whether anything waits',
+    key: /^socket probe: waiting false \/ true$/,
+    unconnected: true,
+    reason: 'net calls back in between, by a listener of its own',
+    strict: true,
+  },
+  {
+    what: 'connect() in a listener of close: a write that waited for the connection before is no error of the new life',
+    key: /^socket error\(ERR_SOCKET_CLOSED_BEFORE_CONNECTION\) \/ /,
+    secondLife: true,
+    cascades: true,
+    reason: 'nothing of the life before gets into the next',
+    strict: true,
+  },
+  {
+    what: 'the callback of a connect() that was given up is not called when a later one connects',
+    reason: 'nothing of the life before gets into the next',
+  },
+  {
+    what: 'each callback runs once',
+    reason: 'a Writable may call that of a buffered write that failed twice',
+    strict: true,
+  },
+  {
     what: 'bytesWritten counts what write() was given, whatever becomes of it',
     key: /^socket probe: bytesWritten differs after an error$/,
+    reason: 'net counts a Buffer that could not be sent, and a short string not',
+    strict: true,
+  },
+  {
+    what: 'the same where there never was a connection to send it',
+    key: /^socket probe: bytesWritten differs$/,
+    unconnected: true,
     reason: 'net counts a Buffer that could not be sent, and a short string not',
     strict: true,
   },
@@ -157,7 +198,15 @@ const INTENDED = [
   },
 ];
 
-const CONDITIONS = ['reconnected', 'secondLife', 'uncaught'];
+const CONDITIONS = [
+  'reconnected',
+  'secondLife',
+  'endedBefore',
+  'unconnected',
+  'comesLater',
+  'failsNext',
+  'connectedTwice',
+];
 
 /** The rule by which a difference is meant, for 'afunix' or 'afunix/net'. `holds`: which conditions are met. */
 function intentionOf({ key, holds }, subject) {

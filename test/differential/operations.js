@@ -14,13 +14,30 @@ const raw = require('./raw.js');
 /** What a callback was given. */
 const outcome = (error) => ({ code: codeOf(error), details: error ? detailsOf(error) : undefined });
 
+/**
+ * Whether what a callback does is run: not where net calls back when this package does not, for a connect() that was
+ * given up, or the other way round, or in another order, for an end() that failed. The call itself is compared.
+ */
+function isRun(run, step, error) {
+  if (step.do === 'connect') return run.connects.get(step.who) === step.number;
+  return step.do !== 'end' || !error;
+}
+
 /** A callback that is recorded, and then runs the steps in `then`. */
-function callbackFor(run, step, socket, name, lane) {
+function callbackFor(run, step, socket, name = 'callback', lane = undefined) {
+  const of = `${step.do}#${step.number}`;
+  let isCalled = false;
   return (error) => {
-    const of = `${step.do}#${step.number}`;
+    if (isCalled) {
+      run.trace.add(step.who, 'called again', { of }, socket);
+      return;
+    }
+    isCalled = true;
+    const doesMore = isRun(run, step, error);
     const more = { of, size: step.size, ...outcome(error), ...(lane && { lane }) };
-    run.trace.add(step.who, name ?? 'callback', more, socket);
-    run.all(step.then);
+    const isLate = step.do === 'connect' && !doesMore;
+    run.trace.add(step.who, isLate ? 'late callback' : name, more, socket);
+    if (doesMore) run.all(step.then);
   };
 }
 
@@ -76,6 +93,7 @@ const SOCKET = {
     const path = run.pathOf(step.to);
     const callback = step.callback ? callbackFor(run, step, socket, 'connect callback') : undefined;
     const life = run.trace.lifeOf(step.who, socket);
+    run.connects.set(step.who, step.number);
     if (step.how === 'options') socket.connect({ path }, callback);
     else socket.connect(path, callback);
     // What the call itself leaves behind.

@@ -14,7 +14,7 @@ const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
     count: { type: 'string', default: '200' },
-    processes: { type: 'string', default: '2' },
+    processes: { type: 'string' },
     shrink: { type: 'boolean', default: false },
     program: { type: 'string' },
     whole: { type: 'boolean', default: false },
@@ -51,7 +51,7 @@ async function many() {
   await runAll(
     (n) => generate(seed + n),
     Number(values.count),
-    { subject: values.subject, processes: Number(values.processes) },
+    { subject: values.subject, processes: values.processes && Number(values.processes) },
     report,
   );
   console.log(counts, `${((performance.now() - started) / 1000).toFixed(1)} s`);

@@ -3,6 +3,7 @@
 // Owns the processes that run programs: so many at once, each program with a limit. A process that crashes or
 // hangs is a result, and another one goes on.
 
+const os = require('node:os');
 const path = require('node:path');
 const { fork } = require('node:child_process');
 
@@ -67,13 +68,15 @@ class Worker {
 
 /** Programs after which a process has done enough. */
 const SHIFT = 5000;
+/** Programs sleep, and wait for other processes: more than there are processors to run them. */
+const PROCESSES = 3 * os.availableParallelism();
 
 /**
  * Runs `count` programs, the one with the number n being `make(n)`, in `processes` processes.
  * @param {{ subject?: string, processes?: number }} options
  * @param {(number: number, program: object, result: object) => void} report - of each
  */
-async function runAll(make, count, { subject, processes = 2 }, report) {
+async function runAll(make, count, { subject, processes = PROCESSES }, report) {
   let next = 0;
   const work = async () => {
     const worker = new Worker(subject);

@@ -16,6 +16,7 @@ const LANES = {
   finish: 'w',
   'sink finish': 'r',
   callback: 'w',
+  'called again': 'w',
   drain: 'w',
   // net emits it after, this package before the callbacks of what was written before 'connect'.
   ready: 'r',
