@@ -144,10 +144,20 @@ function receiveRest(socket) {
   return true;
 }
 
-/** A stream that failed to write emits no data any more by itself. */
+/** A stream that failed to write emits no data any more by itself, unless somebody calls read(). */
 function emitBuffered(socket) {
   if (!socket.errored) return;
-  for (let data; (data = Duplex.prototype.read.call(socket)) !== null;) socket.emit('data', data);
+  const readable = socket._readableState;
+  const didRead = socket.readableDidRead;
+  while (socket.readableLength > 0) {
+    readable.dataEmitted = false;
+    const data = Duplex.prototype.read.call(socket);
+    const isEmitted = readable.dataEmitted;
+    readable.dataEmitted = didRead || data !== null;
+    if (data === null) return;
+    // In some versions of Node read() does it.
+    if (!isEmitted) socket.emit('data', data);
+  }
 }
 
 /** Reads what the kernel has now. False where native code hands over what it has read just now: it goes on by itself. */

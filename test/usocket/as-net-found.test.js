@@ -6,6 +6,7 @@ const { Readable, Writable, pipeline } = require('node:stream');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { quiet } = require('../helpers/seqpacket.js');
 const { compare } = require('../helpers/stage.js');
+const { until } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
@@ -60,6 +61,20 @@ compare({
     await stage.saw('client', 'connect');
     await quiet();
     stage.client.destroy();
+    await stage.over();
+  },
+
+  'bytes that were buffered when a write fails come once': async (stage) => {
+    // One byte is enough to stop reading.
+    await stage.serve((socket) => socket.once('readable', () => {}), { highWaterMark: 1 });
+    stage.connect().write('buffered');
+    await stage.saw('client', 'connect');
+    await until(() => stage.peer.readableLength > 0, 'what the client has written');
+    stage.client.destroy();
+    await quiet();
+    stage.peer.removeAllListeners('readable');
+    stage.peer.write('in vain');
+    stage.read('server', stage.peer).resume();
     await stage.over();
   },
 
