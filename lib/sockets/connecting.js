@@ -44,12 +44,16 @@ function open(socket) {
 function start(socket) {
   open(socket);
   if (!wantsData(socket)) return;
-  // As net's first read() leaves it: what is put back by unshift() is emitted at once, or in the next tick.
-  socket._readableState.sync = false;
-  socket._readableState.needReadable = true;
+  leaveAsRead(socket);
   if (readsIntoMemory(socket)) return;
   socket[kState].reading = true;
   demand(binding.setReading(socket[kId], 1), 'epoll_ctl');
+}
+
+/** As net's first read() leaves it: what is put back by unshift() is emitted at once, or in the next tick. */
+function leaveAsRead(socket) {
+  socket._readableState.sync = false;
+  socket._readableState.needReadable = true;
 }
 
 /** Where bytes go into memory of the user's, a read is under way for ever: pause() ends it, and resume() takes it up. */
@@ -217,7 +221,9 @@ function finishConnecting(socket, state) {
   socket[kEmitConnect]();
   // As in net: a handler may have paused it.
   if (state.phase !== OPEN || state.reading || !wantsData(socket)) return;
-  if (!readsIntoMemory(socket)) startReading(socket);
+  if (readsIntoMemory(socket)) return;
+  leaveAsRead(socket);
+  startReading(socket);
 }
 
 module.exports = {

@@ -90,7 +90,7 @@ const INTENDED = [
   },
   {
     what: 'what the peer sent before a write fails is read by who reads',
-    key: /^socket (error\(EPIPE\)|ready) \/ (data|end)$/,
+    key: /^socket (error\(EPIPE\)|ready) \/ (data|data\(text\)|end)$/,
     comesLater: true,
     cascades: true,
     reason: 'nothing that was received is thrown away',
@@ -141,6 +141,14 @@ const INTENDED = [
   {
     what: 'a write that waits for a connection is called back after all listeners of a close',
     key: /^socket (finished\(\w+, |pipeline\(\w+, |iteration end\()ERR_SOCKET_CLOSED_BEFORE_CONNECTION\) \/ \1ERR_STREAM_PREMATURE_CLOSE\)$/,
+    cascades: true,
+    reason: 'net calls back in between, by a listener of its own',
+    strict: true,
+  },
+  {
+    what: 'the same, for a listener that connects the socket again',
+    key: /^socket callback\(\w+, \w+\) \/ connect called$/,
+    comesLater: true,
     cascades: true,
     reason: 'net calls back in between, by a listener of its own',
     strict: true,

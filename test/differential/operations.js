@@ -109,6 +109,7 @@ const SOCKET = {
   },
   end(run, step, socket) {
     const callback = step.callback ? callbackFor(run, step, socket) : undefined;
+    run.trace.add(step.who, 'end called', { of: `end#${step.number}` });
     if (step.size === undefined) socket.end(callback);
     else socket.end(chunkFor(step)[0], callback);
   },
