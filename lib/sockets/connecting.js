@@ -222,6 +222,11 @@ function finishConnecting(socket, state) {
   // As in net: a handler may have paused it.
   if (state.phase !== OPEN || state.reading || !wantsData(socket)) return;
   if (readsIntoMemory(socket)) return;
+  if (socket.readableLength > 0) {
+    // What was put back before the connection may be all that a Readable takes.
+    Duplex.prototype.read.call(socket, 0);
+    return;
+  }
   leaveAsRead(socket);
   startReading(socket);
 }

@@ -144,8 +144,12 @@ class USocket extends ConnectedSocket {
     }
     const isOver = isEnded || this.destroyed || this._writableState.errored;
     // Also after a failed write: the peer must not see a gap. A Writable reports the error with its code.
-    if (isOver || this[kId] === 0) return super.write(data, encoding, callback);
     const state = this[kState];
+    if (isOver || this[kId] === 0) {
+      // What is corked waits for connect(), and is sent.
+      if (!isOver && this.writableCorked > 0) state.bytesWritten += bytesIn(data, encoding);
+      return super.write(data, encoding, callback);
+    }
     const writer = writerOf(this);
     if (fds !== undefined || (writer.groups.length > 0 && data.length > 0)) {
       return writer.writeWithFds(data, encoding, fds, callback);
@@ -364,7 +368,12 @@ class USocket extends ConnectedSocket {
 
   /** As in Readable; with `onread`, receives no more until resume(). */
   pause() {
-    if (this[kReader]?.onread && this[kState].reading) life.stopReading(this);
+    const state = this[kState];
+    if (this[kReader]?.onread) {
+      // Also a read that has waited for the connection.
+      state.wantsData = false;
+      if (state.reading) life.stopReading(this);
+    }
     return super.pause();
   }
 

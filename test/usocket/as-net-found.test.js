@@ -94,6 +94,53 @@ compare({
     await stage.over();
   },
 
+  'what was corked before connect() counts': async (stage) => {
+    await stage.serve((socket) => stage.read('server', socket));
+    const client = stage.watch('client', new stage.Socket());
+    stage.client = client;
+    client.cork();
+    client.write('corked');
+    client.connect(stage.path);
+    await stage.saw('client', 'connect');
+    client.uncork();
+    client.end();
+    await stage.over();
+    stage.note('client', client.bytesWritten);
+  },
+
+  'one whose buffer is full of what was put back before the connection does not read': async (
+    stage,
+  ) => {
+    await stage.serve(() => {}, { pauseOnConnect: true });
+    const client = stage.connect({ highWaterMark: 1 });
+    client.unshift(Buffer.from('put back'));
+    client.write('unread');
+    await stage.saw('client', 'connect');
+    await until(() => stage.peer !== undefined, 'a peer');
+    await quiet();
+    stage.peer.destroy();
+    await quiet();
+    stage.note('client', client.destroyed);
+    client.destroy();
+    await stage.over();
+  },
+
+  "pause() in a listener for 'ready', with memory to receive into": async (stage) => {
+    await stage.serve((socket) => socket.write('not read'));
+    const buffer = Buffer.alloc(100);
+    const callback = (length) => stage.note('client', `${length} bytes`);
+    const client = stage.connect({ onread: { buffer, callback } });
+    client.on('data', () => {});
+    client.on('ready', () => client.pause());
+    await stage.saw('client', 'connect');
+    await quiet();
+    client.destroy();
+    stage.peer.destroy();
+    await quiet();
+    // Which of the ends has heard of the other one is up to the kernel.
+    stage.seen.server = [];
+  },
+
   "'close' of one whose write waits comes before the turn asked for behind destroy()": async (
     stage,
   ) => {
