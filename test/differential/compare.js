@@ -149,8 +149,7 @@ function compareLane(lane, expected, found, { isLoose, isFree }, say) {
       return;
     }
     if (one.event === 'data') {
-      all.push(...one.parts);
-      allOfTwo.push(...two.parts);
+      if (isLoose) [all, allOfTwo] = [all.concat(one.parts), allOfTwo.concat(two.parts)];
       // Where more may have come before, all of it is compared, and not what came between two moments of silence.
       const why = isLoose
         ? compareBytes(all, allOfTwo, true)
