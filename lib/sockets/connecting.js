@@ -222,8 +222,8 @@ function finishConnecting(socket, state) {
   // As in net: a handler may have paused it.
   if (state.phase !== OPEN || state.reading || !wantsData(socket)) return;
   if (readsIntoMemory(socket)) return;
-  if (socket.readableLength > 0) {
-    // What was put back before the connection may be all that a Readable takes.
+  if (socket.readableLength > 0 && !state.wantsData) {
+    // No read waits for the connection, and what was put back before it may be all that a Readable takes.
     Duplex.prototype.read.call(socket, 0);
     return;
   }

@@ -125,6 +125,15 @@ compare({
     await stage.over();
   },
 
+  'one that reads what was put back before the connection reads on': async (stage) => {
+    await stage.serve((socket) => socket.end(' and sent'));
+    const client = stage.connect({ highWaterMark: 1 });
+    client.unshift(Buffer.from('put back'));
+    await stage.saw('client', 'connect');
+    stage.read('client', client);
+    await stage.over();
+  },
+
   "pause() in a listener for 'ready', with memory to receive into": async (stage) => {
     await stage.serve((socket) => socket.write('not read'));
     const buffer = Buffer.alloc(100);
