@@ -144,7 +144,7 @@ function receiveRest(socket) {
   return true;
 }
 
-/** A stream that failed to write emits no data any more by itself, unless somebody calls read(). */
+/** A stream that failed to write emits no data any more by itself, unless read() is called. */
 function emitBuffered(socket) {
   if (!socket.errored) return;
   const readable = socket._readableState;

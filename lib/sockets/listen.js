@@ -66,8 +66,10 @@ function withAccess({ name, mode }, { readableAll, writableAll }) {
  * Makes a server listen, or throws: ERR_SERVER_ALREADY_LISTEN, EADDRINUSE (a living server has the name, or
  * the file is no dead socket) and other errors of bind(2) and listen(2); for `fd` EBADF, ENOTSOCK,
  * EINVAL (it does not listen), EPROTOTYPE. In a worker of a cluster the outcome is an event.
+ *
+ * @param {boolean} keepsCallback - where that fails, too: it is called when a later listen() succeeds
  */
-function listen(server, path, backlog, callback) {
+function listen(server, path, backlog, callback, keepsCallback) {
   if (typeof path === 'function') [path, callback] = [undefined, path];
   if (typeof backlog === 'function') [backlog, callback] = [undefined, backlog];
   if (typeof path === 'number') path = { port: path };
@@ -91,7 +93,7 @@ function listen(server, path, backlog, callback) {
   try {
     begin(server, plan, open(server, plan));
   } catch (error) {
-    if (callback) server.off('listening', callback);
+    if (callback && !keepsCallback) server.off('listening', callback);
     throw error;
   }
 }

@@ -307,7 +307,7 @@ class SeqpacketServer extends SocketServer {
    * @returns {this}
    */
   listen(path, backlog, callback) {
-    listen(this, path, backlog, callback);
+    listen(this, path, backlog, callback, false);
     return this;
   }
 }

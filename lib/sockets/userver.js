@@ -37,13 +37,14 @@ class UServer extends SocketServer {
    * @param {string | Buffer | URL | object} [path] - or `{ path, fd, backlog, mode, uid, gid, … }`, see
    *   server.d.ts; no path: the kernel chooses an abstract name
    * @param {number} [backlog=511]
-   * @param {() => void} [callback] - on `'listening'`
+   * @param {() => void} [callback] - on the next `'listening'`, also where this fails and a later listen() succeeds
    * @returns {this}
    * @throws {Error} ERR_SERVER_ALREADY_LISTEN
    */
   listen(path, backlog, callback) {
     try {
-      listen(this, path, backlog, callback);
+      // As net: who hears of an error listens again, and the callback is for that, too.
+      listen(this, path, backlog, callback, true);
     } catch (error) {
       if (error.syscall === undefined) throw error;
       nextTick(() => this.emit('error', error));

@@ -144,3 +144,40 @@ describe('sends that fail behind others that wait for another destination', onLi
     assert.deepEqual(outcomes.slice(2), ['waits', 'behind it EBADF']);
   });
 });
+
+describe('a message for which there is room', onLinux({}), () => {
+  const WAYS = {
+    'DgramSocket, connected'(t) {
+      const [one, two] = DgramSocket.pair();
+      t.after(() => one.close() && two.close());
+      return { one, two, send: (data) => one.send(data) };
+    },
+    'DgramSocket, by name'(t) {
+      const [one, two] = [new DgramSocket(), new DgramSocket().bind()];
+      t.after(() => one.close() && two.close());
+      const name = two.address();
+      return { one, two, send: (data) => one.sendTo(data, name) };
+    },
+    SeqpacketSocket(t) {
+      const [one, two] = SeqpacketSocket.pair().map((end) => cleanUp(t, end));
+      return { one, two, send: (data) => one.write(data) };
+    },
+  };
+  for (const [what, make] of Object.entries(WAYS)) {
+    test(`does not overtake those that wait: ${what}`, async (t) => {
+      const { one, two, send } = make(t);
+      const received = [];
+      let count = 0;
+      const next = () => send(Buffer.from(String(count++).padEnd(1000)));
+      while (one.writableLength === 0) next();
+      // All in one turn: nobody goes on with what waits.
+      const first = Buffer.alloc(1000);
+      posix.recv(two.fd, first, first.length, posix.MSG_DONTWAIT);
+      received.push(Number(first));
+      next();
+      two.on('data', (data) => received.push(Number(data)));
+      await until(() => received.length === count, 'all messages');
+      assert.deepEqual(received, [...Array(count).keys()]);
+    });
+  }
+});

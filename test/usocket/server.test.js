@@ -5,6 +5,7 @@
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
+const net = require('node:net');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { describe, test } = require('node:test');
@@ -109,6 +110,22 @@ describe('listen()', onLinux(), () => {
     }
     assert.equal(fs.readFileSync(file, 'utf8'), 'x');
   });
+
+  for (const Server of [net.Server, UServer]) {
+    test(`${Server === UServer ? 'UServer' : 'net'}: a callback of listen() is for the next time, too`, async (t) => {
+      const folder = temporaryFolder(t);
+      const server = new Server();
+      t.after(() => server.close());
+      const called = [];
+      server.listen(`${folder}/no/such`, () => called.push('first'));
+      await nextEvent(server, 'error');
+      assert.deepEqual(called, []);
+      server.listen(`${folder}/good`, () => called.push('second'));
+      await nextEvent(server, 'listening');
+      await quiet();
+      assert.deepEqual(called, ['first', 'second']);
+    });
+  }
 
   test('faulty arguments throw', (t) => {
     const server = makeServer(t);

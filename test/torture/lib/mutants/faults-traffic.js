@@ -191,7 +191,7 @@ module.exports = [
   fault(
     'overtaking',
     'a message overtakes those that wait for the same destination',
-    ['test/dgram/send.test.js', 'test/sockets/sends.test.js'],
+    ['test/sockets/sends-order.test.js'],
     edit(
       MESSAGE_QUEUE,
       'if self.is_empty() { offer.send(fd, self.addr()) } else { Err(Errno::AGAIN) }',
