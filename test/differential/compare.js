@@ -269,8 +269,17 @@ function isConnectedTwice(list) {
   return events.some((event, at) => event === 'connect called' && event === events[at + 1]);
 }
 
+/** Whether a client is asked to keep the process, or not to, before it connects. */
+function refsBefore({ steps }) {
+  const at = (who, names) => steps.findIndex((step) => step.who === who && names.includes(step.do));
+  return steps.some(({ who }) => {
+    const first = at(who, ['ref', 'unref']);
+    return first >= 0 && first < at(who, ['connect', 'again']);
+  });
+}
+
 /** What known.js asks for. */
-function conditions(found, who, epoch) {
+function conditions(program, found, who, epoch) {
   const lists = Object.values(found);
   return {
     reconnected:
@@ -279,6 +288,7 @@ function conditions(found, who, epoch) {
     secondLife: lists.some((list) => list.some(({ life }) => life > 1)),
     endedBefore: lists.some(endedBefore),
     connectedTwice: lists.some(isConnectedTwice),
+    refsBefore: refsBefore(program),
     unconnected: !found[who]?.some(({ event }) => event === 'connect' || event === 'accepted'),
   };
 }
@@ -345,7 +355,7 @@ function compare(program, expected, found, subject = 'afunix') {
         { isLoose, isFree },
         (kind, epoch, at, text, detail, more) => {
           const list = kind === 'event' ? events : states;
-          const holds = { ...conditions(found, who, epoch), ...more };
+          const holds = { ...conditions(program, found, who, epoch), ...more };
           list.push({ kind, who, epoch, at, key: `${role} ${text}`, detail, holds });
         },
       );

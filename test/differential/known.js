@@ -10,7 +10,8 @@
  * 'close' (`reconnected`), where any client has more than one life (`secondLife`), of which one has ended its stream
  * before that (`endedBefore`), where the socket never was connected (`unconnected`), where what net did comes a little
  * later (`comesLater`), where what net does next is to fail (`failsNext`), where a
- * socket was connected once more before its 'close' (`connectedTwice`).
+ * socket was connected once more before its 'close' (`connectedTwice`), where ref() or unref() of a client comes before
+ * its connect() (`refsBefore`).
  */
 const INTENDED = [
   {
@@ -61,6 +62,19 @@ const INTENDED = [
     strict: true,
   },
   {
+    what: 'address() of a server that failed to listen is null',
+    key: /^server probe: address false \/ true$/,
+    reason: 'nobody listens there; net has what was asked for',
+    strict: true,
+  },
+  {
+    what: 'ref() and unref() hold in the order of their calls, before a connection, too',
+    key: /^process (exit\(0\) \/ alive|alive \/ exit\(0\))$/,
+    refsBefore: true,
+    reason: "net repeats those from before connect() at 'connect', over what was called since",
+    strict: true,
+  },
+  {
     what: "connect()'s callback runs before listeners for 'connect' that are older",
     key: /^socket (returned\(.*\)|read|probe) \/ connect callback\(connect, \)$/,
     reason: 'it is none of those listeners: see above',
@@ -97,6 +111,12 @@ const INTENDED = [
     strict: true,
   },
   {
+    what: 'the same: a write that fails in a handler of data destroys the socket behind it',
+    key: /^socket returned: destroyed true \/ false$/,
+    reason: 'nothing that was received is thrown away',
+    strict: true,
+  },
+  {
     what: 'a reset is reported when who reads has read what came before it',
     key: /^socket error\(ECONNRESET\) \/ nothing more$/,
     cascades: true,
@@ -120,6 +140,13 @@ const INTENDED = [
     strict: true,
   },
   {
+    what: 'the same, where nothing is left that keeps the process',
+    key: /^process alive \/ exit\(0\)$/,
+    connectedTwice: true,
+    reason: 'in net the first attempt goes on for a while',
+    strict: true,
+  },
+  {
     what: 'end() of a life before connect() is not sent in the next one',
     key: /^((socket|peer) end \/ (nothing more|data)|socket error\(EPIPE\) \/ .*|sink sink finish \/ data)$/,
     endedBefore: true,
@@ -129,7 +156,7 @@ const INTENDED = [
   },
   {
     what: 'a peer that closed with bytes unread has ended, for who has read all of its own',
-    key: /^(socket (error\(ECONNRESET\) \/ end|end \/ error\(ECONNRESET\))|sink nothing more \/ sink finish)$/,
+    key: /^(socket (error\(ECONNRESET\) \/ end|end \/ error\(ECONNRESET\))|raw raw end\(ECONNRESET\) \/ raw end\(end\)|sink nothing more \/ sink finish)$/,
     cascades: true,
     reason: 'net does so mostly; whether it does depends on how the bytes were cut',
     strict: true,
@@ -214,6 +241,7 @@ const CONDITIONS = [
   'comesLater',
   'failsNext',
   'connectedTwice',
+  'refsBefore',
 ];
 
 /** The rule by which a difference is meant, for 'afunix' or 'afunix/net'. `holds`: which conditions are met. */
