@@ -114,7 +114,7 @@ module.exports = [
       'test/usocket/errors.test.js',
       'test/differential/net.test.js',
     ],
-    edit(STREAM_WRITER, '    if (this.deferred !== null) return false;\n', ''),
+    edit(STREAM_WRITER, '    if (this.deferred !== null) return;\n', ''),
   ),
   fault(
     'latin1-as-utf8',
@@ -255,8 +255,8 @@ module.exports = [
     ['test/sockets/sends.test.js'],
     edit(
       LIFE,
-      'else nextTick(emitClose, socket, state, hadError);',
-      'else emitClose(socket, state, hadError);',
+      '  setImmediate(cancelWrites, socket, state, error);\n  setImmediate(emitClose, socket, state, Boolean(error));\n',
+      '  setImmediate(emitClose, socket, state, Boolean(error));\n  setImmediate(cancelWrites, socket, state, error);\n',
     ),
   ),
   fault(
