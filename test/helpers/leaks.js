@@ -94,10 +94,14 @@ function assertNoLeaks(openForLife) {
   after(async () => {
     // What was closed last takes a turn of the event loop, or another process's time.
     await until(() => newSince(earlier).length === 0, 'everything to close').catch(() => {});
+    // Some versions of Node 22 print what fails here, and exit with 0.
+    const { exitCode } = process;
+    process.exitCode = 1;
     assert.deepEqual(newSince(earlier), [], 'the tests of this file left these open');
     const now = look().descriptors;
     const lost = earlier.descriptors.filter((name) => !now.includes(name));
     assert.deepEqual(lost, [], 'the tests of this file closed these');
+    process.exitCode = exitCode;
   });
 }
 

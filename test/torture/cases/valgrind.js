@@ -19,13 +19,14 @@ const LIFE = path.join(__dirname, '..', 'lib', 'valgrind-life.js');
  * all of the receive memory at each recvmmsg, and workers are among the ends below.
  */
 const FILES = [
-  ...['usocket', 'usocket-traffic', 'usocket-life', 'usocket-onread', 'usocket-server'],
-  ...['usocket-fds', 'usocket-fds-receiving', 'usocket-fds-waiting'],
-  ...['seqpacket-server', 'seqpacket-end'],
-  ...['dgram-bind', 'dgram-connect', 'dgram-fds', 'dgram-stall', 'unix-dgram'],
-  ...['posix', 'posix-messages', 'reuseport', 'activation'],
-  ...['socketpair', 'memfd', 'from-fd', 'fd-type'],
-];
+  ...['usocket', 'traffic', 'life', 'onread', 'server'].map((name) => `usocket/${name}`),
+  ...['fds', 'fds-receiving', 'fds-waiting'].map((name) => `usocket/${name}`),
+  ...['server', 'end', 'empty'].map((name) => `seqpacket/${name}`),
+  ...['bind', 'connect', 'fds', 'stall'].map((name) => `dgram/${name}`),
+  ...['compat/unix-dgram', 'posix/posix', 'posix/messages'],
+  ...['reuseport', 'activation', 'socketpair'].map((name) => `descriptors/${name}`),
+  ...['memfd', 'from-fd', 'fd-type'].map((name) => `descriptors/${name}`),
+].map((name) => path.join('test', `${name}.test.js`));
 /** How a process ends with live sockets, and with which code. */
 const ENDS = { threads: 0, unref: 0, exit: 0, throw: 1 };
 
@@ -50,7 +51,7 @@ const VALGRIND = [
 function runUnder(folder, name, args) {
   const started = performance.now();
   const limit = Math.min(PROCESS_LIMIT, END - started);
-  const file = path.join(folder, `${name}.xml`);
+  const file = path.join(folder, `${name.replaceAll(path.sep, '-')}.xml`);
   const child = spawn('valgrind', [...VALGRIND, `--xml-file=${file}`, process.execPath, ...args], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -141,10 +142,7 @@ async function run({ quick, say }) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'afunix-valgrind-'));
   const jobs = [
     ...Object.keys(ENDS).map((name) => ({ name, args: [LIFE, folder, name] })),
-    ...FILES.map((name) => ({
-      name,
-      args: ['--expose-gc', '--test-reporter=tap', path.join('test', `${name}.test.js`)],
-    })),
+    ...FILES.map((name) => ({ name, args: ['--expose-gc', '--test-reporter=tap', name] })),
   ];
   const runs = [];
   try {
@@ -166,6 +164,7 @@ async function run({ quick, say }) {
 }
 
 module.exports = {
+  files: FILES,
   about:
     "Test files, and processes that end with live sockets, under valgrind's memcheck: no invalid " +
     'access, no use of what was never written, and no block definitely lost by our code.',

@@ -104,6 +104,12 @@ function live(folder, turn) {
   return all;
 }
 
+/** No longer keeps the process. A connection with bytes that wait does in any case, as in net, until they are sent. */
+function letGo(socket) {
+  if (socket.writableLength > 0 && socket.destroy !== undefined) socket.destroy();
+  else socket.unref?.();
+}
+
 /** Lives until the traffic has taken its turns, then ends as `way` says. */
 function liveAndEnd(folder, way, onRunning) {
   let count = 0;
@@ -111,7 +117,7 @@ function liveAndEnd(folder, way, onRunning) {
     if (++count === TURNS) {
       if (way === 'exit') process.exit(0);
       if (way === 'throw') throw new Error('on purpose');
-      if (way === 'unref') for (const socket of all) socket.unref?.();
+      if (way === 'unref') all.forEach(letGo);
       onRunning();
     }
     return count;

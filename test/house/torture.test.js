@@ -1,7 +1,7 @@
 'use strict';
 
-// Owns the claim that planted faults still are what the torture plants: each edit finds its place, once, and each test
-// that is to see it is there.
+// Owns the claim that what the torture names is there: planted faults find their places, once each, and test files that
+// are to see them, or run under valgrind, exist.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -9,11 +9,19 @@ const path = require('node:path');
 const { test } = require('node:test');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { ROOT } = require('../helpers/pages.js');
+const { files } = require('../torture/cases/valgrind.js');
 const faults = require('../torture/lib/mutants/faults.js');
 
 assertNoLeaks();
 
 const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
+
+/** Those files that are not there. */
+const missing = (all) => [...new Set(all)].filter((file) => !fs.existsSync(path.join(ROOT, file)));
+
+test('every test file that runs under valgrind exists', () => {
+  assert.deepEqual(missing(files), []);
+});
 
 test('every planted fault can be planted, and has its tests', () => {
   assert.ok(faults.length > 0);
@@ -24,10 +32,6 @@ test('every planted fault can be planted, and has its tests', () => {
     misplaced.map(({ name }) => name),
     [],
   );
-  const tests = new Set(faults.flatMap((fault) => fault.tests));
-  assert.deepEqual(
-    [...tests].filter((file) => !fs.existsSync(path.join(ROOT, file))),
-    [],
-  );
+  assert.deepEqual(missing(faults.flatMap(({ tests }) => tests)), []);
   assert.equal(new Set(faults.map(({ name }) => name)).size, faults.length);
 });
