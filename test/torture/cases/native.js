@@ -12,7 +12,7 @@ const { cargoEnvironment } = require('../../../scripts/cargo.js');
 const ROOT = path.join(__dirname, '..', '..', '..');
 
 /** How often each randomized test tries, for each seed. Miri is much slower. */
-const ASAN_ROUNDS = 50_000;
+const ASAN_ROUNDS = 10_000;
 const ASAN_SEEDS = 4;
 const MIRI_ROUNDS = 100;
 const MIRI_SEEDS = 2;
