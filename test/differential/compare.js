@@ -253,6 +253,8 @@ function epochOf(list, fits) {
   return list.slice(0, at).findLast(({ event }) => event === 'settled')?.number ?? firstEpoch(list);
 }
 
+const NODE = Number.parseInt(process.versions.node);
+
 const isEarly = (entry) => entry.isEarly === true;
 
 /** Whether a stream was ended in a life before its last one. */
@@ -278,6 +280,14 @@ function refsBefore({ steps }) {
   });
 }
 
+/** Whether a stream was ended before it was connected. */
+function endsEarly(list = []) {
+  const [ended, connected] = ['end called', 'connect'].map((name) =>
+    list.findIndex(({ event }) => event === name),
+  );
+  return ended >= 0 && (connected < 0 || ended < connected);
+}
+
 /** What known.js asks for. */
 function conditions(program, found, who, epoch) {
   const lists = Object.values(found);
@@ -289,6 +299,8 @@ function conditions(program, found, who, epoch) {
     endedBefore: lists.some(endedBefore),
     connectedTwice: lists.some(isConnectedTwice),
     refsBefore: refsBefore(program),
+    endsEarly: endsEarly(found[who]),
+    isNode22: NODE >= 22,
     unconnected: !found[who]?.some(({ event }) => event === 'connect' || event === 'accepted'),
   };
 }

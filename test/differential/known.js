@@ -11,7 +11,8 @@
  * before that (`endedBefore`), where the socket never was connected (`unconnected`), where what net did comes a little
  * later (`comesLater`), where what net does next is to fail (`failsNext`), where a
  * socket was connected once more before its 'close' (`connectedTwice`), where ref() or unref() of a client comes before
- * its connect() (`refsBefore`).
+ * its connect() (`refsBefore`), where a stream is ended before it is connected (`endsEarly`), in Node 22 or later
+ * (`isNode22`).
  */
 const INTENDED = [
   {
@@ -30,6 +31,23 @@ const INTENDED = [
   {
     what: 'the callback of a write that destroy() or a reset cut off gets an error',
     reason: 'net calls it without one: it says that bytes were sent that never were',
+    strict: true,
+  },
+  {
+    what: 'the same from Node 22 on: the error is that of the stream',
+    key: /^socket (callback\(\w+|finished\(\w+|pipeline\(\w+), ECANCELED\) \/ /,
+    isNode22: true,
+    cascades: true,
+    reason: "net's is what libuv says of a write that it has given up",
+    strict: true,
+  },
+  {
+    what: 'end() before connect() is sent when the connection is made',
+    key: /^(socket|peer) (finish|nothing more) \/ /,
+    endsEarly: true,
+    isNode22: true,
+    cascades: true,
+    reason: 'so did net before Node 22, where it is over at once, and the peer never hears of it',
     strict: true,
   },
   {
@@ -242,6 +260,8 @@ const CONDITIONS = [
   'failsNext',
   'connectedTwice',
   'refsBefore',
+  'endsEarly',
+  'isNode22',
 ];
 
 /** The rule by which a difference is meant, for 'afunix' or 'afunix/net'. `holds`: which conditions are met. */

@@ -148,25 +148,30 @@ compare({
     stage.client.destroy();
     await stage.over();
   },
-
-  'end() before connect() and once more: the second is done before any microtask': async (
-    stage,
-  ) => {
-    await stage.serve((socket) => socket.resume(), { allowHalfOpen: true });
-    const client = new stage.Socket();
-    stage.client = client;
-    client.end();
-    client.connect(stage.path);
-    stage.watch('client', client);
-    await stage.saw('client', 'connect');
-    await quiet();
-    await inTurn(() => {
-      client.end(stage.callback('client', 'end'));
-      Promise.resolve().then(() => stage.note('client', 'microtask'));
-    });
-    await quiet();
-    stage.peer.destroy();
-    client.destroy();
-    await stage.over();
-  },
 });
+
+// From Node 22 on, net's own end() before connect() is over at once, and is never sent.
+if (Number.parseInt(process.versions.node) < 22) {
+  compare({
+    'end() before connect() and once more: the second is done before any microtask': async (
+      stage,
+    ) => {
+      await stage.serve((socket) => socket.resume(), { allowHalfOpen: true });
+      const client = new stage.Socket();
+      stage.client = client;
+      client.end();
+      client.connect(stage.path);
+      stage.watch('client', client);
+      await stage.saw('client', 'connect');
+      await quiet();
+      await inTurn(() => {
+        client.end(stage.callback('client', 'end'));
+        Promise.resolve().then(() => stage.note('client', 'microtask'));
+      });
+      await quiet();
+      stage.peer.destroy();
+      client.destroy();
+      await stage.over();
+    },
+  });
+}
