@@ -49,7 +49,8 @@ function startRole(file, role, argument) {
   return {
     ready: ready.promise,
     report: report.promise,
-    send: (text) => child.connected && child.send(text),
+    // Who has ended meanwhile is heard of by 'exit'.
+    send: (text) => child.connected && child.send(text, () => {}),
   };
 }
 
