@@ -133,9 +133,11 @@ impl Receiver {
         self.received = 0;
         // SAFETY: the slot has room for MAX_MESSAGE bytes, and the name, if any, for `len`.
         let size = unsafe { syscall!(recvfrom(raw, slot, MAX_MESSAGE, flags, name, &mut len)) }?;
-        header.msg_len = size.min(MAX_MESSAGE as isize) as libc::c_uint;
-        header.msg_hdr.msg_flags = if size > MAX_MESSAGE as isize { libc::MSG_TRUNC } else { 0 };
-        header.msg_hdr.msg_flags |= libc::MSG_CTRUNC; // A mark: no end.
+        let size = size as usize;
+        header.msg_len = size.min(MAX_MESSAGE) as libc::c_uint;
+        header.msg_hdr.msg_flags = if size > MAX_MESSAGE { libc::MSG_TRUNC } else { 0 };
+        // As the kernel notes it of what is marked: no end.
+        header.msg_hdr.msg_flags |= libc::MSG_CTRUNC;
         header.msg_hdr.msg_control = ptr::null_mut();
         self.names[0].set_len(len);
         self.received = 1;
@@ -348,7 +350,7 @@ mod tests {
             assert!(message.bytes == *part && !message.truncated);
         }
         receiver.trim();
-        assert_eq!(receiver.receive(right.as_fd(), 2, false, true), Err(Errno::AGAIN));
+        assert_eq!(receiver.receive(right.as_fd(), RECEIVE_BATCH, false, true), Err(Errno::AGAIN));
     }
 
     #[test]
@@ -362,7 +364,8 @@ mod tests {
             send_now(left.as_fd(), part).unwrap();
             assert_eq!(receiver.receive_one(right.as_fd(), true), Ok(1));
             let message = receiver.message(0);
-            assert!(message.bytes == part && !message.truncated && !message.is_end);
+            assert!(message.bytes == part && !message.truncated && !message.control_truncated);
+            assert!(!message.is_end);
         }
     }
 
