@@ -21,26 +21,19 @@ const SO_PASSSEC: libc::c_int = 0;
 /// accepts: by the sender's security label, which the kernel notes it has no room for. False where
 /// this kernel has no labels.
 pub fn mark_by_label(fd: BorrowedFd<'_>) -> Result<bool> {
-    if labels_mark() { set(fd, SO_PASSSEC, true).map(|()| true) } else { Ok(false) }
+    if labels_mark() { socket::switch(fd, SO_PASSSEC, true).map(|()| true) } else { Ok(false) }
 }
 
 /// Marks messages however they are received, but not those of accepted connections: by the time.
 /// That costs each message more, and while any socket has it, the kernel notes the time of every
 /// packet of its networks, too.
 pub fn mark_by_time(fd: BorrowedFd<'_>) -> Result<()> {
-    set(fd, libc::SO_TIMESTAMP, true)
+    socket::switch(fd, libc::SO_TIMESTAMP, true)
 }
 
 /// Undoes [`mark_by_label`]: with control data, the kernel would look up each label.
 pub fn stop_labels(fd: BorrowedFd<'_>) -> Result<()> {
-    if labels_mark() { set(fd, SO_PASSSEC, false) } else { Ok(()) }
-}
-
-fn set(fd: BorrowedFd<'_>, name: libc::c_int, is_on: bool) -> Result<()> {
-    let (value, len) = (libc::c_int::from(is_on), size_of::<libc::c_int>() as libc::socklen_t);
-    let (raw, level, start) = (fd.as_raw_fd(), libc::SOL_SOCKET, (&raw const value).cast());
-    // SAFETY: the option is an int, and `len` is its size.
-    unsafe { syscall!(setsockopt(raw, level, name, start, len)) }.map(drop)
+    if labels_mark() { socket::switch(fd, SO_PASSSEC, false) } else { Ok(()) }
 }
 
 /// Whether a label marks a message: not in a kernel that was built without them.
@@ -56,7 +49,7 @@ fn labels_mark() -> bool {
 
 fn try_label() -> Result<bool> {
     let [left, right] = socket::pair(Type::SEQPACKET)?;
-    if set(right.as_fd(), SO_PASSSEC, true).is_err() {
+    if socket::switch(right.as_fd(), SO_PASSSEC, true).is_err() {
         return Ok(false);
     }
     SockRef::from(&left).send(&[])?;
@@ -72,18 +65,15 @@ fn try_label() -> Result<bool> {
 #[cfg(target_os = "linux")]
 mod tests {
     use super::*;
-    use crate::sys::message::{Outgoing, Receiver, send};
-    use crate::sys::unix_addr::UnixAddr;
+    use crate::sys::message::Receiver;
+    use crate::testing::listening::listening;
 
     /// What is received of an empty message, one with a byte and the end: lengths and ends.
     fn received(control: bool, mark: impl Fn(BorrowedFd<'_>)) -> Vec<(usize, bool)> {
         let [left, right] = socket::pair(Type::SEQPACKET).unwrap();
         let mut receiver = Receiver::new().unwrap();
         for bytes in [&b""[..], b"x"] {
-            let message =
-                Outgoing { bytes: bytes.as_ptr(), len: bytes.len(), to: None, rights: None };
-            // SAFETY: a live slice.
-            unsafe { send(left.as_fd(), &message) }.unwrap();
+            SockRef::from(&left).send(bytes).unwrap();
         }
         // Also for messages that were sent before.
         mark(right.as_fd());
@@ -114,15 +104,7 @@ mod tests {
         if !labels_mark() {
             return;
         }
-        let listener = socket::create(Type::SEQPACKET).unwrap();
-        // Linux picks a name.
-        let unnamed = UnixAddr::unnamed();
-        let raw = listener.as_raw_fd();
-        let family = size_of::<libc::sa_family_t>() as libc::socklen_t;
-        // SAFETY: as many bytes of an address.
-        unsafe { syscall!(bind(raw, unnamed.as_ptr(), family)) }.unwrap();
-        let name = socket::local_address(listener.as_fd()).unwrap();
-        socket::listen(listener.as_fd(), 1).unwrap();
+        let (listener, name) = listening(Type::SEQPACKET);
         assert_eq!(mark_by_label(listener.as_fd()), Ok(true));
         let client = socket::create(Type::SEQPACKET).unwrap();
         socket::connect(client.as_fd(), &name).unwrap();

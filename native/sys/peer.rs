@@ -106,12 +106,7 @@ pub fn label(fd: BorrowedFd<'_>) -> Result<Option<Vec<u8>>> {
 pub fn pass_pidfd(fd: BorrowedFd<'_>, on: bool) -> Result<bool> {
     #[cfg(target_os = "linux")]
     {
-        let value = libc::c_int::from(on);
-        let (start, len) = ((&raw const value).cast(), size_of_val(&value) as libc::socklen_t);
-        let raw = fd.as_raw_fd();
-        // SAFETY: the option is an int, and `len` is its size.
-        let set = unsafe { syscall!(setsockopt(raw, libc::SOL_SOCKET, SO_PASSPIDFD, start, len)) };
-        Ok(unknown_is_none(set)?.is_some())
+        Ok(unknown_is_none(crate::sys::socket::switch(fd, SO_PASSPIDFD, on))?.is_some())
     }
     #[cfg(not(target_os = "linux"))]
     {

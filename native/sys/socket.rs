@@ -135,6 +135,14 @@ pub unsafe fn option<T: Copy>(
     Ok(value)
 }
 
+/// `setsockopt(2)` of an option of SOL_SOCKET that is on or off.
+pub fn switch(fd: BorrowedFd<'_>, name: libc::c_int, is_on: bool) -> Result<()> {
+    let (value, len) = (libc::c_int::from(is_on), size_of::<libc::c_int>() as libc::socklen_t);
+    let (raw, level, start) = (fd.as_raw_fd(), libc::SOL_SOCKET, (&raw const value).cast());
+    // SAFETY: the option is an int, and `len` is its size.
+    unsafe { syscall!(setsockopt(raw, level, name, start, len)) }.map(drop)
+}
+
 /// Asks the kernel to put the sender's credentials on every message, SO_PASSCRED. Linux only.
 pub fn pass_credentials(fd: BorrowedFd<'_>) -> Result<()> {
     #[cfg(target_os = "linux")]
@@ -297,6 +305,7 @@ pub fn send_buffer_is_full(fd: BorrowedFd<'_>) -> bool {
 mod tests {
     use super::*;
     use crate::sys::unix_addr::PATH_CAPACITY;
+    use crate::testing::listening::listening;
     use std::os::fd::AsFd;
     use std::os::unix::ffi::OsStrExt;
 
@@ -332,13 +341,7 @@ mod tests {
     #[test]
     fn accepting_never_waits_whatever_the_flag_says() {
         for kind in [Type::STREAM, Type::SEQPACKET] {
-            let listener = create(kind).unwrap();
-            let unnamed = UnixAddr::unnamed();
-            // SAFETY: pointer and length come from one address.
-            unsafe { syscall!(bind(listener.as_raw_fd(), unnamed.as_ptr(), unnamed.len())) }
-                .unwrap();
-            listen(listener.as_fd(), 5).unwrap();
-            let name = local_address(listener.as_fd()).unwrap();
+            let (listener, name) = listening(kind);
             for nonblocking in [false, true] {
                 SockRef::from(&listener).set_nonblocking(nonblocking).unwrap();
                 assert_eq!(accept(listener.as_fd()).err(), Some(Errno::AGAIN));

@@ -13,17 +13,23 @@ assertNoLeaks();
 /** More than a connection holds. */
 const BIG = Buffer.alloc(2_000_000);
 
+/** A client whose writes have failed, the last of which returned false, for want of a connection that it has now. */
+async function connectAfterWrites(stage) {
+  const client = stage.watch('client', new stage.Socket({ highWaterMark: 1 }));
+  stage.client = client;
+  client.write('');
+  client.write('x');
+  await stage.saw('client', 'close');
+  client.connect(stage.path);
+  await stage.saw('client', 'connect');
+  return client;
+}
+
 compare({
   'writes that returned false and failed before connect(): the next one in the new life drains':
     async (stage) => {
       await stage.serve((socket) => socket.resume());
-      const client = stage.watch('client', new stage.Socket({ highWaterMark: 1 }));
-      stage.client = client;
-      client.write('');
-      client.write('x');
-      await stage.saw('client', 'close');
-      client.connect(stage.path);
-      await stage.saw('client', 'connect');
+      const client = await connectAfterWrites(stage);
       client.write('small');
       await stage.saw('client', 'drain');
       stage.peer.destroy();
@@ -35,13 +41,7 @@ compare({
 
   'the same, where a pipeline waits for it': async (stage) => {
     await stage.serve((socket) => stage.read('server', socket));
-    const client = stage.watch('client', new stage.Socket({ highWaterMark: 1 }));
-    stage.client = client;
-    client.write('');
-    client.write('x');
-    await stage.saw('client', 'close');
-    client.connect(stage.path);
-    await stage.saw('client', 'connect');
+    const client = await connectAfterWrites(stage);
     client.write('first,');
     pipeline(Readable.from(['last']), client, stage.callback('client', 'pipeline'));
     await stage.saw('client', 'pipeline()');
