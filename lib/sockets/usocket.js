@@ -369,8 +369,8 @@ class USocket extends ConnectedSocket {
   /** As in Readable; with `onread`, receives no more until resume(). */
   pause() {
     const state = this[kState];
-    if (this[kReader]?.onread) {
-      // Also a read that has waited for the connection.
+    if (state.plan.onread !== null) {
+      // Also a read that waits for the connection.
       state.wantsData = false;
       if (state.reading) life.stopReading(this);
     }

@@ -2,7 +2,9 @@
 
 // Owns net with those differences of docs/moving.md that are a matter of time, so that what follows from them in a
 // program can be compared as well: connections that wait are accepted in one turn (as libuv did before 1.45), they are
-// read after 'connection' and not before, 'close' comes with setImmediate(), and http reads a socket as any other stream.
+// read after 'connection' and not before, 'close' comes with setImmediate(), the callback of connect() is called before
+// all listeners, pause() holds before there is a connection with `onread`, too, and http reads a socket as any other
+// stream.
 
 const net = require('node:net');
 const os = require('node:os');
@@ -196,7 +198,34 @@ class Server extends net.Server {
 }
 
 class Socket extends net.Socket {
+  #intoMemory;
+  #isReadWaiting = false;
+
+  constructor(options) {
+    super(options);
+    this.#intoMemory = options?.onread !== undefined;
+  }
+
+  /** A read that waits for the connection does so until pause(). */
+  _read(size) {
+    if (!this.#intoMemory || !this.connecting) {
+      super._read(size);
+      return;
+    }
+    this.#isReadWaiting = true;
+    this.once('connect', () => {
+      if (this.#isReadWaiting) super._read(size);
+    });
+  }
+
+  pause() {
+    this.#isReadWaiting = false;
+    return super.pause();
+  }
+
+  /** The callback is called before all listeners of 'connect'. */
   connect(...values) {
+    const callback = typeof values.at(-1) === 'function' ? values.pop() : undefined;
     const { prototype } = Pipe;
     const { connect } = prototype;
     if (timing.connectsLater) prototype.connect = connectLater(connect);
@@ -205,6 +234,7 @@ class Socket extends net.Socket {
     } finally {
       prototype.connect = connect;
     }
+    if (callback) this.prependOnceListener('connect', callback);
     once(this._handle, (handle) => {
       closeLater(handle);
       if (timing.readsLater) this.once('ready', () => readTurnLater(handle, 2));

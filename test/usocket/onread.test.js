@@ -82,6 +82,33 @@ describe('onread', onLinux(), () => {
     assert.equal(hash.digest('hex'), digest);
   });
 
+  for (const when of ['before there is a connection', 'in the callback of connect()']) {
+    test(`pause() ${when} holds, also against a read that waits`, async (t) => {
+      let got = '';
+      const client = makeSocket(t, {
+        onread: {
+          buffer: Buffer.alloc(10),
+          callback(length, buffer) {
+            got += buffer.latin1Slice(0, length);
+            return true;
+          },
+        },
+      });
+      const server = startServer(t);
+      const inCallback = when.startsWith('in');
+      client.connect(server.address(), () => inCallback && client.pause());
+      client.read(0);
+      if (!inCallback) client.pause();
+      const [connection] = await nextEvent(server, 'connection');
+      await new Promise((resolve) => connection.write('abcdefghijklmno', resolve));
+      for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+      assert.equal(got, '');
+      client.resume();
+      await until(() => got.length === 15, 'all bytes');
+      assert.equal(got, 'abcdefghijklmno');
+    });
+  }
+
   test('the callback may destroy the socket', async (t) => {
     let calls = 0;
     const server = startServer(t, {
