@@ -119,11 +119,22 @@ function isOther(chunk) {
   return chunk !== undefined && chunk !== null && typeof chunk !== 'function';
 }
 
+let takesViews;
+
+/** Whether this Node's Writable takes any view for bytes. */
+function writableTakesViews() {
+  try {
+    return new stream.Writable({ write() {} }).write(new DataView(new ArrayBuffer(1)));
+  } catch {
+    return false;
+  }
+}
+
 /** Node's own Writable decides: some take any view, and anything but bytes is a TypeError in all. */
 function writeOther(socket, chunk, encoding, callback) {
-  const result = duplex.write.call(socket, chunk, encoding, callback);
-  if (!socket.errored && !socket.writableEnded) socket[kState].bytesWritten += chunk.byteLength;
-  return result;
+  const isBytes = ArrayBuffer.isView(chunk) && (takesViews ??= writableTakesViews());
+  const { write } = isBytes ? USocket.prototype : duplex;
+  return write.call(socket, chunk, encoding, callback);
 }
 
 module.exports = { NetPlan, Socket };

@@ -172,8 +172,13 @@ class SeqpacketSocket extends ConnectedSocket {
     return this.destroyed ? null : super.read(size);
   }
 
+  /** From Node 26.12 on, pipe() comes here past write(), which has no callback then. */
   _write(chunk, encoding, callback) {
-    this[kWriter].send(PEER, chunk, 0, chunk.length, undefined, undefined, callback);
+    this.write(chunk, (error) => {
+      if (error) this[kSendError](error);
+      // A message that fails does not end the stream.
+      callback();
+    });
   }
 
   _final(callback) {

@@ -55,6 +55,8 @@ class StreamWriter {
     /** The result of a write that was tried before Writable's turn; only while that turn is taken. */
     this.result = 0;
     this.hasResult = false;
+    /** Chunks that write() or end() gave to Writable, and that have not come back from there. */
+    this.given = 0;
     /** Why what was cut off by closing is not sent. */
     this.cancelled = null;
     /** Callbacks are not called at once: the user is just connecting the socket again. */
@@ -114,12 +116,36 @@ class StreamWriter {
     return result > 0 ? 0 : result || 1;
   }
 
+  /** Gives a chunk to Writable, which has it written when it is its turn. */
+  give(data, encoding, callback) {
+    this.given++;
+    return write.call(this.socket, data, encoding, callback);
+  }
+
+  /**
+   * A chunk that Writable was not given by write(): from Node 26.12 on, pipe() writes past that. It counts, and takes
+   * waiting descriptors along, like any other.
+   *
+   * @returns {[Uint8Array | string, (error?: Error) => void]} chunk and callback
+   */
+  admit(chunk, encoding, callback) {
+    this.socket[kState].bytesWritten += bytesIn(chunk, encoding);
+    if (this.groups.length === 0 || chunk.length === 0) return [chunk, callback];
+    const [carried, settled] = this.carry(bufferOf(chunk, encoding));
+    const both = (error) => {
+      // Never inside of a call.
+      nextTick(settled, error);
+      callback(error);
+    };
+    return [carried, both];
+  }
+
   /** Passes a write to Writable, whose turn comes inside of it, with the result that it has already. */
   passOn(result, data, encoding, callback) {
     this.result = result;
     this.hasResult = true;
     try {
-      return write.call(this.socket, data, encoding, callback);
+      return this.give(data, encoding, callback);
     } finally {
       this.hasResult = false;
     }
@@ -252,7 +278,7 @@ class StreamWriter {
     socket[kState].bytesWritten += bytes.length;
     // With descriptors it is those that are called back for: they may go with later bytes.
     const [chunk, settled] = this.carry(bytes, fds === undefined ? wrapped : undefined);
-    return write.call(socket, chunk, settled) && this.hasRoom();
+    return this.give(chunk, undefined, settled) && this.hasRoom();
   }
 
   /** Whether few enough descriptors wait. */

@@ -148,7 +148,9 @@ class USocket extends ConnectedSocket {
     if (isOver || this[kId] === 0) {
       // What is corked waits for connect(), and is sent.
       if (!isOver && this.writableCorked > 0) state.bytesWritten += bytesIn(data, encoding);
-      return super.write(data, encoding, callback);
+      return isOver
+        ? super.write(data, encoding, callback)
+        : writerOf(this).give(data, encoding, callback);
     }
     const writer = writerOf(this);
     if (fds !== undefined || (writer.groups.length > 0 && data.length > 0)) {
@@ -156,7 +158,7 @@ class USocket extends ConnectedSocket {
     }
     state.bytesWritten += bytesIn(data, encoding);
     if (!writer.isIdle() || data.length >= state.plan.indirectLength) {
-      return super.write(data, encoding, writer.wrap(callback));
+      return writer.give(data, encoding, writer.wrap(callback));
     }
     const result =
       typeof data === 'string' ? writer.attemptString(data, encoding) : writer.attempt(data);
@@ -214,16 +216,24 @@ class USocket extends ConnectedSocket {
       this.write(message, encoding);
       return super.end(undefined, undefined, life.endCallback(this, callback));
     }
-    if (!isClosed) this[kState].bytesWritten += bytesIn(message, encoding);
+    if (!isClosed) {
+      this[kState].bytesWritten += bytesIn(message, encoding);
+      writerOf(this).given++;
+    }
     return super.end(message, encoding, callback);
   }
 
   _write(chunk, encoding, callback) {
-    writerOf(this).start([{ chunk, encoding }], callback);
+    const writer = writerOf(this);
+    if (writer.given > 0) writer.given--;
+    else [chunk, callback] = writer.admit(chunk, encoding, callback);
+    writer.start([{ chunk, encoding }], callback);
   }
 
   _writev(entries, callback) {
-    writerOf(this).start(entries, callback);
+    const writer = writerOf(this);
+    writer.given = Math.max(writer.given - entries.length, 0);
+    writer.start(entries, callback);
   }
 
   _final(callback) {

@@ -131,6 +131,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "a million entries take it hours")]
     fn a_full_table_says_so_and_gives_out_what_is_free() {
         let mut table = Table::new();
         for index in 0..=INDEX_MASK {
