@@ -145,6 +145,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "a hundred thousand entries take it long")]
     fn generations_start_again_after_the_last() {
         let mut table = Table::new();
         let mut seen = std::collections::HashSet::new();

@@ -8,11 +8,13 @@ const BACKLOG = 'lib/sockets/backlog.js';
 const CONNECTED = 'lib/sockets/connected.js';
 const LIFE = 'lib/sockets/life.js';
 const PRIMARY = 'lib/cluster/primary.js';
+const SEQPACKET = 'lib/sockets/seqpacket.js';
 const SERVE = 'lib/net/serve.js';
 const SERVED = 'lib/net/served.js';
 const SERVER = 'lib/sockets/server.js';
 const STREAM_READER = 'lib/sockets/stream-reader.js';
 const STREAM_WRITER = 'lib/sockets/stream-writer.js';
+const USOCKET = 'lib/sockets/usocket.js';
 const WORKER = 'lib/cluster/worker.js';
 
 module.exports = [
@@ -352,5 +354,43 @@ module.exports = [
     "serve(): a connection's end is not counted",
     ['test/net/serve.test.js'],
     edit(SERVED, "  socket.once('close', () => server[kConnectionClosed]());\n", ''),
+  ),
+  fault(
+    'past-write-uncounted',
+    'bytes that pipe() writes past write() are not counted',
+    ['test/usocket/past-write.test.js'],
+    edit(
+      STREAM_WRITER,
+      '    this.socket[kState].bytesWritten += bytesIn(chunk, encoding);\n',
+      '    this.socket[kState].bytesWritten += 0 * bytesIn(chunk, encoding);\n',
+    ),
+  ),
+  fault(
+    'past-write-without-fds',
+    'descriptors that wait for bytes do not travel with those that pipe() writes past write()',
+    ['test/usocket/past-write.test.js'],
+    edit(
+      STREAM_WRITER,
+      'if (this.groups.length === 0 || chunk.length === 0) return [chunk, callback];',
+      'if (chunk.length >= 0) return [chunk, callback];',
+    ),
+  ),
+  fault(
+    'past-write-counted-twice',
+    'bytes that write() has counted are counted once more when it is their turn',
+    ['test/usocket/past-write.test.js', 'test/usocket/as-net-mixed.test.js'],
+    edit(STREAM_WRITER, '    this.given++;\n', ''),
+  ),
+  fault(
+    'past-write-error-unheard',
+    'a message of pipe() that fails is no event of the SeqpacketSocket',
+    ['test/usocket/past-write.test.js'],
+    edit(SEQPACKET, '      if (error) this[kSendError](error);\n', ''),
+  ),
+  fault(
+    'pause-before-connection',
+    'pause() with onread does not hold before there is a connection',
+    ['test/usocket/onread.test.js'],
+    edit(USOCKET, 'if (state.plan.onread !== null) {', 'if (this[kReader]?.onread) {'),
   ),
 ];
