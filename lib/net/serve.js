@@ -114,7 +114,9 @@ class Front {
     if (isListening && typeof callback === 'function') web.once('close', callback);
     this.listener = null;
     // Its own 'close', of a tick later, comes before that of the listener.
-    this.original('close').call(web, isListening ? undefined : callback);
+    const closeWeb = () => this.original('close').call(web, isListening ? undefined : callback);
+    if (listener) listener.spareNewcomers(closeWeb);
+    else closeWeb();
     listener?.close();
     return web;
   }

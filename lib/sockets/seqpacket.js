@@ -172,7 +172,7 @@ class SeqpacketSocket extends ConnectedSocket {
     return this.destroyed ? null : super.read(size);
   }
 
-  /** From Node 26.12 on, pipe() comes here past write(), which has no callback then. */
+  /** In Node 26.12 pipe() comes here past write(), which has no callback then. */
   _write(chunk, encoding, callback) {
     this.write(chunk, (error) => {
       if (error) this[kSendError](error);

@@ -123,7 +123,7 @@ class StreamWriter {
   }
 
   /**
-   * A chunk that Writable was not given by write(): from Node 26.12 on, pipe() writes past that. It counts, and takes
+   * A chunk that Writable was not given by write(): in Node 26.12 pipe() writes past that. It counts, and takes
    * waiting descriptors along, like any other.
    *
    * @returns {[Uint8Array | string, (error?: Error) => void]} chunk and callback

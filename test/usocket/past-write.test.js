@@ -1,6 +1,6 @@
 'use strict';
 
-// Owns sockets where chunks come past their write(): from Node 26.12 on, pipe() calls _write() for a Buffer where nothing
+// Owns sockets where chunks come past their write(): in Node 26.12 pipe() calls _write() for a Buffer where nothing
 // waits. With an older Node a Writable's own write() does.
 
 const assert = require('node:assert/strict');
