@@ -376,6 +376,15 @@ class USocket extends ConnectedSocket {
     return this.on(event, listener);
   }
 
+  /** As in Readable. */
+  pipe(destination, options) {
+    super.pipe(destination, options);
+    // Node 26.12 writes past 'data', with which chunks get their descriptors.
+    const { plan } = this[kState];
+    if (plan.fdsWithData && this._readableState.pipeOnData) this._readableState.pipeOnData = null;
+    return destination;
+  }
+
   /** As in Readable; with `onread`, receives no more until resume(). */
   pause() {
     const state = this[kState];

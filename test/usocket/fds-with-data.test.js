@@ -5,6 +5,8 @@
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
+const { Writable } = require('node:stream');
+const { pipeline } = require('node:stream/promises');
 const { describe, test } = require('node:test');
 const { UServer, USocket, closeFd } = require('../../lib');
 const { assertNoLeak, countFds, nulls, readAndClose } = require('../helpers/descriptors.js');
@@ -87,6 +89,13 @@ describe('fdsWithData', onLinux(), () => {
       socket.resume();
       await nextEvent(socket, 'end');
     },
+    'a slow pipe()': async (socket, add) => {
+      const write = (chunk, _encoding, done) => {
+        add(chunk);
+        setImmediate(done);
+      };
+      await pipeline(socket, new Writable({ write, highWaterMark: 1 }));
+    },
     'a slow loop': async (socket, add) => {
       for await (const chunk of socket) {
         add(chunk);
@@ -97,7 +106,8 @@ describe('fdsWithData', onLinux(), () => {
   for (const [name, read] of Object.entries(readers)) {
     test(`${name}: each frame has its own`, async (t) => {
       const before = countFds();
-      const [one, two] = makePair(t);
+      // Small enough for a pipe to have one chunk that waits.
+      const [one, two] = makePair(t, name.includes('pipe') ? { readableHighWaterMark: 1 } : {});
       const expected = writeFrames(t, one, COUNT);
       one.end();
       const frames = new Frames();
