@@ -15,11 +15,15 @@ const shared = new Map();
 /** What workers connect to, from the first fork on. */
 let door = null;
 
+/** Marks a cluster that has a copy of the package: module registries that are reset bring many into one process. */
+const kServed = Symbol.for('afunix.cluster.served');
+
 /** Serves the workers of this process, should it be, or become, the primary of a cluster. */
 function serveWorkers() {
   if (process.platform !== 'linux' || !isMainThread) return;
   const cluster = require('cluster');
-  if (!cluster.isPrimary) return;
+  if (!cluster.isPrimary || cluster[kServed]) return;
+  Object.defineProperty(cluster, kServed, { value: true });
   cluster.on('fork', () => open(cluster));
   if (Object.keys(cluster.workers).length > 0) open(cluster);
 }

@@ -171,6 +171,8 @@ for (const [name, load] of Object.entries(LOADINGS)) {
 
 test('a loading that is dropped leaves the events of the others alone', async () => {
   const first = require(LIB);
+  const cluster = require('node:cluster');
+  const listeners = cluster.listenerCount('fork');
   const one = new first.DgramSocket().bind();
   // As a watcher does that loads a program anew at each change.
   for (let round = 0; round < 20; round++) {
@@ -182,6 +184,8 @@ test('a loading that is dropped leaves the events of the others alone', async ()
     await closed(socket);
   }
   await closed(one);
+  // Nor does it leave anything behind.
+  assert.equal(cluster.listenerCount('fork'), listeners);
 });
 
 test('a worker has loadings of its own', async (t) => {
