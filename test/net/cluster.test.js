@@ -13,7 +13,7 @@ const { SeqpacketSocket, UServer, USocket } = require('../../lib');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux, startProgram } = require('../helpers/programs.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
-const { Queue, until, within } = require('../helpers/wait.js');
+const { Queue, delay, until, within } = require('../helpers/wait.js');
 
 const WORKER = path.join(__dirname, '..', 'helpers', 'cluster-worker.js');
 
@@ -24,6 +24,8 @@ assertNoLeaks(async () => {
   await once(worker, 'message');
   worker.process.kill('SIGKILL');
   await once(worker, 'exit');
+  // Its connection ends in one of the next turns.
+  await delay(0);
 });
 
 const KINDS = ['UServer', 'SeqpacketServer', 'afunix/net', 'serve'];

@@ -81,6 +81,10 @@ describe('Redis with ioredis', () => {
         const file = temporaryPath(t);
         /** As docs/with-libraries.md has it. */
         class Connector extends AbstractConnector {
+          constructor({ disconnectTimeout }) {
+            super(disconnectTimeout);
+          }
+
           async connect() {
             this.connecting = true;
             this.stream = new Socket().connect(file);
