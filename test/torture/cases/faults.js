@@ -154,6 +154,9 @@ function readLog(file) {
   return { count: injected.length, isFatal: fatal.length > 0 };
 }
 
+/** Milliseconds after which a strace is ended that should let go: of a process that is just dying it may never do so. */
+const LET_GO_TIME = 10_000;
+
 /** Runs one trial under strace. Resolves to false where strace may not attach. */
 async function runUnderStrace({ folder, report, say }, trial) {
   const log = path.join(folder, `strace-${trial.index}`);
@@ -185,6 +188,8 @@ async function runUnderStrace({ folder, report, say }, trial) {
     else if (line.index !== undefined) {
       result = line;
       strace.kill('SIGTERM');
+      const timer = setTimeout(() => strace.kill('SIGKILL'), LET_GO_TIME);
+      strace.gone.then(() => clearTimeout(timer));
     } else if (line.dirty) report.dirty(line);
   });
   await strace?.gone;
