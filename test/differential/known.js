@@ -204,6 +204,14 @@ const INTENDED = [
     strict: true,
   },
   {
+    what: 'the same, for a listener that writes',
+    key: /^socket callback\(write, ERR_SOCKET_CLOSED_BEFORE_CONNECTION\) \/ returned\(write, false\)$/,
+    comesLater: true,
+    cascades: true,
+    reason: 'net calls back in between, by a listener of its own',
+    strict: true,
+  },
+  {
     what: 'the same, for a listener that looks whether anything waits',
     key: /^socket probe: waiting false \/ true$/,
     unconnected: true,
