@@ -49,7 +49,8 @@ async function judgeAll(seed, count, { subject, progress } = {}) {
 async function explain({ key, subject, seed, program, count }, tries) {
   const worker = new Worker(subject);
   try {
-    const short = await shrink(worker, program, key, tries);
+    // A process for each try takes a second and more.
+    const short = await shrink(worker, program, key, program.solo ? tries / 10 : tries);
     const { traces, differences } = await worker.judge(short, { whole: true });
     const who = differences.find((each) => each.key === key)?.who;
     return [
