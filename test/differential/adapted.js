@@ -208,7 +208,7 @@ class Socket extends net.Socket {
 
   /** A read that waits for the connection does so until pause(). */
   _read(size) {
-    if (!this.#intoMemory || !this.connecting) {
+    if (!this.#intoMemory || (this._handle && !this.connecting)) {
       super._read(size);
       return;
     }
