@@ -34,7 +34,7 @@ function open(cluster) {
     uid === process.geteuid() &&
     Object.values(cluster.workers).some((worker) => worker.process.pid === pid);
   door = new UServer({ allow, receiveFds: false }, answer);
-  // Another copy of the package in this process was faster: it serves all.
+  // Whoever else has taken the name is no primary to the workers: they look at its pid.
   door.on('error', () => {});
   door.listen({ path: nameOf(process.pid) }).unref();
 }

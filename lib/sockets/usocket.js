@@ -145,14 +145,13 @@ class USocket extends ConnectedSocket {
     const isOver = isEnded || this.destroyed || this._writableState.errored;
     // Also after a failed write: the peer must not see a gap. A Writable reports the error with its code.
     const state = this[kState];
-    if (isOver || this[kId] === 0) {
-      // What is corked waits for connect(), and is sent.
-      if (!isOver && this.writableCorked > 0) state.bytesWritten += bytesIn(data, encoding);
-      return isOver
-        ? super.write(data, encoding, callback)
-        : writerOf(this).give(data, encoding, callback);
-    }
+    if (isOver) return super.write(data, encoding, callback);
     const writer = writerOf(this);
+    if (this[kId] === 0) {
+      // What is corked waits for connect(), and is sent.
+      if (this.writableCorked > 0) state.bytesWritten += bytesIn(data, encoding);
+      return writer.give(data, encoding, callback);
+    }
     if (fds !== undefined || (writer.groups.length > 0 && data.length > 0)) {
       return writer.writeWithFds(data, encoding, fds, callback);
     }
@@ -232,6 +231,7 @@ class USocket extends ConnectedSocket {
 
   _writev(entries, callback) {
     const writer = writerOf(this);
+    // Others may have called Writable's own write().
     writer.given = Math.max(writer.given - entries.length, 0);
     writer.start(entries, callback);
   }

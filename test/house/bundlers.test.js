@@ -112,8 +112,8 @@ describe('a program that is bundled', { skip: skip ?? false }, () => {
   });
   after(() => fs.rmSync(project, { recursive: true, force: true }));
 
-  async function runs(t, cwd, options, ...args) {
-    const env = { ...process.env, ...options, NODE_PATH: path.join(tools, 'node_modules') };
+  async function runs(t, cwd, variables, ...args) {
+    const env = { ...process.env, ...variables, NODE_PATH: path.join(tools, 'node_modules') };
     const { code, stdout, stderr } = await startProgram(t, process.execPath, args, {
       cwd,
       env,

@@ -10,7 +10,7 @@ const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closing } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
-const { until } = require('../helpers/wait.js');
+const { delay, until } = require('../helpers/wait.js');
 const { collect, makeBulk, makeSocket, startServer } = require('../helpers/usocket.js');
 
 assertNoLeaks();
@@ -101,7 +101,7 @@ describe('onread', onLinux(), () => {
       if (!inCallback) client.pause();
       const [connection] = await nextEvent(server, 'connection');
       await new Promise((resolve) => connection.write('abcdefghijklmno', resolve));
-      for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+      await delay(0);
       assert.equal(got, '');
       client.resume();
       await until(() => got.length === 15, 'all bytes');

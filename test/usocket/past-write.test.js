@@ -12,7 +12,7 @@ const { SeqpacketSocket } = require('../../lib');
 const { makeFiles, readAndClose } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
-const { closing } = require('../helpers/seqpacket.js');
+const { cleanUp, closing } = require('../helpers/seqpacket.js');
 const { collect, makeSocket, startServer } = require('../helpers/usocket.js');
 const { openPair } = require('../helpers/streams.js');
 const { delay, until } = require('../helpers/wait.js');
@@ -23,6 +23,8 @@ const SIZE = 1000;
 const COUNT = 20;
 
 const chunks = () => Array.from({ length: COUNT }, (_, index) => Buffer.alloc(SIZE, 65 + index));
+
+const makePair = (t, options) => SeqpacketSocket.pair(options).map((end) => cleanUp(t, end));
 
 /** How chunks come: each takes a socket and Buffers, and ends nothing. */
 const WAYS = {
@@ -78,9 +80,7 @@ for (const [way, give] of Object.entries(WAYS)) {
     });
 
     test('messages of a SeqpacketSocket count, and wait for their reader', onLinux(), async (t) => {
-      const [ours, theirs] = SeqpacketSocket.pair();
-      t.after(() => ours.destroy());
-      t.after(() => theirs.destroy());
+      const [ours, theirs] = makePair(t);
       const got = [];
       give(ours, chunks());
       await delay(20);
@@ -91,9 +91,7 @@ for (const [way, give] of Object.entries(WAYS)) {
     });
 
     test('one that is too large is an error, and not the end', onLinux(), async (t) => {
-      const [ours, theirs] = SeqpacketSocket.pair({ sendBufferSize: 10_000 });
-      t.after(() => ours.destroy());
-      t.after(() => theirs.destroy());
+      const [ours, theirs] = makePair(t, { sendBufferSize: 10_000 });
       const events = [];
       ours.on('error', ({ code }) => events.push(code));
       const got = [];
@@ -126,18 +124,16 @@ test('a pipe behind writes that wait for the connection', async (t) => {
 });
 
 test('a source that is faster than a SeqpacketSocket waits', onLinux(), async (t) => {
-  const [ours, theirs] = SeqpacketSocket.pair();
-  t.after(() => ours.destroy());
-  t.after(() => theirs.destroy());
+  const [ours] = makePair(t);
   const source = new PassThrough();
   source.pipe(ours);
-  const buffer = Buffer.alloc(8192);
-  let written = 0;
-  while (source.write(buffer)) written++;
   const message = Buffer.alloc(8192);
-  const pump = setInterval(() => {
+  let written = 0;
+  const fill = () => {
     while (written < 5000 && source.write(message)) written++;
-  });
+  };
+  fill();
+  const pump = setInterval(fill);
   t.after(() => clearInterval(pump));
   await delay(100);
   assert.ok(written < 1000, `${written} messages wait`);

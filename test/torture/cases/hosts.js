@@ -77,7 +77,7 @@ function smokeNode(program, env) {
 
 /** Runs test files; resolves to what hosts-reporter.mjs counted. */
 function runSuite(program, env, files) {
-  const options = ['--test-concurrency=2', '--test-timeout=240000', `--test-reporter=${REPORTER}`];
+  const options = ['--test-concurrency=2', '--test-timeout=120000', `--test-reporter=${REPORTER}`];
   const args = ['--test', '--expose-gc', ...options, ...files];
   const child = spawn(program, args, {
     cwd: ROOT,
