@@ -33,6 +33,7 @@ function open(socket) {
   const state = socket[kState];
   state.phase = OPEN;
   if (!state.referenced) binding.setRef(socket[kId], 0);
+  state.referencedNext = true;
   socket[kPrepare](socket[kId]);
 }
 
@@ -102,18 +103,21 @@ function adoptDescriptor(socket, fd, signal) {
  * @throws {Error} EISCONN
  */
 function renew(socket, path) {
-  const { closeEmitted, phase, plan, referenced, timeout, wantsData: wantedData } = socket[kState];
+  const before = socket[kState];
+  const { closeEmitted, phase, plan, referencedNext } = before;
   if (phase === CONNECTING || phase === OPEN) throw socket[kMakeError](-EISCONN, 'connect', path);
   if (phase === CLOSED) socket[kAbandonWrites]();
   socket._undestroy();
   if (phase === UNCONNECTED) return;
-  socket[kState] = new ConnectionState(plan);
-  if (!closeEmitted) nextTick(forgetClose, socket, socket[kState]);
-  socket[kState].referenced = referenced;
+  const state = new ConnectionState(plan);
+  socket[kState] = state;
+  if (!closeEmitted) nextTick(forgetClose, socket, state);
+  state.referenced = referencedNext;
+  state.referencedNext = referencedNext;
   // As in net, what it was; the clock does not run.
-  socket[kState].timeout = timeout;
+  state.timeout = before.timeout;
   // As in net, also for a read of the life before that found no connection.
-  socket[kState].wantsData = wantedData;
+  state.wantsData = before.wantsData;
   socket[kReset]();
 }
 

@@ -7,7 +7,7 @@ const { demand } = require('../native/results');
 const { kId, peerCredentials } = require('../native/sockets');
 const check = require('../util/validate');
 
-/** The record of a socket or server: `referenced`, for a connection `backlog`, and what its class adds. */
+/** The record of a socket or server: `referenced`, of a connection `referencedNext`, `backlog`; what its class adds. */
 const kState = Symbol('kState');
 /** A server's method for a connection that has closed. */
 const kConnectionClosed = Symbol('kConnectionClosed');
@@ -102,10 +102,13 @@ class DescriptorMembers {
 }
 
 function setReferenced(owner, referenced) {
-  owner[kState].referenced = referenced;
+  const state = owner[kState];
+  state.referenced = referenced;
   if (owner[kId] > 0) binding.setRef(owner[kId], +referenced);
+  // As in net: of a socket that is closed, or was never opened, the one that connects next is meant.
+  else if (state.referencedNext !== undefined) state.referencedNext = referenced;
   // Where a connection waits for room in a server's backlog.
-  owner[kState].backlog?.updateRef();
+  state.backlog?.updateRef();
   return owner;
 }
 

@@ -127,7 +127,7 @@ const INTENDED = [
   },
   {
     what: 'what the peer sent before a write fails is read by who reads',
-    key: /^socket (error\(EPIPE\)|ready) \/ (data|data\(text\)|end)$/,
+    key: /^socket (error\((EPIPE|ECONNRESET)\)|ready) \/ (data|data\(text\)|end)$/,
     comesLater: true,
     cascades: true,
     reason: 'nothing that was received is thrown away',
@@ -135,7 +135,22 @@ const INTENDED = [
   },
   {
     what: 'the same: a write that fails in a handler of data destroys the socket behind it',
-    key: /^socket returned: destroyed true \/ false$/,
+    key: /^socket (returned|callback): destroyed true \/ false$/,
+    reason: 'nothing that was received is thrown away',
+    strict: true,
+  },
+  {
+    what: 'the same: who destroys the socket with an error while the rest is read has that error',
+    key: /^socket error\(EPIPE\) \/ error\(EMINE\)$/,
+    cascades: true,
+    reason:
+      'nothing that was received is thrown away, and the first error given is the one emitted',
+    strict: true,
+  },
+  {
+    what: 'the same: node:http emits what it has of a body behind aborted, where a pipe() stood in its way',
+    key: /^web error\(ECONNRESET\) \/ data$/,
+    cascades: true,
     reason: 'nothing that was received is thrown away',
     strict: true,
   },

@@ -9,11 +9,12 @@ const { describe, test } = require('node:test');
 const posix = require('../../posix.js');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
+const { startScript } = require('../helpers/node.js');
 const { open } = require('../helpers/posix.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closing, eventsOf } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
-const { abstractName } = require('../helpers/tmp.js');
+const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
 const { allBytes, makeSocket, startServer } = require('../helpers/usocket.js');
 
@@ -213,6 +214,56 @@ describe('connect()', onLinux(), () => {
     assert.equal(String(await allBytes(accepted)), 'after');
     assert.deepEqual(outcomes, ['ERR_SOCKET_CLOSED_BEFORE_CONNECTION']);
     assert.deepEqual(events, ['error ECONNREFUSED', 'connect']);
+  });
+
+  test('unref() holds for one connection, or the next one, as in net', async (t) => {
+    // Prints 'alive' where the last connection keeps the process, and 'ended' where not.
+    const body = ({ USocket }, isNet, moment, name) => {
+      const net = require('node:net');
+      const server = net.createServer((peer) => peer.unref()).unref();
+      const client = isNet ? new net.Socket() : new USocket();
+      const says = (when) => when === moment && client.unref();
+      const connects = () => {
+        client.connect(name);
+        says('connecting');
+      };
+      server.listen(name, () => {
+        says('before');
+        says('before a failure');
+        if (moment === 'connecting') return connects();
+        if (moment.endsWith('failure')) client.on('error', () => {}).connect('/no/where');
+        else client.connect(name).once('connect', () => client.destroy());
+        says('in the life before');
+        says('behind a failure');
+        client.once('close', () => {
+          says('between');
+          connects();
+        });
+      });
+      const timer = setTimeout(() => process.stdout.write('alive\n', () => process.exit()), 500);
+      server.once('connection', () => timer.refresh());
+      timer.unref();
+      process.once('beforeExit', () => console.log('ended'));
+    };
+    const moments = [
+      'never',
+      'before',
+      'in the life before',
+      'between',
+      'connecting',
+      'before a failure',
+      'behind a failure',
+    ];
+    const outcome = async (isNet, moment) => {
+      const program = startScript(t, body, [isNet, moment, temporaryPath(t)]);
+      const said = await program.lines.next();
+      await program.ended();
+      return `${moment}: ${said}`;
+    };
+    const outcomes = (isNet) => Promise.all(moments.map((moment) => outcome(isNet, moment)));
+    const expected = await outcomes(true);
+    assert.equal(expected.filter((line) => line.endsWith('alive')).length, 4);
+    assert.deepEqual(await outcomes(false), expected);
   });
 
   test('timeout stays what it was', async (t) => {
