@@ -101,14 +101,12 @@ type OfTcp = Pick<
   Extract<
     keyof NetSocket,
     | 'autoSelectFamilyAttemptedAddresses'
-    | 'getTypeOfService'
     | 'localAddress'
     | 'localFamily'
     | 'localPort'
     | 'remoteFamily'
     | 'remotePort'
     | 'server'
-    | 'setTypeOfService'
   >
 >;
 
@@ -219,6 +217,15 @@ export declare class USocket extends ConnectedSocket<USocketEvents, Buffer | str
   setNoDelay(noDelay?: boolean): this;
   /** Does nothing: the kernel knows when a local peer is gone. */
   setKeepAlive(enable?: boolean | object, initialDelay?: number): this;
+  /**
+   * Keeps the value and does no more: no IP packet leaves a Unix socket.
+   *
+   * @param tos - from 0 to 255
+   * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE
+   */
+  setTypeOfService(tos: number): this;
+  /** What setTypeOfService() was given, or 0. */
+  getTypeOfService(): number;
   /** destroy(): a Unix socket has no RST. */
   resetAndDestroy(): this;
   /** `writableLength`, under its older name; undefined while there is no connection. */

@@ -8,7 +8,7 @@ const binding = require('../native/binding');
 const { descriptorsOf } = require('../native/fds');
 const { fdsToken, flag, kId, kWritten, lengthAt } = require('../native/sockets');
 const { runAlone } = require('../util/callback');
-const { noPath, streamError } = require('../util/errors');
+const { invalidType, noPath, streamError } = require('../util/errors');
 const { nextTick, setImmediate } = require('../util/host');
 const check = require('../util/validate');
 const { ConnectedSocket, deliver } = require('./connected');
@@ -27,6 +27,7 @@ const { kPrepare, kReceived, kReset } = life;
 
 const kReader = Symbol('kReader');
 const kStreamWriter = Symbol('kStreamWriter');
+const kTypeOfService = Symbol('kTypeOfService');
 
 /**
  * A Unix stream socket that passes descriptors, and stands in for net.Socket.
@@ -427,6 +428,24 @@ class USocket extends ConnectedSocket {
   /** Does nothing: the kernel knows when a local peer is gone. @returns {this} */
   setKeepAlive() {
     return this;
+  }
+
+  /**
+   * Keeps the value and does no more: no IP packet leaves a Unix socket.
+   *
+   * @param {number} tos - from 0 to 255
+   * @returns {this}
+   * @throws {TypeError | RangeError} ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE
+   */
+  setTypeOfService(tos) {
+    if (Number.isNaN(tos)) throw invalidType('tos', 'of type number', tos);
+    this[kTypeOfService] = check.integer(tos, 'tos', 0, 255);
+    return this;
+  }
+
+  /** What setTypeOfService() was given, or 0. */
+  getTypeOfService() {
+    return this[kTypeOfService] ?? 0;
   }
 
   /**

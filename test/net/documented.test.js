@@ -300,6 +300,31 @@ const PROGRAMS = {
     return [...seen, of(client)];
   },
 
+  async 'Socket: setTypeOfService() and getTypeOfService()'(t, lib) {
+    const { client, server } = await connected(t, lib);
+    const fresh = cleanUp(t, new lib.Socket());
+    // What net says from Node 24 on, on a Unix path.
+    const said = [
+      ...[0, true, 3, true, 3, 255, 255],
+      ...['ERR_INVALID_ARG_TYPE', 'ERR_INVALID_ARG_TYPE', 'ERR_INVALID_ARG_TYPE'],
+      ...['ERR_OUT_OF_RANGE', 'ERR_OUT_OF_RANGE', 'ERR_OUT_OF_RANGE', 255],
+    ];
+    if (lib === net && client.setTypeOfService === undefined) return said;
+    const seen = [client.getTypeOfService()];
+    for (const socket of [fresh, client]) {
+      seen.push(socket.setTypeOfService(3) === socket, socket.getTypeOfService());
+    }
+    client.setTypeOfService(255);
+    seen.push(client.getTypeOfService());
+    client.destroy();
+    seen.push(client.getTypeOfService());
+    for (const bad of [NaN, '3', undefined, 1.5, -1, 256]) {
+      seen.push(thrownBy(() => client.setTypeOfService(bad))[1]);
+    }
+    server.close();
+    return [...seen, client.getTypeOfService()];
+  },
+
   async 'Socket: bytesWritten and bufferSize while it connects'(t, lib) {
     const { server, path } = await listening(t, lib, {}, (socket) => socket.resume());
     const client = cleanUp(t, lib.connect(path));

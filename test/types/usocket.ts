@@ -100,6 +100,7 @@ exactly<typeof socket>()(
     .setTimeout(1.5, () => {})
     .setNoDelay(true)
     .setKeepAlive(true, 1)
+    .setTypeOfService(8)
     .ref()
     .unref()
     .resetAndDestroy()
