@@ -8,7 +8,7 @@
 
 const fs = require('node:fs');
 
-/** Notes that are compared: the first tenth of them with the last. */
+/** Notes, of which some are compared: see soak-process.js. */
 const NOTES = 100;
 
 /**
