@@ -67,6 +67,14 @@ describe('connect', () => {
     }
   });
 
+  test('takes an abstract name on Linux alone', (t) => {
+    const platform = Object.getOwnPropertyDescriptor(process, 'platform');
+    t.after(() => Object.defineProperty(process, 'platform', platform));
+    Object.defineProperty(process, 'platform', { ...platform, value: 'darwin' });
+    const code = 'ERR_INVALID_ARG_VALUE';
+    assert.throws(() => openSocket(t).connect(abstractName()), { code, message: /only Linux/ });
+  });
+
   test("emits 'connect' in a later tick, with the callback before other listeners", async (t) => {
     const there = temporaryPath(t);
     openSocket(t).bind(there);
@@ -112,6 +120,19 @@ describe('connect', () => {
     assert.equal(socket.remoteAddress, there);
     await send(socket, 'still here');
     assert.equal(await text(messages), 'still here');
+  });
+
+  test('stays with the peer after a message too large, whoever has its name', async (t) => {
+    const there = temporaryPath(t);
+    const peer = inbox(openSocket(t).bind(there));
+    const socket = openSocket(t);
+    socket.connect(there);
+    fs.unlinkSync(there);
+    const other = openSocket(t).bind(there);
+    other.on('data', () => assert.fail('it has gone to another'));
+    await assert.rejects(send(socket, Buffer.alloc(10_000_000)), { code: 'EMSGSIZE' });
+    await send(socket, 'still here');
+    assert.equal(await text(peer), 'still here');
   });
 
   test('can be repeated: messages go to the newest peer', async (t) => {

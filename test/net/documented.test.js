@@ -300,6 +300,29 @@ const PROGRAMS = {
     return [...seen, of(client)];
   },
 
+  async 'Socket: bytesWritten of an end() while it connects'(t, lib) {
+    const { path } = await listening(t, lib, {}, (socket) => socket.resume());
+    const client = cleanUp(t, lib.connect(path));
+    client.write('behind it');
+    client.end('hello');
+    const seen = [client.bytesWritten];
+    await once(client, 'close');
+    return [...seen, client.bytesWritten];
+  },
+
+  async 'Socket: a write that waits and moves on is no idle time'(t, lib) {
+    const { client, socket } = await connected(t, lib);
+    const seen = [];
+    client.on('timeout', () => seen.push('timeout'));
+    client.setTimeout(250);
+    client.write(Buffer.alloc(4_000_000), () => seen.push('written'));
+    // A second and more, with all of it in one write.
+    const timer = setInterval(() => socket.read(65_536), 20);
+    t.after(() => clearInterval(timer));
+    await until(() => seen.length === 2, 'the write, and then the time-out');
+    return seen;
+  },
+
   async 'Socket: setTypeOfService() and getTypeOfService()'(t, lib) {
     const { client, server } = await connected(t, lib);
     const fresh = cleanUp(t, new lib.Socket());

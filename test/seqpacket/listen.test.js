@@ -156,8 +156,12 @@ describe('listen()', onLinux(), () => {
       assert.throws(() => other.listen(name), failure);
       assert.equal(other.listening, false);
       await assertEcho(t, name);
-      // It can still listen elsewhere.
-      other.listen(abstractName());
+      // It can still listen elsewhere. Who was told that it failed hears no more of it.
+      const called = [];
+      assert.throws(() => other.listen(name, () => called.push('failed')), failure);
+      other.listen(abstractName(), () => called.push('listens'));
+      await once(other, 'listening');
+      assert.deepEqual(called, ['listens']);
       await closed(server);
     }
   });

@@ -316,6 +316,17 @@ describe('receiving', onLinux(), () => {
     assert.equal(part.data, 'ž');
     assert.equal(part.fds.length, 1);
     closeFd(part.fds[0]);
+    for (const data of ['žluť', 'kůň']) {
+      const fds = nulls(1);
+      one.write({ data, fds });
+      fds.forEach(closeFd);
+    }
+    await until(() => two.readableLength === 7, 'both texts');
+    // Where characters end is not where the bytes do: all are due with the first of them.
+    const first = two.read(2, null);
+    assert.equal(first.data, 'žl');
+    assert.equal(first.fds.length, 2);
+    first.fds.forEach(closeFd);
   });
 
   test('what is closed has no descriptors left', async () => {

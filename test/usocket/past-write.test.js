@@ -46,6 +46,18 @@ for (const [way, give] of Object.entries(WAYS)) {
       assert.equal(ours.bytesWritten, COUNT * SIZE);
     });
 
+    test('bytes count once behind others that were corked', async (t) => {
+      const [ours, theirs] = openPair(t);
+      const got = collect(t, theirs);
+      ours.cork();
+      for (const text of ['a', 'b', 'c']) ours.write(text);
+      ours.uncork();
+      await until(() => got.bytes().length === 3, 'those before');
+      give(ours, chunks());
+      await until(() => got.bytes().length === 3 + COUNT * SIZE, 'all bytes');
+      assert.equal(ours.bytesWritten, 3 + COUNT * SIZE);
+    });
+
     test('descriptors that wait travel with them', async (t) => {
       const [ours, theirs] = openPair(t);
       const { paths, texts } = makeFiles(t, 3);
