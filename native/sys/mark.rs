@@ -100,6 +100,30 @@ mod tests {
     }
 
     #[test]
+    fn it_is_known_whether_labels_mark() {
+        // Where the kernel has no labels, the option is refused.
+        let label = |fd: BorrowedFd<'_>| {
+            socket::switch(fd, SO_PASSSEC, true).ok();
+        };
+        let marks = received(false, label)[0] == (0, false);
+        assert_eq!(try_label(), Ok(marks));
+        assert_eq!(labels_mark(), marks);
+    }
+
+    #[test]
+    fn labels_can_be_stopped() {
+        let [left, right] = socket::pair(Type::SEQPACKET).unwrap();
+        if mark_by_label(right.as_fd()) != Ok(true) {
+            return;
+        }
+        assert_eq!(stop_labels(right.as_fd()), Ok(()));
+        SockRef::from(&left).send(&[]).unwrap();
+        let mut receiver = Receiver::new().unwrap();
+        assert_eq!(receiver.receive(right.as_fd(), 1, false, false), Ok(1));
+        assert!(receiver.message(0).is_end, "nothing marks it any more");
+    }
+
+    #[test]
     fn accepted_connections_have_the_label_of_the_listener() {
         if !labels_mark() {
             return;

@@ -11,6 +11,7 @@ const path = require('node:path');
 const { describe, test } = require('node:test');
 const { SeqpacketSocket, UServer, USocket } = require('../../lib');
 const { assertNoLeaks } = require('../helpers/leaks.js');
+const { runScript } = require('../helpers/node.js');
 const { onLinux, startProgram } = require('../helpers/programs.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { Queue, delay, until, within } = require('../helpers/wait.js');
@@ -202,6 +203,20 @@ describe('workers of a cluster', onLinux(), () => {
     await reported(workers[0], 'close');
     assert.ok(fs.existsSync(name));
     assert.equal(await ask(name), workers[1].process.pid);
+  });
+
+  test('however often the package is loaded, one copy of it serves the workers', async (t) => {
+    const counts = await runScript(t, () => {
+      const { listenerCount } = require('node:events');
+      const cluster = require('node:cluster');
+      const found = [listenerCount(cluster, 'fork')];
+      const main = Object.keys(require.cache).find((name) => name.endsWith('/lib/index.js'));
+      for (const name of Object.keys(require.cache)) delete require.cache[name];
+      require(main);
+      found.push(listenerCount(cluster, 'fork'));
+      console.log(JSON.stringify(found));
+    });
+    assert.deepEqual(counts, [1, 1]);
   });
 
   test('strangers get nothing from the primary', async (t) => {

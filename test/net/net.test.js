@@ -152,7 +152,7 @@ const PROGRAMS = {
         client.bytesWritten,
       );
     }
-    client.end();
+    client.end(new DataView(new ArrayBuffer(2)), () => codes.push('ended'));
     for (const late of [new Uint16Array(3), Buffer.alloc(3), 'xyz']) {
       sent.push(
         thrownBy(() => client.write(late)),

@@ -94,6 +94,7 @@ const PROGRAMS = {
     const count = () => new Promise((done) => web.getConnections((_error, all) => done(all)));
     const seen = [await count()];
     web.close(() => seen.push('closed'));
+    web.close((error) => seen.push(error?.code));
     await once(idle.resume(), 'close');
     // The other end closes in the same turn.
     await turn();
@@ -375,6 +376,21 @@ describe('serve()', onLinux(), () => {
     assert.equal(typeof web.address().port, 'number');
     const reply = await get(undefined, { socketPath: undefined, port: web.address().port });
     assert.equal(reply.status, 200);
+  });
+
+  test('a connection that is left of a port counts', async (t) => {
+    const path = temporaryPath(t);
+    const web = closing(t, http.createServer());
+    web.listen(0, '127.0.0.1');
+    await once(web, 'listening');
+    const request = http.get({ agent: false, port: web.address().port }).on('error', () => {});
+    await once(web, 'request');
+    web.close();
+    serve(web, path);
+    const client = cleanUp(t, unix.connect(path));
+    await Promise.all([once(web, 'connection'), once(client, 'connect')]);
+    assert.equal(await new Promise((done) => web.getConnections((_, all) => done(all))), 2);
+    request.destroy();
   });
 
   for (const [name, make, get_] of [

@@ -14,7 +14,7 @@ const { abstractName } = require('../helpers/tmp.js');
 
 assertNoLeaks();
 
-const { AF_INET, AF_UNIX, MSG_DONTWAIT, SOCK_DGRAM } = posix;
+const { AF_INET, AF_INET6, AF_UNIX, MSG_DONTWAIT, SOCK_DGRAM } = posix;
 
 /** Puts members on a prototype while `body` runs. */
 function withMembers(prototype, members, body) {
@@ -144,6 +144,26 @@ describe('what Object.prototype has got', onLinux({}), () => {
     });
     assert.deepEqual([error.path, error.address, error.port], [undefined, '127.0.0.1', 0]);
   });
+
+  for (const [name, value] of Object.entries({
+    sun_family: AF_UNIX,
+    sa_family: AF_UNIX,
+    sin_family: AF_INET,
+    sin6_family: AF_INET6,
+  })) {
+    test(`is no family: ${name}`, (t) => {
+      const socket = open(t, AF_INET, SOCK_DGRAM);
+      const bare = {
+        sin_port: 0,
+        sin_addr: '127.0.0.1',
+        sun_path: abstractName(),
+        sin6_addr: '::1',
+      };
+      polluted({ [name]: value }, () => {
+        assert.throws(() => posix.bind(socket, bare), { code: 'ERR_INVALID_ARG_VALUE' });
+      });
+    });
+  }
 
   test('is neither descriptor nor destination of a message', (t) => {
     const [left, right] = pair(t, SOCK_DGRAM);

@@ -156,7 +156,7 @@ describe('listen()', onLinux(), () => {
       assert.throws(() => other.listen(name), failure);
       assert.equal(other.listening, false);
       await assertEcho(t, name);
-      // It can still listen elsewhere. Who was told that it failed hears no more of it.
+      // It can still listen elsewhere. The callback of a call that failed is never called.
       const called = [];
       assert.throws(() => other.listen(name, () => called.push('failed')), failure);
       other.listen(abstractName(), () => called.push('listens'));

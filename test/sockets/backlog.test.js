@@ -9,7 +9,7 @@ const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing } = require('../helpers/seqpacket.js');
 const { abstractName } = require('../helpers/tmp.js');
-const { until } = require('../helpers/wait.js');
+const { delay, until } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
@@ -39,6 +39,30 @@ for (const [Server, Socket] of [
       server.close();
       for (const client of clients) client.end();
       for (const client of clients) await closing(client);
+    });
+
+    test('go on waiting where another one has no more time', async (t) => {
+      const server = new Server().listen(abstractName(), 0).pause();
+      server.on('connection', (socket) => cleanUp(t, socket).resume());
+      const ends = [];
+      const connect = (name, connectTimeout) => {
+        const client = cleanUp(t, new Socket({ connectTimeout }));
+        client.on('error', ({ code }) => ends.push(`${name} ${code}`));
+        client.on('connect', () => ends.push(`${name} connected`));
+        return client.connect(server.address()).resume();
+      };
+      connect('first', 60_000);
+      await until(() => ends.length === 1, 'a full backlog');
+      connect('hasty', 50);
+      const patient = connect('patient', 60_000);
+      await until(() => ends.length === 2, 'the end of its time');
+      // Nor is the one whose time has passed tried again.
+      await delay(100);
+      server.resume();
+      await until(() => ends.length === 3, 'the other one');
+      assert.deepEqual(ends, ['first connected', 'hasty ETIMEDOUT', 'patient connected']);
+      patient.destroy();
+      server.close();
     });
   });
 }

@@ -6,16 +6,19 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const afunix = require('../../lib');
+const posix = require('../../lib/posix');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
+const { open } = require('../helpers/posix.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
+const { until } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
-const { SeqpacketServer, SeqpacketSocket, UServer, USocket } = afunix;
+const { SeqpacketServer, SeqpacketSocket, UServer, USocket, dup } = afunix;
 
 test('what is on Object.prototype is no option, of no call', onLinux({}), async (t) => {
   const result = await runScript(
@@ -119,6 +122,28 @@ describe('a connection', onLinux(), () => {
         sockets.map(({ timeout }) => timeout),
         [50_001, 50_002],
       );
+    });
+
+    test(`of a ${name} has the options of a server that has adopted its descriptor`, async (t) => {
+      const fd = open(t, 'unix', name === 'USocket' ? 'stream' : 'seqpacket');
+      const path = abstractName();
+      posix.bind(fd, path);
+      posix.listen(fd, 5);
+      const options = { credentials: true, receiveFds: false, sendBufferSize: 20_000 };
+      const server = new Server(options).listen({ fd: dup(fd) });
+      t.after(() => server.close());
+      const events = [];
+      server.on('connection', (socket) => {
+        events.push(`buffer ${socket.sendBufferSize}`);
+        cleanUp(t, socket).on('data', (data) => events.push(`data ${data.credentials?.pid}`));
+        socket.on('fds', () => events.push('fds'));
+        socket.on('end', () => events.push('end'));
+      });
+      const client = cleanUp(t, new Socket()).connect(path);
+      client.write({ data: 'x', fds: [0] });
+      client.end();
+      await until(() => events.includes('end'), 'the end');
+      assert.deepEqual(events, ['buffer 40000', `data ${process.pid}`, 'end']);
     });
   }
 });

@@ -78,6 +78,22 @@ describe('the peer dies', onLinux(), () => {
     assert.deepEqual(events, ['data last words', 'error EPIPE', 'close true']);
   });
 
+  test('and we write, and destroy() the socket while its last words are read: they end there', async (t) => {
+    const [one, two] = makePair(t, { pauseOnConnect: true });
+    two.write(Buffer.alloc(150_000));
+    await until(() => two.writableLength === 0, 'the words');
+    two.destroy();
+    const events = eventsOf(one, ['end', 'error', 'close']);
+    one.on('data', () => {
+      events.push('data');
+      one.destroy(new Error('enough'));
+    });
+    one.write('are you there?');
+    one.resume();
+    await closing(one);
+    assert.deepEqual(events, ['data', 'error Error: enough', 'close true']);
+  });
+
   test('and nobody reads: the error is reported at once', async (t) => {
     const [one, two] = makePair(t);
     two.destroy();

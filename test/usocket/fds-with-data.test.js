@@ -143,6 +143,20 @@ describe('fdsWithData', onLinux(), () => {
     ]);
   });
 
+  test('the first byte of all may be the one that they came with', async (t) => {
+    const [one, two] = makePair(t);
+    const [fd] = nulls(1);
+    one.write({ data: 'a', fds: [fd] });
+    one.write('bc');
+    closeFd(fd);
+    two.on('readable', () => {});
+    await until(() => two.readableLength === 3, 'both writes');
+    const [first, second] = [two.read(), two.read()];
+    assert.deepEqual([String(first), first.fds.length], ['a', 1]);
+    assert.deepEqual([String(second), second.fds.length], ['bc', 0]);
+    first.fds.forEach(closeFd);
+  });
+
   test('chunks may be looked at in any order, and what is put back comes again', async (t) => {
     const before = countFds();
     const [one, two] = makePair(t);
