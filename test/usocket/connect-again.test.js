@@ -9,7 +9,7 @@ const { describe, test } = require('node:test');
 const posix = require('../../posix.js');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
-const { startScript } = require('../helpers/node.js');
+const { runScript, startScript } = require('../helpers/node.js');
 const { open } = require('../helpers/posix.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closing, eventsOf } = require('../helpers/seqpacket.js');
@@ -214,6 +214,37 @@ describe('connect()', onLinux(), () => {
     assert.equal(String(await allBytes(accepted)), 'after');
     assert.deepEqual(outcomes, ['ERR_SOCKET_CLOSED_BEFORE_CONNECTION']);
     assert.deepEqual(events, ['error ECONNREFUSED', 'connect']);
+  });
+
+  test('behind one without a descriptor (EMFILE), which was destroyed: that error is not of the new life', async (t) => {
+    const result = await runScript(
+      t,
+      ({ UServer, USocket }, name) => {
+        const fs = require('node:fs');
+        const server = new UServer((socket) => socket.resume()).listen(name);
+        const client = new USocket();
+        const events = [];
+        client.on('error', ({ code }) => events.push(code));
+        client.on('connect', () => events.push('connect'));
+        const opened = [];
+        try {
+          for (;;) opened.push(fs.openSync('/dev/null'));
+        } catch {
+          // There are no more.
+        }
+        client.connect(name);
+        client.destroy();
+        for (const fd of opened) fs.closeSync(fd);
+        client.connect(name).end();
+        client.resume().on('end', () => {
+          console.log(JSON.stringify(events));
+          server.close();
+        });
+      },
+      [temporaryPath(t)],
+      { openFiles: 80 },
+    );
+    assert.deepEqual(result, ['connect']);
   });
 
   test('unref() holds for one connection, or the next one, as in net', async (t) => {

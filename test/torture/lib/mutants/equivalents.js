@@ -114,6 +114,11 @@ module.exports = {
       why: CLOSED,
     },
     {
+      line: 'socket.readableFlowing &&',
+      becomes: ['false'],
+      why: 'push() emits the same at once, at the price of a tick',
+    },
+    {
       line: 'socket.readableLength === 0 &&',
       becomes: ['true'],
       why: 'a stream that flows has emitted what it had before native code has more',

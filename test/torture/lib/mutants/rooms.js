@@ -95,7 +95,7 @@ module.exports = {
   'lib/sockets/dgram.js': DGRAM,
   'lib/sockets/handle-view.js': of('usocket', 'as-net', 'life'),
   'lib/sockets/life.js': CONNECTED,
-  'lib/sockets/listen.js': [...of('seqpacket', 'listen'), ...SERVERS],
+  'lib/sockets/listen.js': [...of('seqpacket', 'listen'), ...SERVERS, ...of('net', 'cluster')],
   'lib/sockets/members.js': [...of('dgram', 'life'), ...CONNECTED],
   'lib/sockets/message-writer.js': MESSAGES,
   'lib/sockets/options.js': [
