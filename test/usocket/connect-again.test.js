@@ -271,8 +271,8 @@ describe('connect()', onLinux(), () => {
           connects();
         });
       });
-      const timer = setTimeout(() => process.stdout.write('alive\n', () => process.exit()), 500);
-      server.once('connection', () => timer.refresh());
+      const timer = setTimeout(() => process.stdout.write('alive\n', () => process.exit()), 1000);
+      server.on('connection', () => timer.refresh());
       timer.unref();
       process.once('beforeExit', () => console.log('ended'));
     };
