@@ -63,7 +63,7 @@ class ConnectionState {
     /** What libraries look at, once one does. */
     this.handleView = null;
     this.referenced = true;
-    /** The same for the next life, if this one ends without a connection. */
+    /** The same for the next life: as it was said without a socket, until there is a connection. */
     this.referencedNext = true;
     this.server = plan.server;
     /** Those that wait for the same server, while this one does. */

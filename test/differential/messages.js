@@ -103,11 +103,11 @@ class MessageRun {
       this.socket = new SeqpacketSocket(own);
       this.watch();
       if (reader.when === 'early') this.read();
-      // A loop that ends before the connection, with an 'error', has closed the socket.
       const connected = new Promise((resolve) => this.socket.once('connect', resolve));
       this.socket.connect(this.path);
       for (const step of beforeConnect) this.perform(step);
       if (reader.when === 'at once') this.read();
+      // A loop that ends before the connection, with an 'error', has closed the socket.
       await Promise.race([connected, this.closed]);
       await world.call('accept', { name: 'r0', listener: 'listener' });
     } else {

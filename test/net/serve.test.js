@@ -39,6 +39,9 @@ function closing(t, web) {
   return web;
 }
 
+/** How many connections a web server counts. */
+const count = (web) => new Promise((done) => web.getConnections((_error, all) => done(all)));
+
 /** An answer over a new connection: `{ status, body }`. */
 async function get(path, options) {
   const request = http.get({ agent: false, socketPath: path, path: '/', ...options });
@@ -91,14 +94,13 @@ const PROGRAMS = {
     await once(idle, 'data');
     const waiting = get(path, { path: '/wait' });
     await until(() => answers.length === 1, 'the request');
-    const count = () => new Promise((done) => web.getConnections((_error, all) => done(all)));
-    const seen = [await count()];
+    const seen = [await count(web)];
     web.close(() => seen.push('closed'));
     web.close((error) => seen.push(error?.code));
     await once(idle.resume(), 'close');
     // The other end closes in the same turn.
     await turn();
-    seen.push(await count(), web.listening);
+    seen.push(await count(web), web.listening);
     answers[0].end('late');
     const last = await waiting;
     await until(() => seen.includes('closed'), 'the end of the server');
@@ -139,8 +141,7 @@ const PROGRAMS = {
     await Promise.all([dropped, once(second.resume(), 'close')]);
     const seen = [first.destroyed];
     first.destroy();
-    const count = () => new Promise((done) => web.getConnections((_error, all) => done(all)));
-    while ((await count()) > 0) await turn();
+    while ((await count(web)) > 0) await turn();
     return [...seen, await get(path)];
   },
 
@@ -253,14 +254,13 @@ const PROGRAMS = {
         else await once(client, 'close');
       }
     }
-    const count = () => new Promise((done) => web.getConnections((_error, all) => done(all)));
     await within(
       (async () => {
-        while ((await count()) > 0) await turn();
+        while ((await count(web)) > 0) await turn();
       })(),
       'all connections to end',
     );
-    return count();
+    return count(web);
   },
 
   async 'a signal'(t, start) {
@@ -389,7 +389,7 @@ describe('serve()', onLinux(), () => {
     serve(web, path);
     const client = cleanUp(t, unix.connect(path));
     await Promise.all([once(web, 'connection'), once(client, 'connect')]);
-    assert.equal(await new Promise((done) => web.getConnections((_, all) => done(all))), 2);
+    assert.equal(await count(web), 2);
     request.destroy();
   });
 

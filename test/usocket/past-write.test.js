@@ -8,11 +8,10 @@ const fs = require('node:fs');
 const { once } = require('node:events');
 const { PassThrough, Readable, Writable } = require('node:stream');
 const { describe, test } = require('node:test');
-const { SeqpacketSocket } = require('../../lib');
 const { makeFiles, readAndClose } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
-const { cleanUp, closing } = require('../helpers/seqpacket.js');
+const { closing, makePair } = require('../helpers/seqpacket.js');
 const { collect, makeSocket, startServer } = require('../helpers/usocket.js');
 const { openPair } = require('../helpers/streams.js');
 const { delay, until } = require('../helpers/wait.js');
@@ -23,8 +22,6 @@ const SIZE = 1000;
 const COUNT = 20;
 
 const chunks = () => Array.from({ length: COUNT }, (_, index) => Buffer.alloc(SIZE, 65 + index));
-
-const makePair = (t, options) => SeqpacketSocket.pair(options).map((end) => cleanUp(t, end));
 
 /** How chunks come: each takes a socket and Buffers, and ends nothing. */
 const WAYS = {

@@ -12,16 +12,13 @@ const MIB = 2 ** 20;
 
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
 
-/** What there was in the second tenth. */
-function atFirst(notes) {
+/** What there was in the second tenth, and how much more in the last. */
+function compareTenths(notes) {
+  // What is not there would compare as no growth.
+  if (notes.length < 2) throw new Error(`${notes.length} notes say nothing`);
   const tenth = Math.max(1, Math.floor(notes.length / 10));
-  return median(notes.slice(tenth, 2 * tenth));
-}
-
-/** How much more there was in the last tenth than in the second. */
-function growth(notes) {
-  const tenth = Math.max(1, Math.floor(notes.length / 10));
-  return median(notes.slice(-tenth)) - atFirst(notes);
+  const start = median(notes.slice(tenth, 2 * tenth));
+  return { start, growth: median(notes.slice(-tenth)) - start };
 }
 
 /**
@@ -76,9 +73,9 @@ function deferred() {
  */
 function flatness(reports, allowed, helpers = 0) {
   const rows = reports.map(({ role, memory: notes, fds }) => {
-    const memory = growth(notes) / MIB;
-    const descriptors = growth(fds);
-    return { role, memory, descriptors, start: (atFirst(notes) / MIB).toFixed(0) };
+    const { start, growth } = compareTenths(notes);
+    const descriptors = compareTenths(fds).growth;
+    return { role, memory: growth / MIB, descriptors, start: (start / MIB).toFixed(0) };
   });
   const worst = (key) => Math.max(...rows.map((row) => row[key]));
   const each = rows.map(({ role, memory, start }) => {
