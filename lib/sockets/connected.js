@@ -65,10 +65,14 @@ class ConnectedSocket extends Duplex {
   }
 
   destroy(error, callback) {
-    const { sendFailure } = this[kState];
+    const state = this[kState];
+    const { sendFailure } = state;
     const isForSend = sendFailure !== null && error === sendFailure && this[kId] > 0;
     if (isForSend && !receiveRest(this)) {
-      setImmediate(() => this.destroy(error, callback));
+      setImmediate(() => {
+        if (this[kState] === state) this.destroy(error, callback);
+        else callback?.(error);
+      });
       return this;
     }
     return super.destroy(error, callback);
@@ -87,6 +91,9 @@ class ConnectedSocket extends Duplex {
     }
     state.backlog?.leave();
     state.backlog = null;
+    if (state.final !== null) {
+      nextTick(life.failFinal, this, state, life.destroyedError(error, 'end'));
+    }
     callback(error);
     // As in net, where libuv calls when the handle is closed: a loop over the stream has ended by then, and
     // whoever waits for 'close' after it is not too late.

@@ -56,6 +56,8 @@ class ConnectionState {
     /** The end is sent, and what is due once that is reported. */
     this.isFinished = false;
     this.finishing = null;
+    /** The callback of _final(), which is asked for the end, until it has been called. */
+    this.final = null;
     /** Node's tls or http2 have it: see wrapped.js. */
     this.isWrapped = false;
     /** What connect(2) said, as far as it is known. */
@@ -84,6 +86,11 @@ class ConnectionState {
   }
 }
 
+/** That life has ended: what is due for it must not strike the next one, which may have begun. */
+function isOver(socket, state) {
+  return socket.destroyed || socket[kState] !== state;
+}
+
 /** Callbacks of what is not sent, all that these lead to (a loop over the stream ends), and then 'close'. */
 function closeLater(socket, state, error) {
   setImmediate(cancelWrites, socket, state, error);
@@ -109,8 +116,8 @@ function emitClose(socket, state, ...hadError) {
   waiting?.failDeferred();
 }
 
-function destroyWith(socket, error) {
-  socket.destroy(error);
+function destroyIn(socket, state, error) {
+  if (!isOver(socket, state)) socket.destroy(error);
 }
 
 /**
@@ -174,20 +181,19 @@ function takeWhatIsThere(socket) {
  * A send failed, and messages may be left that the peer sent before: whoever reads them gets them, as long as
  * there is a read within LAST_WORDS; then the socket is destroyed.
  */
-function destroyAfterLastWords(socket, error) {
-  if (socket.destroyed) return;
+function destroyAfterLastWords(socket, state, error) {
+  if (isOver(socket, state)) return;
   if (isRead(socket) && !takeWhatIsThere(socket)) {
-    setImmediate(destroyAfterLastWords, socket, error);
+    setImmediate(destroyAfterLastWords, socket, state, error);
     return;
   }
-  if (socket.destroyed) return;
+  if (isOver(socket, state)) return;
   if (socket.readableLength === 0 || !isRead(socket)) {
     socket.destroy(error);
     return;
   }
-  const state = socket[kState];
   state.failure = error;
-  state.patience = setTimeout(destroyWith, LAST_WORDS, socket, error).unref();
+  state.patience = setTimeout(destroyIn, LAST_WORDS, socket, state, error).unref();
 }
 
 /** What was buffered has been read. */
@@ -261,6 +267,24 @@ function finishLater(socket, isClosedNext, callback, error) {
   if (status < 0) setImmediate(finishNow, state);
 }
 
+/** Notes the callback of _final(), and returns what calls it, once. */
+function noteFinal(state, callback) {
+  state.final = callback;
+  return (error) => callFinal(state, error);
+}
+
+function callFinal(state, error) {
+  const { final } = state;
+  state.final = null;
+  final?.(error);
+}
+
+/** Destroyed before the end was sent. Before Node 20.13 end() is not called back unless _final() is. */
+function failFinal(socket, state, error) {
+  // Writable would destroy the next life.
+  if (socket[kState] === state) callFinal(state, error);
+}
+
 function finishNow(state) {
   const { finishing } = state;
   state.finishing = null;
@@ -291,14 +315,17 @@ module.exports = {
   UNCONNECTED,
   fail,
   destroyAfterLastWords,
+  destroyIn,
   destroyedError,
   endCallback,
+  failFinal,
   closeAtOnce,
   closeLater,
   finishFailure,
   finishLater,
   finishNow,
   isFatal,
+  isOver,
   kAbandonWrites,
   kCancelWrites,
   kClosed,
@@ -308,6 +335,7 @@ module.exports = {
   kPrepare,
   kReceived,
   kReset,
+  noteFinal,
   noteSendFailure,
   receiveRest,
   refreshTimer,

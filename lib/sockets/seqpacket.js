@@ -182,11 +182,16 @@ class SeqpacketSocket extends ConnectedSocket {
   }
 
   _final(callback) {
+    const state = this[kState];
     if (this.pending) {
-      this.once('connect', () => this._final(callback));
+      state.final = callback;
+      this.once('connect', () => {
+        if (this[kState] === state) this._final(callback);
+      });
       return;
     }
-    this[kWriter].afterLast(() => life.finishLater(this, false, callback));
+    const done = life.noteFinal(state, callback);
+    this[kWriter].afterLast(() => life.finishLater(this, false, done));
   }
 
   destroy(error, callback) {
@@ -280,7 +285,7 @@ shareMessageMembers(SeqpacketSocket);
 function endAfter(socket, errno) {
   if (!life.isFatal(errno) || socket[kState].sendFailure !== null) return;
   const error = life.noteSendFailure(socket, systemError(errno, 'sendmsg'));
-  nextTick(life.destroyAfterLastWords, socket, error);
+  nextTick(life.destroyAfterLastWords, socket, socket[kState], error);
 }
 
 /**

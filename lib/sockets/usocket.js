@@ -54,7 +54,7 @@ class USocket extends ConnectedSocket {
     if (given === undefined) return;
     if (given.fd !== undefined) {
       this[kState].connectCallback = callback;
-      if (callback) setImmediate(emitConnectOf, this);
+      if (callback) setImmediate(emitConnectOf, this, this[kState]);
     } else if (given.path !== undefined && given.path !== null && !this.destroyed) {
       this.connect({ path: given.path }, callback);
     }
@@ -92,11 +92,11 @@ class USocket extends ConnectedSocket {
       } catch (error) {
         // As usocket does: what the system refuses is an event.
         if (error.syscall === undefined && error.code !== 'ERR_OUT_OF_RANGE') throw error;
-        nextTick(() => this.destroy(error));
+        nextTick(life.destroyIn, this, this[kState], error);
         return this;
       }
       this[kState].connectCallback = callback;
-      setImmediate(emitConnectOf, this);
+      setImmediate(emitConnectOf, this, this[kState]);
       return this;
     }
     if (path === undefined || path === null) throw noPath(host, port);
@@ -238,9 +238,9 @@ class USocket extends ConnectedSocket {
   }
 
   _final(callback) {
-    if (!this.pending) finish(this, callback);
-    else if (this.connecting) writerOf(this).final = callback;
-    else writerOf(this).early = callback;
+    const done = life.noteFinal(this[kState], callback);
+    if (!this.pending) finish(this, done);
+    else writerOf(this)[this.connecting ? 'final' : 'early'] = done;
   }
 
   [kCancelWrites](error) {
@@ -462,8 +462,8 @@ class USocket extends ConnectedSocket {
 /** What dbus libraries ask for; those that negotiate set it. */
 USocket.prototype.supportsUnixFd = true;
 
-function emitConnectOf(socket) {
-  if (!socket.destroyed) socket[kEmitConnect]();
+function emitConnectOf(socket, state) {
+  if (!life.isOver(socket, state)) socket[kEmitConnect]();
 }
 
 function readerOf(socket) {

@@ -6,16 +6,25 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { describe, test } = require('node:test');
-const { DgramSocket, SeqpacketSocket, USocket, closeFd } = require('../../lib');
+const {
+  DgramSocket,
+  SeqpacketServer,
+  SeqpacketSocket,
+  UServer,
+  USocket,
+  closeFd,
+} = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing, quiet } = require('../helpers/seqpacket.js');
+const { abstractName } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
 const CONNECTED = { SeqpacketSocket, USocket };
+const codedError = (code) => Object.assign(new Error(code), { code });
 
 describe('resume() and destroy() in one turn', onLinux({}), () => {
   test('a SeqpacketSocket emits no message that had waited, and closes its descriptors', async (t) => {
@@ -92,6 +101,50 @@ describe('end(callback) behind destroy()', onLinux({}), () => {
           await quiet();
           assert.deepEqual(codes, ['ERR_STREAM_DESTROYED', 'ERR_STREAM_DESTROYED']);
         });
+      }
+    }
+  }
+});
+
+/** Before Node 20.13 a Writable forgets such a callback, unless _final() calls back. */
+describe('destroy() behind end(callback)', onLinux({}), () => {
+  /** How far the end has come: each makes a socket. */
+  const STATES = {
+    'is being sent': (t, { Class }) => Class.pair().map((end) => cleanUp(t, end))[0],
+    'waits for what is queued': (t, { Class }) => {
+      const [one, two] = Class.pair().map((end) => cleanUp(t, end));
+      two.pause();
+      while (one.writableLength < 100_000) one.write(Buffer.alloc(20_000));
+      return one;
+    },
+    'waits for a connection': (t, { Class }) => new Class(),
+    'waits for the connection': (t, { Class, Server }) => {
+      const server = new Server((socket) => cleanUp(t, socket)).listen(abstractName());
+      t.after(() => server.close());
+      return new Class().connect(server.address());
+    },
+    'waits for a server that is not there': (t, { Class }) => new Class().connect(abstractName()),
+  };
+  const KINDS = {
+    SeqpacketSocket: { Class: SeqpacketSocket, Server: SeqpacketServer },
+    USocket: { Class: USocket, Server: UServer },
+  };
+  for (const [name, kind] of Object.entries(KINDS)) {
+    for (const [state, make] of Object.entries(STATES)) {
+      for (const error of [undefined, codedError('MINE')]) {
+        for (const when of ['in the same turn', 'in the next tick']) {
+          const title = `${name}, the end ${state}, ${error ? 'an error ' : ''}${when}`;
+          test(`${title}: called once, with that error`, async (t) => {
+            const socket = make(t, kind);
+            const codes = [];
+            socket.on('error', () => {});
+            socket.end((failure) => codes.push(failure?.code));
+            if (when !== 'in the same turn') await new Promise((done) => process.nextTick(done));
+            socket.destroy(error);
+            await closing(socket);
+            assert.deepEqual(codes, [error?.code ?? 'ERR_STREAM_DESTROYED']);
+          });
+        }
       }
     }
   }

@@ -7,7 +7,7 @@ const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { Readable } = require('node:stream');
 const { pipeline } = require('node:stream/promises');
-const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
+const { assertNoLeak, closeQuietly, countFds, nulls } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { scriptArguments, startScript } = require('../helpers/node.js');
 const { onLinux, skipUnless } = require('../helpers/programs.js');
@@ -111,6 +111,18 @@ describe('traffic', onLinux(), () => {
     two.resume();
     await nextEvent(one, 'drain');
     await until(() => two.bytesRead === one.bytesWritten, 'all bytes');
+  });
+
+  test("what the kernel takes at once is no reason to wait, however low the mark: true, and no 'drain'", async (t) => {
+    const [one, two] = makePair(t, { writableHighWaterMark: 1 });
+    const fds = nulls(1);
+    t.after(() => fds.forEach(closeQuietly));
+    two.on('fds', (received) => received.forEach(closeQuietly));
+    one.on('drain', () => assert.fail('nothing waited'));
+    for (const message of [Buffer.alloc(100), 'x'.repeat(100), { data: Buffer.alloc(100), fds }]) {
+      await new Promise((done) => assert.equal(one.write(message, done), true));
+    }
+    await until(() => two.bytesRead === 300, 'all bytes');
   });
 
   test('what is corked goes in one system call', skipUnless('strace'), async (t) => {

@@ -44,9 +44,21 @@ module.exports = [
     ['test/seqpacket/last-words.test.js'],
     edit(
       LIFE,
-      '  state.patience = setTimeout(destroyWith, LAST_WORDS, socket, error).unref();\n',
+      '  state.patience = setTimeout(destroyIn, LAST_WORDS, socket, state, error).unref();\n',
       '',
     ),
+  ),
+  fault(
+    'strikes-the-next-life',
+    'what is due for a connection happens to the one that the same socket has next',
+    ['test/sockets/lives.test.js'],
+    edit(LIFE, 'return socket.destroyed || socket[kState] !== state;', 'return socket.destroyed;'),
+  ),
+  fault(
+    'ends-the-next-life',
+    'an end() of before the connection ends the one that the same socket has next',
+    ['test/sockets/lives.test.js'],
+    edit(SEQPACKET, 'if (this[kState] === state) this._final(callback);', 'this._final(callback);'),
   ),
   fault(
     'impatient-with-readers',
