@@ -9,7 +9,7 @@ const { Callback } = require('../util/callback');
 const { systemError } = require('../util/errors');
 const { nextTick } = require('../util/host');
 const { PEER } = require('./destinations');
-const { MESSAGE_COST } = require('./members');
+const { MESSAGE_COST, kWriter } = require('./members');
 
 const { send, trySend } = binding;
 const ECANCELED = -constants.errno.ECANCELED;
@@ -179,7 +179,12 @@ class MessageWriter {
 
   /** In place of the callback that a failed send does not have: the owner, in the context of now. */
   onError() {
-    return new Callback((error) => this.owner[kSendError](error));
+    return new Callback((error) => this.report(error));
+  }
+
+  /** A send failed that has no callback. Where the owner has another writer it is connected anew: not its error. */
+  report(error) {
+    if (this.owner[kWriter] === this) this.owner[kSendError](error);
   }
 
   /**
@@ -271,7 +276,7 @@ class MessageWriter {
 function emitDrain(writer) {
   const { owner } = writer;
   writer.isDrainDue = false;
-  if (owner[kId] > 0) owner.emit('drain');
+  if (owner[kId] > 0 && owner[kWriter] === writer) owner.emit('drain');
 }
 
 function runDue(writer) {
@@ -287,7 +292,7 @@ function runAll(writer, outcomes) {
     while (index < outcomes.length) {
       index += 2;
       const callback = outcomes[index - 2];
-      if (callback === undefined) writer.owner[kSendError](outcomes[index - 1]);
+      if (callback === undefined) writer.report(outcomes[index - 1]);
       else callback.run(outcomes[index - 1]);
     }
   } finally {

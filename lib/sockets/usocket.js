@@ -367,7 +367,7 @@ class USocket extends ConnectedSocket {
   /** As in Readable. A listener for `'fds'` gets what waits already in the next tick. */
   on(event, listener) {
     super.on(event, listener);
-    if (event === 'fds' && this[kReader]?.fds > 0) nextTick(emitFds, this[kReader]);
+    if (event === 'fds' && this[kReader]?.fds > 0) nextTick(emitFds, this, this[kReader]);
     else if (event === 'data' && isOfWrap(listener)) leaveToWrap(this);
     return this;
   }
@@ -478,8 +478,8 @@ function emitDrain(socket) {
   Duplex.prototype.emit.call(socket, 'drain');
 }
 
-function emitFds(reader) {
-  reader.emit();
+function emitFds(socket, reader) {
+  if (socket[kReader] === reader) reader.emit();
 }
 
 /** How many descriptors came with bytes that have been read. */

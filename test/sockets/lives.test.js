@@ -79,6 +79,40 @@ describe('what is due in a later turn', onLinux({}), () => {
     assert.deepEqual(outcomes.codes, [[0, 'EPIPE']]);
   });
 
+  for (const [what, begin] of Object.entries({
+    "an 'error' of a send without callback": (socket, accepted) => {
+      accepted.destroy();
+      assert.equal(socket.write('nobody is there'), false);
+    },
+    "a 'drain'": (socket) => assert.equal(socket.write('sent at once'), false),
+  })) {
+    test(`SeqpacketSocket: ${what} is of its own connection`, async (t) => {
+      const server = listen(t, SeqpacketServer);
+      const socket = cleanUp(t, new SeqpacketSocket({ writableHighWaterMark: 0 }));
+      socket.connect(server.address());
+      const [accepted] = await nextEvent(server, 'connection');
+      if (socket.connecting) await nextEvent(socket, 'connect');
+      const events = eventsOf(socket, ['connect', 'drain', 'error']);
+      begin(socket, accepted);
+      socket.destroy();
+      socket.connect(server.address());
+      await nextEvent(socket, 'connect');
+      await quiet();
+      assert.deepEqual(events, ['connect']);
+    });
+  }
+
+  test("USocket: 'fds' for a late listener are of its own connection", async (t) => {
+    const server = listen(t, UServer);
+    const [socket, other] = USocket.pair().map((end) => cleanUp(t, end));
+    other.write({ data: 'x', fds: [0] });
+    await nextEvent(socket, 'readable');
+    socket.on('fds', () => assert.fail('they are closed'));
+    socket.destroy();
+    socket.connect(server.address());
+    await assertAlive(socket, server);
+  });
+
   test("USocket: 'connect' of a descriptor is of that one", async (t) => {
     const server = listen(t, UServer);
     const [fd, other] = socketpair();
