@@ -7,6 +7,7 @@
 // A difference has a `key`, the same for all of its class: whose socket, what the reference did, what came.
 
 const { intentionOf } = require('./known.js');
+const { isNodeBefore } = require('../helpers/versions.js');
 
 /** Bytes of a write that no connection takes whole. */
 const LARGE = 500_000;
@@ -253,8 +254,6 @@ function epochOf(list, fits) {
   return list.slice(0, at).findLast(({ event }) => event === 'settled')?.number ?? firstEpoch(list);
 }
 
-const NODE = Number.parseInt(process.versions.node);
-
 const isEarly = (entry) => entry.isEarly === true;
 
 /** Whether a stream was ended in a life before its last one. */
@@ -300,7 +299,7 @@ function conditions(program, found, who, epoch) {
     connectedTwice: lists.some(isConnectedTwice),
     refsBefore: refsBefore(program),
     endsEarly: endsEarly(found[who]),
-    isNode22: NODE >= 22,
+    isNode22: !isNodeBefore('22'),
     unconnected: !found[who]?.some(({ event }) => event === 'connect' || event === 'accepted'),
   };
 }

@@ -4,6 +4,7 @@
 // wait for something. One line at the top of the file, `assertNoLeaks()`, asks it.
 
 const assert = require('node:assert/strict');
+const dns = require('node:dns');
 const fs = require('node:fs');
 const net = require('node:net');
 const { after, before } = require('node:test');
@@ -48,6 +49,8 @@ function openWhatStays() {
   process.on('SIGCONT', ignore).off('SIGCONT', ignore);
   // From the first stream on libuv has a descriptor in reserve.
   net.createServer().listen(0).close();
+  // Names are looked up by a library that reads /dev/urandom, in older versions.
+  dns.getServers();
 }
 
 /**

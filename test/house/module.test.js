@@ -15,6 +15,7 @@ const { LIB, runScript, startScript } = require('../helpers/node.js');
 const { startProgram } = require('../helpers/programs.js');
 const { temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
 const { typesOf } = require('../helpers/types.js');
+const { isNodeBefore } = require('../helpers/versions.js');
 
 const ROOT = path.join(LIB, '..');
 
@@ -141,8 +142,7 @@ describe('the addon', () => {
   });
 
   test("is refused by Node's permission model unless that allows addons", async (t) => {
-    const isOld = parseInt(process.versions.node, 10) < 24;
-    const permission = isOld ? '--experimental-permission' : '--permission';
+    const permission = isNodeBefore('24') ? '--experimental-permission' : '--permission';
     const code = `try {
         require(${JSON.stringify(LIB)});
         console.log('loaded');

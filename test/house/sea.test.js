@@ -10,15 +10,13 @@ const { describe, test } = require('node:test');
 const { installPackages } = require('../helpers/packages.js');
 const { onLinux, startProgram } = require('../helpers/programs.js');
 const { temporaryFolder } = require('../helpers/tmp.js');
+const { isNodeBefore } = require('../helpers/versions.js');
 const { findHost } = require('../torture/lib/hosts-install.js');
 
 const BUILD = path.join(__dirname, '..', '..', 'examples', 'sea', 'build.js');
 
 /** This Node if it is new enough, or Node 22. */
-const host =
-  parseInt(process.versions.node, 10) >= 22
-    ? { program: process.execPath }
-    : findHost('node', 22, true);
+const host = isNodeBefore('22') ? findHost('node', '22', true) : { program: process.execPath };
 const tools = installPackages({ esbuild: '0.28.2', postject: '1.0.0-alpha.6' });
 
 describe('a single executable', onLinux({ skip: host.skip ?? tools.skip ?? false }), () => {

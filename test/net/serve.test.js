@@ -1,7 +1,7 @@
 'use strict';
 
-// Owns serve(): web servers of Node on a Unix path do what they do when they listen themselves. Where it says so, the
-// same program runs with server.listen() and with serve(), and what it saw has to be the same.
+// Owns serve(): web servers of Node on a Unix path do what they do when they listen themselves. Many programs run with
+// server.listen() and with serve(), and see the same.
 
 const assert = require('node:assert/strict');
 const { getEventListeners, once } = require('node:events');
@@ -21,6 +21,7 @@ const { cleanUp } = require('../helpers/seqpacket.js');
 const { turn } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { delay, until, within } = require('../helpers/wait.js');
+const { isNodeBefore } = require('../helpers/versions.js');
 
 assertNoLeaks();
 
@@ -492,8 +493,7 @@ describe('close() spares a connection that has sent nothing yet', onLinux(), () 
   test('it has a moment, in a Node that ends it', async (t) => {
     const { client, closed, connection } = await closeWithNewcomer(t);
     assert.equal(Object.hasOwn(connection, 'destroy'), false);
-    // Older ones wait for it.
-    if (parseInt(process.versions.node, 10) < 26) client.destroy();
+    if (isNodeBefore('26')) client.destroy(); // It waits for that.
     await closed;
     assert.ok(connection.destroyed);
   });

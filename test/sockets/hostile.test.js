@@ -11,6 +11,7 @@ const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB, runScript } = require('../helpers/node.js');
 const { closed, inbox, openPair, openSocket } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
+const { isNodeBefore } = require('../helpers/versions.js');
 
 assertNoLeaks();
 
@@ -90,7 +91,9 @@ describe('hostile values', () => {
     }
   });
 
-  test('at random never end the process, nor does any call hang', async (t) => {
+  // napi_get_buffer_info() ends the process there for what is no buffer: only this test calls it so.
+  const old = isNodeBefore('20.13') && 'Node before 20.13';
+  test('at random never end the process, nor does any call hang', { skip: old }, async (t) => {
     const seed = Number(process.env.SEED ?? Math.trunc(Math.random() * 2 ** 31));
     t.diagnostic(`SEED=${seed}`);
     const result = await runScript(t, fuzz, [seed, temporaryPath(t, 'x'), 20_000, LIB]);
@@ -192,8 +195,8 @@ test('getters of an array run before the address of a buffer is taken', () => {
   });
   // EINVAL: there are no 5000 bytes any more. Not 0: they were sent, from where they had been.
   const { EBADF, EINVAL } = require('node:os').constants.errno;
-  assert.equal(send(one, 0, bytes, 0, 5000, fds), -EINVAL);
+  assert.equal(send(one, bytes, 0, 0, 5000, fds), -EINVAL);
   assert.deepEqual([close(one), close(other)], [0, 0]);
   // A number that was closed is none, for whatever it is asked.
-  assert.deepEqual([close(one), fd(one), send(other, 0, bytes)], [-EBADF, -EBADF, -EBADF]);
+  assert.deepEqual([close(one), fd(one), send(other, bytes)], [-EBADF, -EBADF, -EBADF]);
 });

@@ -7,6 +7,7 @@ const { assertNoLeaks } = require('../helpers/leaks.js');
 const { quiet } = require('../helpers/seqpacket.js');
 const { compare } = require('../helpers/stage.js');
 const { until } = require('../helpers/wait.js');
+const { isNodeBefore } = require('../helpers/versions.js');
 
 assertNoLeaks();
 
@@ -151,7 +152,7 @@ compare({
 });
 
 // From Node 22 on, net's own end() before connect() is over at once, and is never sent.
-if (Number.parseInt(process.versions.node) < 22) {
+if (isNodeBefore('22')) {
   compare({
     'end() before connect() and once more: the second is done before any microtask': async (
       stage,

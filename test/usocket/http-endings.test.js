@@ -14,10 +14,10 @@ const { quiet } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
+const { isNodeBefore } = require('../helpers/versions.js');
 
 assertNoLeaks();
 
-const NODE_MAJOR = parseInt(process.versions.node, 10);
 const FAMILIES = { net: [net.Server, net.Socket], afunix: [UServer, USocket] };
 
 /** A web server over a family's sockets. */
@@ -75,7 +75,7 @@ describe('HTTP', onLinux({}), () => {
       return seen;
     },
     // From 24 on Node keeps the error of a request whose whole answer is there to itself.
-    NODE_MAJOR < 24 ? ['error mine', 'close'] : ['close'],
+    isNodeBefore('24') ? ['error mine', 'close'] : ['close'],
   );
 
   compare(

@@ -10,6 +10,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { findProgram } = require('../../helpers/programs.js');
+const { isNodeBefore } = require('../../helpers/versions.js');
 const { ROOT, findHost } = require('../lib/hosts-install.js');
 
 const ADDON = path.join(ROOT, 'build', 'Release', 'afunix.node');
@@ -27,14 +28,36 @@ const STRICT = {
   NODE_OPTIONS: '--throw-deprecation --pending-deprecation --trace-warnings',
 };
 
-/** The hosts of the addon. `env` comes on top of ours. */
+/**
+ * The first Node 20 with long-term support: the rooms that compare with nothing of Node's own. What fails in them fails
+ * with net there, too, or in Node itself.
+ */
+const FIRST = {
+  version: '20.9.0',
+  rooms: ['compat', 'descriptors', 'dgram', 'posix', 'seqpacket', 'sockets', 'usocket'],
+  known: [
+    // net calls back for no end() there.
+    'end() and a connect() that fails behind it',
+    // A write that fills the mark has a 'drain' in any case.
+    'what was received before a handler listens, from a peer that leaves our bytes unread',
+    // Lost bytes, and a failed assertion of Node's.
+    'what is written last arrives, however the stream and the session close: net',
+    'what is written last arrives, however the stream and the session close: USocket',
+  ],
+};
+
+/**
+ * The hosts of the addon. `env` comes on top of ours. `rooms`: the tests to run, where it is not all; `known`: those of
+ * them that fail for a fault of that Node's.
+ */
 const NODES = [
-  { version: 20, env: {} },
-  { version: 20, env: WITH_IO_URING, label: 'UV_USE_IO_URING=1' },
-  { version: 22, env: {} },
-  { version: 24, env: {} },
-  { version: 26, env: STRICT, label: 'deprecations thrown' },
-  { version: 26, env: WITH_IO_URING, label: 'UV_USE_IO_URING=1' },
+  { version: '20', env: {} },
+  { version: '20', env: WITH_IO_URING, label: 'UV_USE_IO_URING=1' },
+  { ...FIRST, env: {}, label: 'the first with long-term support' },
+  { version: '22', env: {} },
+  { version: '24', env: {} },
+  { version: '26', env: STRICT, label: 'deprecations thrown' },
+  { version: '26', env: WITH_IO_URING, label: 'UV_USE_IO_URING=1' },
 ];
 
 const skippedRow = (what, reason) => ({ what, tried: 0, lost: 0, note: `skipped: ${reason}` });
@@ -104,15 +127,20 @@ function runSuite(program, env, files) {
 }
 
 /** All tests under one Node. A file that failed is run again, alone: the machine may be busy. */
-async function suiteRow(what, program, env, note, say) {
+async function suiteRow(what, program, { env, rooms, known: theirs = [] }, note, say) {
   const all = fs.readdirSync(path.join(ROOT, 'test'), { recursive: true });
   const names = all.filter((name) => name.endsWith('.test.js')).sort();
-  const files = names.map((name) => path.join('test', name));
-  const result = await runSuite(program, env, files);
+  const chosen = rooms ? names.filter((name) => rooms.includes(name.split(path.sep)[0])) : names;
+  const files = chosen.map((name) => path.join('test', name));
+  const run = async (some) => {
+    const found = await runSuite(program, env, some);
+    return { ...found, failed: found.failed.filter(({ name }) => !theirs.includes(name)) };
+  };
+  const result = await run(files);
   const failedFiles = [...new Set(result.failed.map(({ file }) => path.relative(ROOT, file)))];
   const known = failedFiles.filter((file) => files.includes(file));
   for (const { name, why } of result.failed) say(`${what}: ${name}: ${why}; once more, alone`);
-  const again = known.length > 0 ? (await runSuite(program, env, known)).failed : [];
+  const again = known.length > 0 ? (await run(known)).failed : [];
   const lost = known.length === failedFiles.length ? again : [...again, ...result.failed];
   for (const { file, name, why } of lost) say(`${what}: ${path.basename(file)}: ${name}: ${why}`);
   for (const warning of result.warnings) say(`${what}: ${warning}`);
@@ -133,7 +161,8 @@ async function suiteRow(what, program, env, note, say) {
 }
 
 /** The addon in one Node: the smoke script, and in the long form all tests. */
-async function nodeRow({ version, env, label }, quick, say) {
+async function nodeRow(host, quick, say) {
+  const { version, env, label } = host;
   const what = [`Node ${version}`, label].filter(Boolean).join(', ');
   const { skip, program } = findHost('node', version, !quick);
   if (skip) return skippedRow(what, skip);
@@ -142,7 +171,7 @@ async function nodeRow({ version, env, label }, quick, say) {
   const uring = env === WITH_IO_URING ? `, io_uring ${ring ? 'in use' : 'not to be had'}` : '';
   const note = `${node}, libuv ${uv}${uring}`;
   if (quick || faults.length > 0) return { what, tried: 'smoke', lost: faults.length, note };
-  return suiteRow(what, program, env, note, say);
+  return suiteRow(what, program, host, note, say);
 }
 
 /** A host that cannot run the addon: it has to say so, and to go on. */
@@ -159,8 +188,14 @@ function refusalRow(what, program, options, reason, say) {
 /** Bun and Deno. */
 function foreignRows(quick, say) {
   return [
-    { kind: 'bun', version: 1, what: 'Bun', args: [], reason: /this is Bun/ },
-    { kind: 'deno', version: 2, what: 'Deno', args: ['run', '-A'], reason: /does not export uv_/ },
+    { kind: 'bun', version: '1', what: 'Bun', args: [], reason: /this is Bun/ },
+    {
+      kind: 'deno',
+      version: '2',
+      what: 'Deno',
+      args: ['run', '-A'],
+      reason: /does not export uv_/,
+    },
   ].map(({ kind, version, what, args, reason }) => {
     const { skip, program } = findHost(kind, version, !quick);
     return skip ? skippedRow(what, skip) : refusalRow(what, program, { args }, reason, say);
@@ -221,8 +256,8 @@ function hiddenRow(quick, say) {
 
 /** Node's permission model: Node itself refuses addons, unless --allow-addons is given. */
 function permissionRow(say) {
-  const version = Number.parseInt(process.versions.node, 10);
-  const flag = version < 22 ? '--experimental-permission' : '--permission';
+  const [version] = process.versions.node.split('.');
+  const flag = isNodeBefore('22') ? '--experimental-permission' : '--permission';
   const args = [flag, '--allow-fs-read=*', '--allow-fs-write=*', '--allow-worker', '--no-warnings'];
   const what = `Node ${version} ${flag}`;
   const without = smoke(process.execPath, { args });

@@ -57,12 +57,12 @@ function install(folder, name, version) {
 /**
  * The executable of a host.
  * @param {'node' | 'bun' | 'deno'} kind
- * @param {number} version the newest of this major version, when it is installed
+ * @param {string} version such as '22', which is the newest of it when it is installed, or '20.9.0'
  * @param {boolean} mayInstall false: only what is there already
  * @returns {{ program: string } | { skip: string }} its path, or why there is none
  */
 function findHost(kind, version, mayInstall) {
-  if (kind === 'node' && Number.parseInt(process.versions.node, 10) === version) {
+  if (kind === 'node' && `${process.versions.node}.`.startsWith(`${version}.`)) {
     return { program: process.execPath };
   }
   const { name, file } = PACKAGES[kind];
