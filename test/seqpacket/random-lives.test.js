@@ -1,0 +1,124 @@
+'use strict';
+
+// Owns random lives of one SeqpacketSocket: whatever was called in those before, each callback comes once, and the
+// connection that follows carries messages both ways and ends as if it were the first.
+
+const assert = require('node:assert/strict');
+const { describe, test } = require('node:test');
+const { SeqpacketServer, SeqpacketSocket } = require('../../lib');
+const { assertNoLeaks } = require('../helpers/leaks.js');
+const { onLinux } = require('../helpers/programs.js');
+const { closing, eventsOf } = require('../helpers/seqpacket.js');
+const { nextEvent, turn } = require('../helpers/sockets.js');
+const { abstractName } = require('../helpers/tmp.js');
+const { until } = require('../helpers/wait.js');
+const { randomFrom } = require('../torture/lib/random.js');
+
+assertNoLeaks();
+
+const LIVES = 100;
+const PAUSES = [
+  () => new Promise((done) => process.nextTick(done)),
+  turn,
+  async () => {
+    for (let count = 0; count < 3; count++) await turn();
+  },
+];
+
+/** What may be called, by name. `accepted` is the far end, once there was one. */
+function operations(socket, { name, accepted, callback }) {
+  return {
+    connect: () => socket.connect(name),
+    'connect to nobody': () => socket.connect(`${name}, nobody`),
+    end: () => socket.end(callback('end')),
+    'end with a message': () => socket.end('bye', callback('end')),
+    destroy: () => socket.destroy(),
+    'destroy with an error': () => socket.destroy(new Error('mine')),
+    destroySoon: () => socket.destroySoon(),
+    write: () => socket.write('hello', callback('write')),
+    'write without a callback': () => socket.write('hello'),
+    'write much': () => {
+      for (let count = 0; count < 4; count++) socket.write(Buffer.alloc(60_000), callback('write'));
+    },
+    'write a descriptor': () => socket.write({ data: 'x', fds: [0] }, callback('write')),
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
+    'the peer dies': () => accepted()?.destroy(),
+    'the peer ends': () => accepted()?.end(),
+    'the peer writes': () => accepted()?.write('hello'),
+  };
+}
+
+/** One socket: some lives with calls at random, whose names it notes, and one that is looked at. */
+async function live(random, called) {
+  const connections = [];
+  const server = new SeqpacketServer({ allowHalfOpen: random(2) === 0 }, (connection) => {
+    connections.push(connection.on('error', () => {}));
+    if (random(4) > 0) connection.resume();
+  });
+  server.listen(abstractName());
+  const socket = new SeqpacketSocket({ allowHalfOpen: random(2) === 0 }).on('error', () => {});
+  const done = [];
+  const calls = operations(socket, {
+    name: server.address(),
+    accepted: () => connections.at(-1),
+    callback: (what) => {
+      const outcome = { what, times: 0 };
+      done.push(outcome);
+      return () => outcome.times++;
+    },
+  });
+  const names = [...Object.keys(calls), 'connect', 'connect', 'connect', 'destroy', 'destroy'];
+  for (let count = 3 + random(12); count > 0; count--) {
+    const name = names[random(names.length)];
+    called.push(name);
+    try {
+      calls[name]();
+    } catch (error) {
+      assert.equal(error.code, 'EISCONN');
+    }
+    await PAUSES[random(5)]?.();
+  }
+  socket.destroy();
+  await PAUSES[random(5)]?.();
+  const before = connections.length;
+  const messages = [];
+  socket.connect(server.address());
+  socket.on('data', (message) => messages.push(String(message))).resume();
+  await nextEvent(socket, 'connect');
+  // Attempts of before that were given up may have been accepted, too.
+  await until(() => connections.length > before && !connections.at(-1).destroyed, 'its connection');
+  const accepted = connections.at(-1).resume();
+  const events = eventsOf(socket, ['connect', 'error', 'end']);
+  accepted.write('hello');
+  socket.write('last words');
+  const [received] = await nextEvent(accepted, 'data');
+  assert.equal(String(received), 'last words');
+  await until(() => messages.length > 0, 'a message');
+  assert.deepEqual([messages, events], [['hello'], []]);
+  await new Promise((ended) => socket.end((error) => ended(assert.equal(error ?? null, null))));
+  for (const each of [socket, ...connections]) each.destroy();
+  await closing(socket);
+  server.close();
+  await nextEvent(server, 'close');
+  assert.deepEqual(
+    done.filter(({ times }) => times !== 1),
+    [],
+  );
+}
+
+describe('a SeqpacketSocket that has had other lives', onLinux({}), () => {
+  test(`is as new: ${LIVES} at random`, async () => {
+    const seed = Number(process.env.SEED ?? Math.trunc(Math.random() * 2 ** 31));
+    for (let number = seed; number < seed + LIVES; number++) {
+      const draw = randomFrom(number);
+      const called = [];
+      try {
+        await live((below) => Math.trunc(draw() * below), called);
+      } catch (error) {
+        error.message = `SEED=${number}: ${called.join(', ')}: ${error.message}`;
+        throw error;
+      }
+    }
+  });
+});
