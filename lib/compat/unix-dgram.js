@@ -169,8 +169,7 @@ class Socket extends EventEmitter {
    */
   close() {
     const id = this[kId];
-    if (id === 0) return;
-    publishClose(this);
+    if (id === 0 || !publishClose(this)) return;
     this[kId] = 0;
     closeId(id);
     const waiting = this[kWaiting];

@@ -68,14 +68,6 @@ class Socket extends USocket {
       : super.write(chunk, encoding, callback);
   }
 
-  end(chunk, encoding, callback) {
-    if (isOther(chunk)) {
-      writeOther(this, chunk, typeof encoding === 'function' ? undefined : encoding);
-      chunk = undefined;
-    }
-    return super.end(chunk, encoding, callback);
-  }
-
   read(size) {
     return super.read(size);
   }

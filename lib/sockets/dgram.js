@@ -313,8 +313,7 @@ class DgramSocket extends EventEmitter {
       else this.once('close', callback);
     }
     const id = this[kId];
-    if (id === 0) return this;
-    publishClose(this);
+    if (id === 0 || !publishClose(this)) return this;
     this[kId] = 0;
     closeId(id);
     finishClosing(this);

@@ -6,7 +6,7 @@ const { constants } = require('os');
 const binding = require('../native/binding');
 const { kId } = require('../native/sockets');
 const { codedError } = require('../util/errors');
-const { nextTick, setImmediate, setTimeout } = require('../util/host');
+const { forgetsEnd, nextTick, setImmediate, setTimeout } = require('../util/host');
 const { kState } = require('./members');
 
 const { ECONNRESET, ENOTCONN, EPIPE } = constants.errno;
@@ -56,7 +56,7 @@ class ConnectionState {
     /** The end is sent, and what is due once that is reported. */
     this.isFinished = false;
     this.finishing = null;
-    /** The callback of _final(), which is asked for the end, until it has been called. */
+    /** The callback of _final(), until it has been called; only where Node needs it. */
     this.final = null;
     /** Node's tls or http2 have it: see wrapped.js. */
     this.isWrapped = false;
@@ -267,8 +267,9 @@ function finishLater(socket, isClosedNext, callback, error) {
   if (status < 0) setImmediate(finishNow, state);
 }
 
-/** Notes the callback of _final(), and returns what calls it, once. */
+/** The callback of _final(), which is noted where it has to be called in any case, and then once. */
 function noteFinal(state, callback) {
+  if (!forgetsEnd) return callback;
   state.final = callback;
   return (error) => callFinal(state, error);
 }
@@ -279,7 +280,7 @@ function callFinal(state, error) {
   final?.(error);
 }
 
-/** Destroyed before the end was sent. Before Node 20.13 end() is not called back unless _final() is. */
+/** Destroyed before the end was sent. */
 function failFinal(socket, state, error) {
   // Writable would destroy the next life.
   if (socket[kState] === state) callFinal(state, error);

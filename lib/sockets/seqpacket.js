@@ -184,7 +184,7 @@ class SeqpacketSocket extends ConnectedSocket {
   _final(callback) {
     const state = this[kState];
     if (this.pending) {
-      state.final = callback;
+      life.noteFinal(state, callback);
       this.once('connect', () => {
         if (this[kState] === state) this._final(callback);
       });

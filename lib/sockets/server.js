@@ -330,7 +330,7 @@ function stopListening(server) {
   state.request?.cancel();
   state.request = null;
   if (id > 0) {
-    publishClose(server);
+    if (!publishClose(server)) return;
     server[kId] = 0;
     closeId(id);
     forgetListening(server);

@@ -1,7 +1,8 @@
 // Owns: the place where cluster/ puts how the workers of a cluster listen together.
 'use strict';
 
-let shareInCluster = null;
+/** Until then each server listens by itself. */
+let shareInCluster = () => false;
 
 /** @param {(server: object, plan: object, steps: object) => boolean} share - see share() */
 function setSharing(share) {
@@ -17,7 +18,7 @@ function setSharing(share) {
  * @returns {boolean} false: the server is to listen by itself, at once
  */
 function share(server, plan, steps) {
-  return shareInCluster !== null && shareInCluster(server, plan, steps);
+  return shareInCluster(server, plan, steps);
 }
 
 module.exports = { setSharing, share };

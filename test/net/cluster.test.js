@@ -264,21 +264,35 @@ test(
   },
 );
 
-/** A primary as process managers are: it forks what it is given, and has loaded this or nothing. */
+/** A primary as process managers are: it forks what it is given, and loads this before that, or after, or not. */
 const MANAGER = `
   const cluster = require('node:cluster');
-  const [load, exec, ...args] = process.argv.slice(1);
-  if (load) require(load);
+  const [before, after, exec, ...args] = process.argv.slice(1);
+  if (before) require(before);
   cluster.setupPrimary({ exec, args, execArgv: [] });
   cluster.on('message', (worker, report) => console.log(JSON.stringify(report)));
-  cluster.fork().on('message', ({ event }) => event === 'listening' && cluster.fork());
+  const first = cluster.fork();
+  if (after) {
+    first.process.kill('SIGSTOP');
+    // Behind 'fork'.
+    setImmediate(() => {
+      require(after);
+      first.process.kill('SIGCONT');
+    });
+  }
+  first.on('message', ({ event }) => event === 'listening' && cluster.fork());
 `;
 
 describe('a process manager', onLinux(), () => {
-  for (const load of ['', path.join(__dirname, '..', '..', 'lib')]) {
-    test(`that has loaded ${load ? 'afunix' : 'nothing'}`, async (t) => {
+  const LIB = path.join(__dirname, '..', '..', 'lib');
+  for (const [what, ...loads] of [
+    ['loads nothing', '', ''],
+    ['has loaded afunix', LIB, ''],
+    ['loads afunix behind its first fork', '', LIB],
+  ]) {
+    test(`that ${what}`, async (t) => {
       const options = JSON.stringify({ path: temporaryPath(t) });
-      const args = ['--eval', MANAGER, '--', load, WORKER, 'afunix/net', options];
+      const args = ['--eval', MANAGER, '--', ...loads, WORKER, 'afunix/net', options];
       const manager = startProgram(t, process.execPath, args);
       const seen = [];
       while (seen.length < 2) {
@@ -286,7 +300,7 @@ describe('a process manager', onLinux(), () => {
         if (event !== 'called') seen.push({ event, message });
       }
       assert.equal(seen[0].event, 'listening');
-      if (load) {
+      if (loads.includes(LIB)) {
         assert.equal(seen[1].event, 'listening');
       } else {
         assert.match(seen[1].message, /^EADDRINUSE .* primary .* load afunix there/);

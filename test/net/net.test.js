@@ -140,6 +140,15 @@ const PROGRAMS = {
     return { text: text.join(''), order, written: client.bytesWritten };
   },
 
+  async 'what is no chunk'(t, lib) {
+    const { client } = await connected(t, lib);
+    const codes = [];
+    for (const chunk of [5, true, [0], { data: 'x', fds: [0] }, Symbol('x')]) {
+      for (const method of ['write', 'end']) codes.push(thrownBy(() => client[method](chunk)));
+    }
+    return { codes, written: client.bytesWritten, ended: client.writableEnded };
+  },
+
   async 'views and nothing after the end'(t, lib) {
     const { client, socket } = await connected(t, lib);
     const codes = [];

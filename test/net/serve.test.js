@@ -20,8 +20,7 @@ const { onLinux } = require('../helpers/programs.js');
 const { cleanUp } = require('../helpers/seqpacket.js');
 const { turn } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
-const { delay, until, within } = require('../helpers/wait.js');
-const { isNodeBefore } = require('../helpers/versions.js');
+const { until, within } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
@@ -469,32 +468,3 @@ test(
     assert.deepEqual(Object.keys(Object.getOwnPropertyDescriptors(web)).includes('close'), false);
   },
 );
-
-describe('close() spares a connection that has sent nothing yet', onLinux(), () => {
-  async function closeWithNewcomer(t) {
-    const path = temporaryPath(t);
-    const web = closing(t, serve(echo, path));
-    await once(web, 'listening');
-    const client = cleanUp(t, unix.connect(path));
-    const [connection] = await once(web, 'connection');
-    const closed = once(web, 'close');
-    web.close();
-    return { client, closed, connection };
-  }
-
-  test('its request is answered', async (t) => {
-    const { client, closed } = await closeWithNewcomer(t);
-    await delay(0);
-    client.end('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
-    assert.match(await text(client), /^HTTP\/1\.1 200 OK/);
-    await closed;
-  });
-
-  test('it has a moment, in a Node that ends it', async (t) => {
-    const { client, closed, connection } = await closeWithNewcomer(t);
-    assert.equal(Object.hasOwn(connection, 'destroy'), false);
-    if (isNodeBefore('26')) client.destroy(); // It waits for that.
-    await closed;
-    assert.ok(connection.destroyed);
-  });
-});

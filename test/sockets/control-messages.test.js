@@ -77,6 +77,19 @@ describe('a pidfd with each message (SO_PASSPIDFD)', onLinux({}), () => {
     }
   }
 
+  test("is closed where a listener for that message's 'error' closes the DgramSocket", async (t) => {
+    const options = { receiveFds: true, maxPendingFds: 1, pidfd: true };
+    const [one, two] = DgramSocket.pair(options);
+    t.after(() => [one, two].forEach((socket) => socket.close()));
+    two.on('data', () => assert.fail('it is closed'));
+    const codes = [];
+    two.on('error', ({ code }) => codes.push(code) && two.close());
+    one.send({ data: 'too many', fds: [0, 0] });
+    await new Promise((done) => two.once('close', done));
+    assert.deepEqual(codes, ['ERR_AFUNIX_TOO_MANY_FDS']);
+    assert.equal(pidfds(), 0);
+  });
+
   test('is closed by connections that inherit it from their listener', async (t) => {
     const listener = posix.socket(posix.AF_UNIX, posix.SOCK_STREAM, 0);
     posix.bind(listener, { sun_family: posix.AF_UNIX, sun_path: abstractName() });

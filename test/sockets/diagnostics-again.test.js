@@ -5,8 +5,12 @@
 const assert = require('node:assert/strict');
 const diagnostics = require('node:diagnostics_channel');
 const { test } = require('node:test');
+const afunix = require('../../lib');
+const { createSocket } = require('../../lib/compat/unix-dgram.js');
 const { publishClose } = require('../../lib/util/diagnostics.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
+const { quiet } = require('../helpers/seqpacket.js');
+const { abstractName } = require('../helpers/tmp.js');
 
 assertNoLeaks();
 
@@ -39,3 +43,33 @@ test('a subscriber that closes what is reported to it has one report, and it clo
   thing.close();
   assert.deepEqual([thing.closed, heard.length], [2, 4]);
 });
+
+/** What has a close(), open. */
+const OWNERS = {
+  DgramSocket: () => new afunix.DgramSocket().bind(),
+  'one of unix-dgram': () => createSocket('unix_dgram'),
+  SeqpacketServer: () => new afunix.SeqpacketServer().listen(abstractName()),
+  UServer: () => new afunix.UServer().listen(abstractName()),
+  SeqpacketSocket: () => afunix.SeqpacketSocket.pair()[0],
+  USocket: () => afunix.USocket.pair()[0],
+};
+
+for (const [what, open] of Object.entries(OWNERS)) {
+  test(`${what}: 'close' and each callback once`, async (t) => {
+    const owner = open();
+    const seen = [];
+    const close = ({ socket }) => {
+      if (socket !== owner) return;
+      seen.push('published');
+      owner.close(() => seen.push('inner callback'));
+    };
+    diagnostics.subscribe('afunix.close', close);
+    t.after(() => diagnostics.unsubscribe('afunix.close', close));
+    owner.on('close', () => seen.push('close'));
+    owner.close(() => seen.push('outer callback'));
+    await quiet();
+    const isOfPackage = what === 'one of unix-dgram';
+    const after = isOfPackage ? [] : ['close', 'inner callback', 'outer callback'];
+    assert.deepEqual(seen.sort(), [...after, 'published'].sort());
+  });
+}

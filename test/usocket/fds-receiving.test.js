@@ -42,6 +42,10 @@ describe('receiving', onLinux(), () => {
         assert.equal(socket.read(...args), null, JSON.stringify(args));
       }
     }
+    two.write('abc');
+    await until(() => one.readableLength > 0, 'the data');
+    assert.deepEqual(one.read(1, null), { data: Buffer.from('a'), fds: [] });
+    assert.deepEqual(one.read(null, null), { data: Buffer.from('bc'), fds: [] });
     two.write({ data: 'x', fds: [0, 0] });
     await until(() => one.readableLength > 0, 'the data');
     two.destroy();

@@ -52,6 +52,16 @@ describe('listen()', onLinux(), () => {
     });
   }
 
+  test('address() is the path that was given, also one that is bound under another name', async (t) => {
+    const folder = `${temporaryPath(t)}${'x'.repeat(100)}`;
+    fs.mkdirSync(folder);
+    const name = `${folder}/s`;
+    const server = makeServer(t).listen(name);
+    assert.equal(server.address(), name);
+    makeSocket(t, server.address());
+    assert.equal((await nextEvent(server, 'connection'))[1], name);
+  });
+
   test('without a path the kernel chooses an abstract name', async (t) => {
     const server = makeServer(t).listen();
     assert.match(server.address(), /^\0[0-9a-f]{5}$/);

