@@ -13,7 +13,7 @@ const unix = require('../../lib/net');
 const posix = require('../../lib/posix');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
-const { cleanUp } = require('../helpers/seqpacket.js');
+const { cleanUp, quiet } = require('../helpers/seqpacket.js');
 const { turn } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
@@ -138,6 +138,18 @@ const PROGRAMS = {
     await once(socket, 'end');
     await turn();
     return { text: text.join(''), order, written: client.bytesWritten };
+  },
+
+  async 'what is written without a connection'(t, lib) {
+    const found = [];
+    for (const isCorked of [false, true]) {
+      const socket = cleanUp(t, new lib.Socket()).on('error', ({ code }) => found.push(code));
+      if (isCorked) socket.cork();
+      found.push(socket.write('abc'), socket.bytesWritten);
+      await quiet();
+      found.push(socket.bytesWritten, socket.destroyed);
+    }
+    return found;
   },
 
   async 'what is no chunk'(t, lib) {

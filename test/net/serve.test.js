@@ -17,7 +17,7 @@ const { makeCertificate } = require('../helpers/certificate.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
-const { cleanUp } = require('../helpers/seqpacket.js');
+const { cleanUp, quiet } = require('../helpers/seqpacket.js');
 const { turn } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
@@ -268,6 +268,8 @@ const PROGRAMS = {
     const path = temporaryPath(t);
     const controller = new AbortController();
     const web = closing(t, http.createServer(echo));
+    let listened = 0;
+    web.on('listening', () => listened++);
     start(web, { path, signal: controller.signal });
     await once(web, 'listening');
     web.close();
@@ -280,7 +282,8 @@ const PROGRAMS = {
     const seen = [web.listening, fs.existsSync(path)];
     start(web, { path, signal: controller.signal });
     await once(web, 'close');
-    return [...seen, web.listening];
+    await quiet();
+    return [...seen, web.listening, listened];
   },
 };
 

@@ -416,6 +416,8 @@ describe('close()', onLinux(), () => {
   test('asyncDispose closes and waits for the last connection', async (t) => {
     const { server, client } = await connectedPair(t);
     let disposed = false;
+    let closed = 0;
+    server.on('close', () => closed++);
     const disposing = server[Symbol.asyncDispose]().then(() => (disposed = true));
     await quiet();
     assert.equal(server.listening, false);
@@ -424,6 +426,8 @@ describe('close()', onLinux(), () => {
     await within(disposing, 'asyncDispose');
     await within(server[Symbol.asyncDispose](), 'asyncDispose again');
     await within(new SeqpacketServer()[Symbol.asyncDispose](), 'asyncDispose before listen()');
+    await quiet();
+    assert.equal(closed, 1);
   });
 
   test('an AbortSignal closes, also one that is aborted already', async (t) => {

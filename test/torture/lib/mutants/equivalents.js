@@ -108,6 +108,20 @@ module.exports = {
       why: 'a getter has no use for an argument',
     },
   ],
+  'lib/cluster/worker.js': [
+    {
+      line: 'if (socket.peerCredentials?.pid !== process.ppid) socket.destroy();',
+      becomes: ['socket.peerCredentials.pid'],
+      why: 'a peer has credentials in the kernels that run the tests',
+    },
+  ],
+  'lib/sockets/connecting.js': [
+    {
+      line: 'if (!closeEmitted) nextTick(forgetClose, socket, state);',
+      becomes: ['true'],
+      why: 'a stream whose close has been emitted has forgotten it already',
+    },
+  ],
   'lib/native/binding.js': [
     {
       line: "return { binding: require('../../prebuilds/linux-x64-musl/afunix.node') };",
@@ -174,6 +188,11 @@ module.exports = {
     },
   ],
   'lib/sockets/members.js': [
+    {
+      line: 'const size = id > 0 ? binding.bufferSize(id, isReceive, -1) : -1;',
+      becomes: ['true', 'id >= 0'],
+      why: CLOSED,
+    },
     {
       line: 'return this[kId] > 0 ? peerCredentials(this[kId]) : undefined;',
       becomes: ['this[kId] >= 0'],
