@@ -11,7 +11,7 @@ const path = require('node:path');
 const { describe, test } = require('node:test');
 const { SeqpacketSocket, UServer, USocket } = require('../../lib');
 const { assertNoLeaks } = require('../helpers/leaks.js');
-const { runScript } = require('../helpers/node.js');
+const { LIB, runScript } = require('../helpers/node.js');
 const { onLinux, startProgram } = require('../helpers/programs.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { Queue, delay, until, within } = require('../helpers/wait.js');
@@ -219,6 +219,21 @@ describe('workers of a cluster', onLinux(), () => {
     assert.deepEqual(counts, [1, 1]);
   });
 
+  test('a thread serves no workers: it can fork none', async (t) => {
+    const count = await runScript(
+      t,
+      (afunix, lib) => {
+        const { Worker } = require('node:worker_threads');
+        const code = `require(${JSON.stringify(lib)});
+        const count = require('node:cluster').listenerCount('fork');
+        require('node:worker_threads').parentPort.postMessage(count);`;
+        new Worker(code, { eval: true }).once('message', (found) => console.log(found));
+      },
+      [LIB],
+    );
+    assert.equal(count, 0);
+  });
+
   test('strangers get nothing from the primary', async (t) => {
     await listeningWorker(t, 'UServer', abstractName());
     const { nameOf } = require('../../lib/cluster/protocol.js');
@@ -284,7 +299,6 @@ const MANAGER = `
 `;
 
 describe('a process manager', onLinux(), () => {
-  const LIB = path.join(__dirname, '..', '..', 'lib');
   for (const [what, ...loads] of [
     ['loads nothing', '', ''],
     ['has loaded afunix', LIB, ''],

@@ -9,6 +9,7 @@ const net = require('node:net');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { describe, test } = require('node:test');
+const { inspect } = require('node:util');
 const { SeqpacketServer, SeqpacketSocket, UServer, USocket } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { assertIdle } = require('../helpers/idle-cpu.js');
@@ -62,12 +63,14 @@ describe('listen()', onLinux(), () => {
     assert.equal((await nextEvent(server, 'connection'))[1], name);
   });
 
-  test('without a path the kernel chooses an abstract name', async (t) => {
-    const server = makeServer(t).listen();
-    assert.match(server.address(), /^\0[0-9a-f]{5}$/);
-    makeSocket(t, server.address());
-    await nextEvent(server, 'connection');
-  });
+  for (const args of [[], [null], [{ path: null }], [{}]]) {
+    test(`without a path the kernel chooses an abstract name: ${inspect(args)}`, async (t) => {
+      const server = makeServer(t).listen(...args);
+      assert.match(server.address(), /^\0[0-9a-f]{5}$/);
+      makeSocket(t, server.address());
+      await nextEvent(server, 'connection');
+    });
+  }
 
   test('mode', (t) => {
     const name = temporaryPath(t);

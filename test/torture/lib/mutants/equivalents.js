@@ -147,6 +147,11 @@ module.exports = {
       why: 'a stream that flows gives what it reads to those who listen, and if that is nobody, to nobody',
     },
     {
+      line: 'if (socket.errored !== null && socket.readableFlowing) {',
+      becomes: ['true'],
+      why: 'what a stream that flows has put back is emitted before native code hands over more',
+    },
+    {
       line: 'const name = this[kId] > 0 ? binding.localAddress(this[kId]) : -1;',
       becomes: ['this[kId] >= 0', 'true'],
       why: CLOSED,
