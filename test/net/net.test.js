@@ -410,6 +410,16 @@ describe('net and afunix/net give the same', onLinux(), () => {
 });
 
 describe('what net has not', onLinux(), () => {
+  test('resetAndDestroy() of a connection, made or not: destroy(), without an error', async (t) => {
+    const { client, path } = await connected(t, unix);
+    for (const socket of [client, unix.connect(path)]) {
+      const closed = once(socket, 'close');
+      socket.resetAndDestroy();
+      assert.deepEqual([socket.destroyed, ...(await closed)], [true, false]);
+      assert.equal(socket.resetAndDestroy(), socket);
+    }
+  });
+
   test('no descriptors come in or go out', async (t) => {
     const { server, path } = await connected(t, unix);
     const sender = cleanUp(t, new afunix.USocket(path));

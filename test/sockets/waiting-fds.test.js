@@ -4,7 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { beforeEach, describe, test } = require('node:test');
-const { DgramSocket, SeqpacketSocket, USocket } = require('../../lib');
+const { DgramSocket, SeqpacketSocket, USocket, closeFd } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
@@ -134,3 +134,22 @@ for (const [name, { Socket, close, send, stall }] of Object.entries(KINDS)) {
     });
   });
 }
+
+test(
+  'a USocket: those of a write of which a part is sent count until the rest is',
+  onLinux(),
+  async (t) => {
+    const options = { maxWaitingFds: 1, writableHighWaterMark: 10_000_000 };
+    const [one, two] = USocket.pair(options);
+    t.after(() => [one, two].forEach((socket) => socket.destroy()));
+    two.pause();
+    const outcomes = new Outcomes();
+    const message = { data: Buffer.alloc(2_000_000), fds: [0] };
+    assert.equal(one.write(message, outcomes.callback()), false);
+    two.on('fds', (fds) => fds.forEach(closeFd)).resume();
+    await outcomes.settled();
+    assert.equal(one.write({ data: 'x', fds: [0] }, outcomes.callback()), true);
+    await outcomes.settled();
+    assert.deepEqual(outcomes.codes, Outcomes.all(2, undefined));
+  },
+);

@@ -19,7 +19,7 @@ const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closing, quiet } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
-const { until } = require('../helpers/wait.js');
+const { until, within } = require('../helpers/wait.js');
 const { collect, makePair } = require('../helpers/usocket.js');
 
 assertNoLeaks();
@@ -28,6 +28,16 @@ assertNoLeaks();
 beforeEach(() => quiet(20));
 
 describe('receiving', onLinux(), () => {
+  test("addListener('fds') is on('fds')", async (t) => {
+    const [one, two] = makePair(t);
+    two.write({ data: 'x', fds: [0] });
+    await nextEvent(one, 'readable');
+    const received = new Promise((done) => assert.equal(one.addListener('fds', done), one));
+    const fds = await within(received, "'fds'");
+    assert.equal(fds.length, 1);
+    closeFd(fds[0]);
+  });
+
   test('read(size, fdCount) where none ever came is null, and after the end too', async (t) => {
     const [one, two] = makePair(t, { pauseOnConnect: true });
     const never = new USocket();

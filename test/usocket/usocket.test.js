@@ -233,6 +233,12 @@ client.on('readable', function() {
     assert.equal(socket.setNoDelay(true).setKeepAlive(true, 1), socket);
   });
 
+  test("'buffer' is an encoding of bytes, as in Writable", async (t) => {
+    const [one, two] = makePair(t);
+    one.write(Buffer.from('abc'), 'buffer');
+    assert.equal(String((await nextEvent(two, 'data'))[0]), 'abc');
+  });
+
   test('bufferSize is what waits, and undefined without a connection', (t) => {
     const [one, two] = makePair(t);
     two.pause();

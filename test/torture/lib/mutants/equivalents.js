@@ -1,16 +1,18 @@
 'use strict';
 
 // Owns: mutations that survive because no test can see them, by file: the line they are in, what becomes of a part of
-// it (any of these; of `from`, where that is not enough), and why that is the same. Those of the list of planted faults, by name, are under `planted`.
+// it (any of these; of `from`, where that is not enough), and why that is the same. Those of the list of planted faults,
+// by name, are under `planted`.
 
-const DISJOINT = 'the bits of what is combined are disjoint';
+const native = require('./equivalents-native.js');
+
 const CLOSED = 'native code knows no socket of the number 0 either';
 const DEBUG = 'debug() asks the same: it is spared what it would not print';
 const UNHEARD = 'what nobody has subscribed to is published to nobody';
-const LABELS = 'it is so in the kernels that run the tests';
 const REMEMBERED = 'only what is remembered, and so the cost of a send, is another';
 
 module.exports = {
+  ...native,
   planted: {
     'bytes-cost-nothing':
       'how much a flood brings in one wake-up depends on how fast the other process sends; the kernel holds less at ' +
@@ -260,6 +262,13 @@ module.exports = {
       why: 'the next connection sets both again, and nothing looks at them before',
     },
   ],
+  'lib/sockets/stream-reader.js': [
+    {
+      line: 'this.fds -= group.count;',
+      becomes: ['this.fds += group.count'],
+      why: 'how many wait is nothing that a socket with fdsWithData asks',
+    },
+  ],
   'lib/sockets/stream-writer.js': [
     {
       line: 'for (; over < this.groups.length && room > 0; over++) {',
@@ -354,144 +363,6 @@ module.exports = {
       line: 'if (!names.has(-errno)) names.set(-errno, name);',
       becomes: ['+errno', 'true'],
       why: 'libuv names each of the numbers that have two names',
-    },
-  ],
-  'native/lib.rs': [
-    {
-      line: 'register',
-      becomes: ['replace register -> napi::Result<()> with Ok(())'],
-      why: 'the Rust tests have no Node; without it the package has no function at all',
-    },
-  ],
-  'native/engine/sockets.rs': [
-    {
-      line: 'Table<T>::insert',
-      becomes: ['replace | with ^ in Table<T>::insert'],
-      why: DISJOINT,
-    },
-  ],
-  'native/node/view.rs': [
-    {
-      line: "JsBytes<'a>::to_vec",
-      becomes: ["replace > with >= in JsBytes<'a>::to_vec"],
-      why: 'no bytes are copied then',
-    },
-  ],
-  'native/sys/ancillary.rs': [
-    { line: '', becomes: ['replace * with +'], why: 'what is rounded up is the same then' },
-  ],
-  'native/sys/message.rs': [
-    { line: '', becomes: ['replace | with ^'], why: DISJOINT },
-    {
-      line: 'Receiver::receive_one',
-      becomes: ['replace | with ^ in Receiver::receive_one'],
-      why: DISJOINT,
-    },
-    {
-      line: 'Receiver::receive_one',
-      becomes: [
-        'replace > with == in Receiver::receive_one',
-        'replace > with >= in Receiver::receive_one',
-      ],
-      why: 'the kernel makes no message that large',
-    },
-    {
-      line: 'Receiver::receive',
-      becomes: ['replace && with || in Receiver::receive'],
-      why: 'memory is made once more, or for nobody',
-    },
-    {
-      line: 'Receiver::trim',
-      becomes: ['replace > with >= in Receiver::trim'],
-      why: 'nothing behind what is kept was touched then',
-    },
-  ],
-  'native/sys/mark.rs': [
-    {
-      line: 'labels_mark',
-      becomes: ['replace labels_mark -> bool with true'],
-      why: LABELS,
-    },
-    {
-      line: 'try_label',
-      becomes: ['replace try_label -> Result<bool> with Ok(true)', 'replace & with | in try_label'],
-      why: LABELS,
-    },
-  ],
-  'native/sys/receive_memory.rs': [
-    {
-      line: '',
-      becomes: ['replace + with -'],
-      why: 'another distance of the same kind: slots are apart, and start in cache sets of their own',
-    },
-    { line: 'Region::map', becomes: ['replace | with ^ in Region::map'], why: DISJOINT },
-    {
-      line: 'Region::map',
-      becomes: ['delete - in Region::map'],
-      why: 'Linux ignores the descriptor of anonymous memory',
-    },
-    {
-      line: 'Region::trim',
-      becomes: ['replace - with + in Region::trim', 'replace - with / in Region::trim'],
-      why: 'a page more or less, of those that nobody needs',
-    },
-  ],
-  'native/sys/reuseport.rs': [
-    {
-      line: 'ignore_new_connections',
-      becomes: ['replace | with ^ in ignore_new_connections'],
-      why: DISJOINT,
-    },
-  ],
-  'native/sys/socket_diag.rs': [
-    { line: 'open_netlink', becomes: ['replace | with ^ in open_netlink'], why: DISJOINT },
-  ],
-  'native/sys/socket_file.rs': [
-    {
-      line: 'Spot::open_folder',
-      becomes: ['replace | with ^ in Spot::open_folder'],
-      why: DISJOINT,
-    },
-    {
-      line: 'replace',
-      becomes: [
-        'replace && with || in replace',
-        'replace < with <= in replace',
-        'replace += with -= in replace',
-        'replace += with *= in replace',
-      ],
-      why: 'how often it is tried while others replace the same file again and again',
-    },
-    { line: 'pin', becomes: ['replace | with ^ in pin'], why: DISJOINT },
-    {
-      line: 'Place::put_back',
-      becomes: ['replace && with || in Place::put_back'],
-      why: 'it takes a file system without RENAME_NOREPLACE',
-    },
-  ],
-  'native/sys/sockaddr.rs': [
-    { line: '', becomes: ['replace + with *'], why: 'a slot only has more room' },
-  ],
-  'native/sys/unix_addr.rs': [
-    {
-      line: 'UnixAddr::name_len',
-      becomes: ['replace match guard cfg!(target_os = "linux") with true in UnixAddr::name_len'],
-      why: 'it is true on Linux',
-    },
-  ],
-  'lib/util/options.js': [
-    {
-      line: 'if (value === undefined || base[name] === undefined) return value;',
-      becomes: ['false'],
-      from: 'base[name] === undefined',
-      why: 'it only spares the search for whose member it is',
-    },
-  ],
-  'lib/util/callback.js': [
-    {
-      line: "super('AFUNIXSENDREQ', { requireManualDestroy: true });",
-      becomes: ['{}', 'false'],
-      why: 'spares the collector the resource, which is destroyed by hand in any case',
     },
   ],
 };
