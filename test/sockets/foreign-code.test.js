@@ -11,6 +11,7 @@ const { describe, test } = require('node:test');
 const { LIB, startScript } = require('../helpers/node.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
+const { isNodeBefore } = require('../helpers/versions.js');
 
 assertNoLeaks();
 
@@ -280,7 +281,9 @@ function receivers(afunix, lib) {
   }, 50);
 }
 
-test('methods and accessors that are called on what is not theirs', onLinux({}), async (t) => {
+// A `_write(1)` is among them, which no Writable calls: there napi_get_buffer_info() ends the process.
+const old = isNodeBefore('20.13') && 'Node before 20.13';
+test('methods and accessors called on what is not theirs', onLinux({ skip: old }), async (t) => {
   const script = startScript(t, receivers, [LIB], { flags: ['--expose-gc'] });
   const { code, signal, stdout, stderr } = await script.ended();
   assert.deepEqual([code, signal], [0, null], stderr);

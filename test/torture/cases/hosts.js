@@ -23,6 +23,8 @@ const SMOKE_LIMIT = 100_000;
 const SUITE_LIMIT = 1_200_000;
 
 const WITH_IO_URING = { UV_USE_IO_URING: '1' };
+/** Options of the test runner. */
+const LIMITS = ['--test-concurrency=2', '--test-timeout=120000'];
 /** Whatever is deprecated throws, also what is so only in the documents. */
 const STRICT = {
   NODE_OPTIONS: '--throw-deprecation --pending-deprecation --trace-warnings',
@@ -34,6 +36,8 @@ const STRICT = {
  */
 const FIRST = {
   version: '20.9.0',
+  // It knows none of those.
+  options: [],
   rooms: ['compat', 'descriptors', 'dgram', 'posix', 'seqpacket', 'sockets', 'usocket'],
   known: [
     // net calls back for no end() there.
@@ -99,9 +103,8 @@ function smokeNode(program, env) {
 }
 
 /** Runs test files; resolves to what hosts-reporter.mjs counted. */
-function runSuite(program, env, files) {
-  const options = ['--test-concurrency=2', '--test-timeout=120000', `--test-reporter=${REPORTER}`];
-  const args = ['--test', '--expose-gc', ...options, ...files];
+function runSuite(program, { env, options = LIMITS }, files) {
+  const args = ['--test', '--expose-gc', ...options, `--test-reporter=${REPORTER}`, ...files];
   const child = spawn(program, args, {
     cwd: ROOT,
     env: environment(program, env),
@@ -127,13 +130,14 @@ function runSuite(program, env, files) {
 }
 
 /** All tests under one Node. A file that failed is run again, alone: the machine may be busy. */
-async function suiteRow(what, program, { env, rooms, known: theirs = [] }, note, say) {
+async function suiteRow(what, program, host, note, say) {
+  const { rooms, known: theirs = [] } = host;
   const all = fs.readdirSync(path.join(ROOT, 'test'), { recursive: true });
   const names = all.filter((name) => name.endsWith('.test.js')).sort();
   const chosen = rooms ? names.filter((name) => rooms.includes(name.split(path.sep)[0])) : names;
   const files = chosen.map((name) => path.join('test', name));
   const run = async (some) => {
-    const found = await runSuite(program, env, some);
+    const found = await runSuite(program, host, some);
     return { ...found, failed: found.failed.filter(({ name }) => !theirs.includes(name)) };
   };
   const result = await run(files);
