@@ -87,7 +87,12 @@ module.exports = {
     ...of('sockets', 'servers', 'names'),
   ],
   'lib/sockets/connected.js': CONNECTED,
-  'lib/sockets/connecting.js': [...of('seqpacket', 'connect'), ...CONNECTED],
+  'lib/sockets/connecting.js': [
+    ...of('seqpacket', 'connect'),
+    ...of('usocket', 'connect-again'),
+    ...of('sockets', 'backlog', 'lives'),
+    ...CONNECTED,
+  ],
   'lib/sockets/connections.js': of('sockets', 'servers', 'collector'),
   'lib/sockets/destinations.js': [...of('dgram', 'destinations'), ...of('sockets', 'names')],
   'lib/sockets/dgram-iterator.js': of('dgram', 'life', 'iterator-fds'),
