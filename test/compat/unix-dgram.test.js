@@ -424,6 +424,25 @@ test('a dead socket file is replaced, a living one is not', async (t) => {
   assert.deepEqual(await messages.next(), ['x', null]);
 });
 
+test('ref() takes unref() back', async (t) => {
+  const result = await runScript(
+    t,
+    ({ createSocket }, name) => {
+      const server = createSocket('unix_dgram');
+      server.bind(name);
+      server.unref().ref();
+      // It does not keep the process by itself.
+      const timer = setTimeout(() => {
+        console.log('"alive"');
+        server.close();
+      }, 50);
+      timer.unref();
+    },
+    [temporaryPath(t)],
+  );
+  assert.equal(result, 'alive');
+});
+
 test('a process ends while a socket is unbound, or open and unreferenced', async (t) => {
   const result = await runScript(
     t,

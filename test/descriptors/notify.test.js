@@ -92,7 +92,7 @@ describe('the manager', onLinux({}), () => {
   test('is waited for at a barrier until it has come to it', async (t) => {
     const name = temporaryPath(t, 'notify');
     const messages = startManager(t, name);
-    const service = startService(t, name, ['STATUS=before'], ['BARRIER=1'], ['STATUS=after']);
+    const service = startService(t, name, ['STATUS=before'], ['BARRIER=1\n'], ['STATUS=after']);
     assert.equal(await service.lines.next('the first call'), 'true');
     assert.equal(String((await messages.next('the first')).data), 'STATUS=before');
     const { data, fds } = await messages.next('the barrier');
