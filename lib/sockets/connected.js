@@ -231,8 +231,9 @@ class ConnectedSocket extends Duplex {
   /** Destroys the socket once everything written is sent. */
   destroySoon() {
     if (this.writable) this.end();
+    const state = this[kState];
     if (this.writableFinished) this.destroy();
-    else this.once('finish', this.destroy);
+    else this.once('finish', () => life.destroyIn(this, state));
   }
 
   /**

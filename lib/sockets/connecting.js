@@ -106,7 +106,10 @@ function renew(socket, path) {
   const before = socket[kState];
   const { closeEmitted, phase, plan, referencedNext } = before;
   if (phase === CONNECTING || phase === OPEN) throw socket[kMakeError](-EISCONN, 'connect', path);
-  if (phase === CLOSED) socket[kAbandonWrites]();
+  if (phase === CLOSED) {
+    socket[kAbandonWrites]();
+    discardUnread(socket);
+  }
   socket._undestroy();
   if (phase === UNCONNECTED) return;
   const state = new ConnectionState(plan);
@@ -121,13 +124,32 @@ function renew(socket, path) {
   socket[kReset]();
 }
 
+/** Drops what was received and not read: without an event, neither of data nor of the end. */
+function discardUnread(socket) {
+  const readable = socket._readableState;
+  readable.closeEmitted = true;
+  readable.ended = false;
+  while (readable.length > 0) Duplex.prototype.read.call(socket);
+  // What has a part of a character waits for the rest of it.
+  readable.decoder?.end();
+}
+
 /** The streams have noted the 'close' of the life before by now; with that they would neither read nor end. */
 function forgetClose(socket, state) {
-  if (socket[kState] !== state || socket.destroyed) return;
+  if (life.isOver(socket, state)) return;
   for (const half of [socket._readableState, socket._writableState]) {
     half.closeEmitted = false;
     half.errorEmitted = false;
   }
+  nextTick(forgetFinish, socket._writableState);
+}
+
+/**
+ * The same of a 'finish', with which the end would not be sent. Where a listener of 'prefinish' has called connect()
+ * it is due after the 'close'; that of this life comes in a later turn.
+ */
+function forgetFinish(writable) {
+  writable.finished = false;
 }
 
 /**

@@ -6,24 +6,18 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { SeqpacketServer, SeqpacketSocket } = require('../../lib');
+const { Chance } = require('../differential/chance.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
-const { closing, eventsOf } = require('../helpers/seqpacket.js');
-const { nextEvent, turn } = require('../helpers/sockets.js');
+const { closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
+const { nextEvent, tick, turn } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
-const { randomFrom } = require('../torture/lib/random.js');
 
 assertNoLeaks();
 
 const LIVES = 100;
-const PAUSES = [
-  () => new Promise((done) => process.nextTick(done)),
-  turn,
-  async () => {
-    for (let count = 0; count < 3; count++) await turn();
-  },
-];
+const PAUSES = [tick, turn, () => quiet(3)];
 
 /** What may be called, by name. `accepted` is the far end, once there was one. */
 function operations(socket, { name, accepted, callback }) {
@@ -50,14 +44,17 @@ function operations(socket, { name, accepted, callback }) {
 }
 
 /** One socket: some lives with calls at random, whose names it notes, and one that is looked at. */
-async function live(random, called) {
+async function live(chance, called) {
   const connections = [];
-  const server = new SeqpacketServer({ allowHalfOpen: random(2) === 0 }, (connection) => {
+  const server = new SeqpacketServer({ allowHalfOpen: chance.below(2) === 0 }, (connection) => {
     connections.push(connection.on('error', () => {}));
-    if (random(4) > 0) connection.resume();
+    if (chance.below(4) > 0) connection.resume();
   });
   server.listen(abstractName());
-  const socket = new SeqpacketSocket({ allowHalfOpen: random(2) === 0 }).on('error', () => {});
+  const socket = new SeqpacketSocket({ allowHalfOpen: chance.below(2) === 0 }).on(
+    'error',
+    () => {},
+  );
   const done = [];
   const calls = operations(socket, {
     name: server.address(),
@@ -69,18 +66,18 @@ async function live(random, called) {
     },
   });
   const names = [...Object.keys(calls), 'connect', 'connect', 'connect', 'destroy', 'destroy'];
-  for (let count = 3 + random(12); count > 0; count--) {
-    const name = names[random(names.length)];
+  for (let count = 3 + chance.below(12); count > 0; count--) {
+    const name = chance.one(names);
     called.push(name);
     try {
       calls[name]();
     } catch (error) {
       assert.equal(error.code, 'EISCONN');
     }
-    await PAUSES[random(5)]?.();
+    await PAUSES[chance.below(5)]?.();
   }
   socket.destroy();
-  await PAUSES[random(5)]?.();
+  await PAUSES[chance.below(5)]?.();
   const before = connections.length;
   const messages = [];
   socket.connect(server.address());
@@ -90,12 +87,12 @@ async function live(random, called) {
   await until(() => connections.length > before && !connections.at(-1).destroyed, 'its connection');
   const accepted = connections.at(-1).resume();
   const events = eventsOf(socket, ['connect', 'error', 'end']);
-  accepted.write('hello');
+  accepted.write('the last');
   socket.write('last words');
   const [received] = await nextEvent(accepted, 'data');
   assert.equal(String(received), 'last words');
   await until(() => messages.length > 0, 'a message');
-  assert.deepEqual([messages, events], [['hello'], []]);
+  assert.deepEqual([messages, events], [['the last'], []]);
   await new Promise((ended) => socket.end((error) => ended(assert.equal(error ?? null, null))));
   for (const each of [socket, ...connections]) each.destroy();
   await closing(socket);
@@ -111,10 +108,9 @@ describe('a SeqpacketSocket that has had other lives', onLinux({}), () => {
   test(`is as new: ${LIVES} at random`, async () => {
     const seed = Number(process.env.SEED ?? Math.trunc(Math.random() * 2 ** 31));
     for (let number = seed; number < seed + LIVES; number++) {
-      const draw = randomFrom(number);
       const called = [];
       try {
-        await live((below) => Math.trunc(draw() * below), called);
+        await live(new Chance(number), called);
       } catch (error) {
         error.message = `SEED=${number}: ${called.join(', ')}: ${error.message}`;
         throw error;

@@ -4,35 +4,21 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
-const {
-  SeqpacketServer,
-  SeqpacketSocket,
-  UServer,
-  USocket,
-  closeFd,
-  socketpair,
-} = require('../../lib');
+const { USocket, closeFd, socketpair } = require('../../lib');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
-const { cleanUp, closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
+const seqpacket = require('../helpers/seqpacket.js');
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
-const { abstractName } = require('../helpers/tmp.js');
+const usocket = require('../helpers/usocket.js');
+const { until } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
-const KINDS = {
-  SeqpacketSocket: { Class: SeqpacketSocket, Server: SeqpacketServer },
-  USocket: { Class: USocket, Server: UServer },
-};
+const { cleanUp, closing, eventsOf, quiet } = seqpacket;
 
-/** A server that lives as long as the test. */
-function listen(t, Server) {
-  const server = new Server((socket) => cleanUp(t, socket)).listen(abstractName());
-  t.after(() => server.close());
-  return server;
-}
+const KINDS = { SeqpacketSocket: seqpacket, USocket: usocket };
 
-/** Asserts that a socket is connected, and stays so, and that what it sends arrives. */
+/** Asserts that a socket is connected, and stays so, and that what it sends arrives: at what is returned. */
 async function assertAlive(socket, server) {
   const [accepted] = await nextEvent(server, 'connection');
   if (socket.connecting) await nextEvent(socket, 'connect');
@@ -41,15 +27,16 @@ async function assertAlive(socket, server) {
   assert.equal(String((await nextEvent(accepted, 'data'))[0]), 'hello');
   await quiet();
   assert.deepEqual([socket.destroyed, socket.writableEnded], [false, false]);
+  return accepted;
 }
 
-for (const [name, { Class, Server }] of Object.entries(KINDS)) {
+for (const [name, { connectedPair, makeSocket, startServer }] of Object.entries(KINDS)) {
   describe(`${name}: connect() behind destroy()`, onLinux({}), () => {
     for (const when of ['before connect()', 'while connecting']) {
       test(`an end() ${when} ends no later connection`, async (t) => {
-        const server = listen(t, Server);
-        const elsewhere = listen(t, Server);
-        const socket = cleanUp(t, new Class());
+        const server = startServer(t);
+        const elsewhere = startServer(t);
+        const socket = makeSocket(t);
         const events = eventsOf(socket, ['connect', 'finish', 'end', 'error']);
         if (when === 'while connecting') socket.connect(elsewhere.address());
         socket.end();
@@ -59,15 +46,59 @@ for (const [name, { Class, Server }] of Object.entries(KINDS)) {
         assert.deepEqual(events, ['connect']);
       });
     }
+
+    // What Writable does between 'prefinish' and 'finish' is due in one tick.
+    for (const [when, event, defer] of [
+      ["in 'prefinish'", 'prefinish', (again) => again()],
+      ["between 'prefinish' and 'finish'", 'prefinish', process.nextTick],
+      ["in 'finish'", 'finish', (again) => again()],
+    ]) {
+      test(`${when} of destroySoon() is followed by a whole life`, async (t) => {
+        const { server, client: socket } = await connectedPair(t);
+        const again = () => socket.destroy().connect(server.address());
+        socket.once(event, () => defer(again)).destroySoon();
+        const accepted = await assertAlive(socket, server);
+        socket.end();
+        await nextEvent(accepted.resume(), 'end');
+      });
+    }
+
+    for (const [when, bytes, end] of [
+      ['at once', 'of before €', (accepted) => accepted.end()],
+      ['at once, half a character', 'of before €', () => {}],
+      ['at once, half a character alone', '€', () => {}],
+      ['in a later turn', 'of before €', (accepted) => accepted.end()],
+    ]) {
+      test(`${when}, finds nothing of what was not read before`, async (t) => {
+        const { server, client: socket, socket: accepted } = await connectedPair(t);
+        const chunks = [];
+        socket.setEncoding('utf8').pause();
+        socket.on('data', (chunk) => chunks.push(chunk));
+        accepted.write(Buffer.from(bytes).subarray(0, -2));
+        end(accepted);
+        socket.read(0);
+        await until(() => socket.bytesRead > 0, 'what was written');
+        // Behind it the end, where there is one.
+        socket.read(0);
+        await quiet();
+        socket.destroy();
+        if (when === 'in a later turn') await closing(socket);
+        socket.connect(server.address());
+        const events = eventsOf(socket, ['end', 'error']);
+        socket.resume();
+        const again = await assertAlive(socket, server);
+        assert.deepEqual([chunks, events], [[], []]);
+        again.end('of now');
+        await nextEvent(socket, 'end');
+        assert.deepEqual(chunks, ['of now']);
+      });
+    }
   });
 }
 
 describe('what is due in a later turn', onLinux({}), () => {
   test('SeqpacketSocket: a send that failed destroys its own connection', async (t) => {
-    const server = listen(t, SeqpacketServer);
-    const socket = cleanUp(t, new SeqpacketSocket()).connect(server.address());
-    const [accepted] = await nextEvent(server, 'connection');
-    if (socket.connecting) await nextEvent(socket, 'connect');
+    const { server, client: socket, socket: accepted } = await seqpacket.connectedPair(t);
     accepted.destroy();
     const outcomes = new Outcomes();
     socket.write('nobody is there', outcomes.callback());
@@ -87,11 +118,12 @@ describe('what is due in a later turn', onLinux({}), () => {
     "a 'drain'": (socket) => assert.equal(socket.write('sent at once'), false),
   })) {
     test(`SeqpacketSocket: ${what} is of its own connection`, async (t) => {
-      const server = listen(t, SeqpacketServer);
-      const socket = cleanUp(t, new SeqpacketSocket({ writableHighWaterMark: 0 }));
-      socket.connect(server.address());
-      const [accepted] = await nextEvent(server, 'connection');
-      if (socket.connecting) await nextEvent(socket, 'connect');
+      const options = { writableHighWaterMark: 0 };
+      const {
+        server,
+        client: socket,
+        socket: accepted,
+      } = await seqpacket.connectedPair(t, options);
       const events = eventsOf(socket, ['connect', 'drain', 'error']);
       begin(socket, accepted);
       socket.destroy();
@@ -103,7 +135,7 @@ describe('what is due in a later turn', onLinux({}), () => {
   }
 
   test("USocket: 'fds' for a late listener are of its own connection", async (t) => {
-    const server = listen(t, UServer);
+    const server = usocket.startServer(t);
     const [socket, other] = USocket.pair().map((end) => cleanUp(t, end));
     other.write({ data: 'x', fds: [0] });
     await nextEvent(socket, 'readable');
@@ -114,7 +146,7 @@ describe('what is due in a later turn', onLinux({}), () => {
   });
 
   test("USocket: 'connect' of a descriptor is of that one", async (t) => {
-    const server = listen(t, UServer);
+    const server = usocket.startServer(t);
     const [fd, other] = socketpair();
     t.after(() => closeFd(other));
     const socket = cleanUp(t, new USocket()).connect({ fd }, () => assert.fail('it is gone'));
@@ -129,7 +161,7 @@ describe('what is due in a later turn', onLinux({}), () => {
   });
 
   test('USocket: a descriptor that is refused destroys no later connection', async (t) => {
-    const server = listen(t, UServer);
+    const server = usocket.startServer(t);
     const socket = cleanUp(t, new USocket()).connect({ fd: 1e6 });
     const events = eventsOf(socket, ['connect', 'error']);
     socket.destroy();

@@ -6,6 +6,7 @@ const { edit, fault } = require('./fault.js');
 
 const BACKLOG = 'lib/sockets/backlog.js';
 const CONNECTED = 'lib/sockets/connected.js';
+const CONNECTING = 'lib/sockets/connecting.js';
 const LIFE = 'lib/sockets/life.js';
 const PRIMARY = 'lib/cluster/primary.js';
 const SEQPACKET = 'lib/sockets/seqpacket.js';
@@ -58,7 +59,25 @@ module.exports = [
     'ends-the-next-life',
     'an end() of before the connection ends the one that the same socket has next',
     ['test/sockets/lives.test.js'],
-    edit(SEQPACKET, 'if (this[kState] === state) this._final(callback);', 'this._final(callback);'),
+    edit(SEQPACKET, 'life.isOver(this, state) || finish()', 'finish()'),
+  ),
+  fault(
+    'destroys-the-next-life',
+    'destroySoon() destroys the connection that the same socket has next',
+    ['test/sockets/lives.test.js'],
+    edit(CONNECTED, '() => life.destroyIn(this, state)', 'this.destroy'),
+  ),
+  fault(
+    'never-ends-the-next-life',
+    "a 'finish' that comes late: the connection that the same socket has next never ends",
+    ['test/sockets/lives.test.js'],
+    edit(CONNECTING, '  nextTick(forgetFinish, socket._writableState);\n', ''),
+  ),
+  fault(
+    'reads-the-last-life',
+    'what was received and not read comes ahead of what the next connection brings',
+    ['test/sockets/lives.test.js'],
+    edit(CONNECTING, '    discardUnread(socket);\n', ''),
   ),
   fault(
     'impatient-with-readers',
