@@ -116,6 +116,7 @@ function emitClose(socket, state, ...hadError) {
   waiting?.failDeferred();
 }
 
+/** Destroys a socket in that life of it. */
 function destroyIn(socket, state, error) {
   if (!isOver(socket, state)) socket.destroy(error);
 }

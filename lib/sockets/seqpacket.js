@@ -183,15 +183,10 @@ class SeqpacketSocket extends ConnectedSocket {
 
   _final(callback) {
     const state = this[kState];
-    if (this.pending) {
-      life.noteFinal(state, callback);
-      this.once('connect', () => {
-        if (this[kState] === state) this._final(callback);
-      });
-      return;
-    }
     const done = life.noteFinal(state, callback);
-    this[kWriter].afterLast(() => life.finishLater(this, false, done));
+    const finish = () => this[kWriter].afterLast(() => life.finishLater(this, false, done));
+    if (!this.pending) finish();
+    else this.once('connect', () => life.isOver(this, state) || finish());
   }
 
   destroy(error, callback) {

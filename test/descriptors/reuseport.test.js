@@ -17,7 +17,7 @@ const { LIB, runScript, startScript, startWorker } = require('../helpers/node.js
 const { onLinux } = require('../helpers/programs.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
-const { isNodeBefore } = require('../helpers/versions.js');
+const { sinceNode } = require('../helpers/versions.js');
 
 assertNoLeaks();
 
@@ -195,8 +195,8 @@ async function askWorkers(afunix, file) {
 }
 
 // docs/reuseport.md says why not before.
-const isOld = isNodeBefore('20.13');
-test('under cluster each worker listens by itself', onLinux({ skip: isOld }), async (t) => {
+const since = onLinux(sinceNode('20.13'));
+test('under cluster each worker listens by itself', since, async (t) => {
   const file = temporaryPath(t, 'worker.js');
   fs.writeFileSync(
     file,

@@ -58,6 +58,9 @@ async function leaveDeadFile(path) {
 /** A turn of the event loop, with all that was ready in it. */
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
+/** All that was due in the next tick has happened. */
+const tick = () => new Promise((resolve) => process.nextTick(resolve));
+
 /** The messages of a socket as they come: a Queue of `{ data, path, fds, credentials }`. */
 function inbox(socket) {
   const queue = new Queue();
@@ -107,5 +110,6 @@ module.exports = {
   openSocket,
   send,
   sendTo,
+  tick,
   turn,
 };

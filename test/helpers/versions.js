@@ -12,4 +12,7 @@ function isNodeBefore(version) {
   return ownMajor < major || (ownMajor === major && ownMinor < minor);
 }
 
-module.exports = { isNodeBefore };
+/** Options for `test` or `describe`: skip, with a printed reason, in a Node that is older. */
+const sinceNode = (version) => ({ skip: isNodeBefore(version) && `needs Node ${version}` });
+
+module.exports = { isNodeBefore, sinceNode };

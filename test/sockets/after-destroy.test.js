@@ -6,22 +6,19 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { describe, test } = require('node:test');
-const {
-  DgramSocket,
-  SeqpacketServer,
-  SeqpacketSocket,
-  UServer,
-  USocket,
-  closeFd,
-} = require('../../lib');
+const { DgramSocket, SeqpacketSocket, USocket, closeFd } = require('../../lib');
 const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
-const { cleanUp, closing, quiet } = require('../helpers/seqpacket.js');
+const seqpacket = require('../helpers/seqpacket.js');
+const { tick } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
+const usocket = require('../helpers/usocket.js');
 const { until, within } = require('../helpers/wait.js');
 
 assertNoLeaks();
+
+const { cleanUp, closing, quiet } = seqpacket;
 
 const CONNECTED = { SeqpacketSocket, USocket };
 const codedError = (code) => Object.assign(new Error(code), { code });
@@ -118,16 +115,13 @@ describe('destroy() behind end(callback)', onLinux({}), () => {
       return one;
     },
     'waits for a connection': (t, { Class }) => new Class(),
-    'waits for the connection': (t, { Class, Server }) => {
-      const server = new Server((socket) => cleanUp(t, socket)).listen(abstractName());
-      t.after(() => server.close());
-      return new Class().connect(server.address());
-    },
+    'waits for the connection': (t, { Class, startServer }) =>
+      new Class().connect(startServer(t).address()),
     'waits for a server that is not there': (t, { Class }) => new Class().connect(abstractName()),
   };
   const KINDS = {
-    SeqpacketSocket: { Class: SeqpacketSocket, Server: SeqpacketServer },
-    USocket: { Class: USocket, Server: UServer },
+    SeqpacketSocket: { Class: SeqpacketSocket, startServer: seqpacket.startServer },
+    USocket: { Class: USocket, startServer: usocket.startServer },
   };
   for (const [name, kind] of Object.entries(KINDS)) {
     for (const [state, make] of Object.entries(STATES)) {
@@ -139,7 +133,7 @@ describe('destroy() behind end(callback)', onLinux({}), () => {
             const codes = [];
             socket.on('error', () => {});
             socket.end((failure) => codes.push(failure?.code));
-            if (when !== 'in the same turn') await new Promise((done) => process.nextTick(done));
+            if (when !== 'in the same turn') await tick();
             socket.destroy(error);
             await closing(socket);
             assert.deepEqual(codes, [error?.code ?? 'ERR_STREAM_DESTROYED']);
@@ -161,9 +155,7 @@ describe('close(callback)', onLinux({}), () => {
           one.on('error', () => events.push('error'));
           one.on('close', () => events.push('close'));
           one.destroy(error);
-          for (let tick = 0; tick < ticks; tick++) {
-            await new Promise((done) => process.nextTick(done));
-          }
+          for (let count = 0; count < ticks; count++) await tick();
           await within(
             new Promise((done) => one.close(done)).then(() => events.push('callback')),
             'the callback',

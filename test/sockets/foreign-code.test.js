@@ -11,7 +11,7 @@ const { describe, test } = require('node:test');
 const { LIB, startScript } = require('../helpers/node.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
-const { isNodeBefore } = require('../helpers/versions.js');
+const { sinceNode } = require('../helpers/versions.js');
 
 assertNoLeaks();
 
@@ -281,9 +281,9 @@ function receivers(afunix, lib) {
   }, 50);
 }
 
-// A `_write(1)` is among them, which no Writable calls: there napi_get_buffer_info() ends the process.
-const old = isNodeBefore('20.13') && 'Node before 20.13';
-test('methods and accessors called on what is not theirs', onLinux({ skip: old }), async (t) => {
+// A `_write(1)` is among them, which no Writable calls: before, napi_get_buffer_info() ends the process.
+const since = onLinux(sinceNode('20.13'));
+test('methods and accessors that are called on what is not theirs', since, async (t) => {
   const script = startScript(t, receivers, [LIB], { flags: ['--expose-gc'] });
   const { code, signal, stdout, stderr } = await script.ended();
   assert.deepEqual([code, signal], [0, null], stderr);

@@ -9,7 +9,7 @@ const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closing, eventsOf, quiet, write } = require('../helpers/seqpacket.js');
-const { Outcomes } = require('../helpers/sockets.js');
+const { Outcomes, tick } = require('../helpers/sockets.js');
 const { until } = require('../helpers/wait.js');
 const { collect, makePair, makeSocket, startServer } = require('../helpers/usocket.js');
 
@@ -187,7 +187,7 @@ test(
     one.on('close', () => order.push('close')).on('error', () => {});
     // As a loop over the stream has it: a few ticks until it is at its end.
     const later = async () => {
-      for (let tick = 0; tick < 10; tick++) await new Promise((done) => process.nextTick(done));
+      for (let count = 0; count < 10; count++) await tick();
       order.push('done');
     };
     while (one.writableLength === 0) one.write(Buffer.alloc(100_000));

@@ -10,7 +10,7 @@ const { UServer, USocket } = require('../../lib');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
-const { nextEvent } = require('../helpers/sockets.js');
+const { nextEvent, tick } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { makePair, makeSocket, startServer } = require('../helpers/usocket.js');
 const { until } = require('../helpers/wait.js');
@@ -146,7 +146,7 @@ describe('connect()', onLinux(), () => {
       const before = [true, false, true, 'opening'];
       assert.deepEqual(state(), before);
       await null;
-      await new Promise((done) => process.nextTick(done));
+      await tick();
       assert.deepEqual([state(), events], [before, []]);
       socket.once('connect', () => socket.destroy());
       await closing(socket);
