@@ -18,8 +18,8 @@ const { kConnectionClosed, kState, shareSocketMembers } = require('./members');
 const { closeId, detachId, flag, kConnected, kEnd, kError, kFinished, kId } = sockets;
 const { kMessage, lengthAt } = sockets;
 const { CLOSED, CONNECTING, ConnectionState, OPEN } = life;
-const { closeAtOnce, closeLater, fail, finishFailure, receiveRest, startReading, stopReading } =
-  life;
+const { closeAtOnce, closeLater, fail, finishFailure, isOfBefore, receiveRest } = life;
+const { startReading, stopReading } = life;
 const { kDeliver, kMakeError, kReceived } = life;
 const { EBUSY, ENOBUFS, ENOTCONN } = constants.errno;
 /** What a message or chunk rarely has. Apart, so that what is left is small enough for V8 to inline all of it. */
@@ -65,6 +65,7 @@ class ConnectedSocket extends Duplex {
   }
 
   destroy(error, callback) {
+    if (callback === undefined && isOfBefore(this, error)) return this;
     const state = this[kState];
     const { sendFailure } = state;
     const isForSend = sendFailure !== null && error === sendFailure && this[kId] > 0;
@@ -230,7 +231,7 @@ class ConnectedSocket extends Duplex {
 
   /** Destroys the socket once everything written is sent. */
   destroySoon() {
-    if (this.writable) this.end();
+    if (!this.destroyed && !this.writableEnded) this.end();
     const state = this[kState];
     if (this.writableFinished) this.destroy();
     else this.once('finish', () => life.destroyIn(this, state));

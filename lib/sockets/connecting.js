@@ -106,6 +106,7 @@ function renew(socket, path) {
   const before = socket[kState];
   const { closeEmitted, phase, plan, referencedNext } = before;
   if (phase === CONNECTING || phase === OPEN) throw socket[kMakeError](-EISCONN, 'connect', path);
+  const isEndDue = takeBackEnd(socket);
   if (phase === CLOSED) {
     socket[kAbandonWrites]();
     discardUnread(socket);
@@ -114,7 +115,10 @@ function renew(socket, path) {
   if (phase === UNCONNECTED) return;
   const state = new ConnectionState(plan);
   socket[kState] = state;
-  if (!closeEmitted) nextTick(forgetClose, socket, state);
+  if (!closeEmitted) {
+    if (isEndDue) holdEnd(socket);
+    nextTick(forgetClose, socket, state);
+  }
   state.referenced = referencedNext;
   state.referencedNext = referencedNext;
   // As in net, what it was; the clock does not run.
@@ -134,22 +138,40 @@ function discardUnread(socket) {
   readable.decoder?.end();
 }
 
+/**
+ * The peer had ended: what Readable does for that in this tick and the next ones, it must not do to this life. With
+ * these marks it neither emits 'end', nor calls end() or destroy().
+ */
+function holdEnd({ _readableState: readable, _writableState: writable }) {
+  readable.closeEmitted = true;
+  readable.autoDestroy = false;
+  writable.writable = false;
+}
+
+/** Takes the marks back for a life that begins while they are set. */
+function takeBackEnd({ _readableState: readable, _writableState: writable }) {
+  const isHeld = writable.writable === false;
+  writable.writable = true;
+  return isHeld || readable.ended;
+}
+
 /** The streams have noted the 'close' of the life before by now; with that they would neither read nor end. */
 function forgetClose(socket, state) {
+  // What listeners of 'prefinish' and 'end' have brought about, if one of them called connect(), is due after this.
+  nextTick(forgetEnds, socket);
   if (life.isOver(socket, state)) return;
   for (const half of [socket._readableState, socket._writableState]) {
     half.closeEmitted = false;
     half.errorEmitted = false;
   }
-  nextTick(forgetFinish, socket._writableState);
 }
 
-/**
- * The same of a 'finish', with which the end would not be sent. Where a listener of 'prefinish' has called connect()
- * it is due after the 'close'; that of this life comes in a later turn.
- */
-function forgetFinish(writable) {
+/** The same of a 'finish', with which no end would be sent. That of this life comes in a later turn. */
+function forgetEnds(socket) {
+  const { _readableState: readable, _writableState: writable } = socket;
   writable.finished = false;
+  writable.writable = true;
+  readable.autoDestroy = writable.autoDestroy;
 }
 
 /**

@@ -16,6 +16,9 @@ const FATAL = new Set([-EPIPE, -ECONNRESET, -ENOTCONN]);
 /** How long unread messages of a peer that is gone wait for the next read, in milliseconds. */
 const LAST_WORDS = 500;
 
+/** Errors of writes with which Writable destroys a socket in the next tick, and the life that these belong to. */
+const failedWrites = new WeakMap();
+
 /** Where the life of a connection stands. */
 const UNCONNECTED = 0;
 const CONNECTING = 1;
@@ -138,6 +141,23 @@ function isRead(socket) {
 /** A send failed in a way that ends the connection, whose `destroy()` gets that error next. */
 function noteSendFailure(socket, error) {
   return (socket[kState].sendFailure ??= error);
+}
+
+/** Writable's callback of a write that failed. If it is called in the turn of the write, it has effect in the next tick. */
+function failWrite(socket, callback, error) {
+  failedWrites.set(error, socket[kState]);
+  callback(error);
+  nextTick(forgetWrite, error);
+}
+
+function forgetWrite(error) {
+  failedWrites.delete(error);
+}
+
+/** Whether Writable destroys a socket for a write of its life before. A user who does that, too, is heard. */
+function isOfBefore(socket, error) {
+  const state = failedWrites.get(error);
+  return state !== undefined && failedWrites.delete(error) && state !== socket[kState];
 }
 
 /**
@@ -321,12 +341,14 @@ module.exports = {
   destroyedError,
   endCallback,
   failFinal,
+  failWrite,
   closeAtOnce,
   closeLater,
   finishFailure,
   finishLater,
   finishNow,
   isFatal,
+  isOfBefore,
   isOver,
   kAbandonWrites,
   kCancelWrites,

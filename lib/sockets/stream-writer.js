@@ -178,7 +178,7 @@ class StreamWriter {
     } else if (socket[kId] > 0) {
       this.fail(streamError(result, 'write'), callback);
     } else {
-      callback(codedError(Error, 'ERR_SOCKET_CLOSED', 'Socket is closed'));
+      life.failWrite(socket, callback, codedError(Error, 'ERR_SOCKET_CLOSED', 'Socket is closed'));
     }
   }
 
@@ -193,7 +193,7 @@ class StreamWriter {
       this.callback = callback;
       this.socket.destroy(failure);
     } else {
-      callback(life.noteSendFailure(this.socket, error));
+      life.failWrite(this.socket, callback, life.noteSendFailure(this.socket, error));
     }
   }
 

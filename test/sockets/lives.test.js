@@ -9,6 +9,7 @@ const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const seqpacket = require('../helpers/seqpacket.js');
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
+const { abstractName } = require('../helpers/tmp.js');
 const usocket = require('../helpers/usocket.js');
 const { until } = require('../helpers/wait.js');
 
@@ -16,7 +17,11 @@ assertNoLeaks();
 
 const { cleanUp, closing, eventsOf, quiet } = seqpacket;
 
-const KINDS = { SeqpacketSocket: seqpacket, USocket: usocket };
+/** With what a write fails without a connection. */
+const KINDS = {
+  SeqpacketSocket: { ...seqpacket, unconnected: 'ENOTCONN' },
+  USocket: { ...usocket, unconnected: 'ERR_SOCKET_CLOSED' },
+};
 
 /** Asserts that a socket is connected, and stays so, and that what it sends arrives: at what is returned. */
 async function assertAlive(socket, server) {
@@ -26,11 +31,12 @@ async function assertAlive(socket, server) {
   socket.write('hello');
   assert.equal(String((await nextEvent(accepted, 'data'))[0]), 'hello');
   await quiet();
-  assert.deepEqual([socket.destroyed, socket.writableEnded], [false, false]);
+  assert.deepEqual([socket.destroyed, socket.writable], [false, true]);
   return accepted;
 }
 
-for (const [name, { connectedPair, makeSocket, startServer }] of Object.entries(KINDS)) {
+for (const [name, kind] of Object.entries(KINDS)) {
+  const { connectedPair, makeSocket, startServer, unconnected } = kind;
   describe(`${name}: connect() behind destroy()`, onLinux({}), () => {
     for (const when of ['before connect()', 'while connecting']) {
       test(`an end() ${when} ends no later connection`, async (t) => {
@@ -42,10 +48,58 @@ for (const [name, { connectedPair, makeSocket, startServer }] of Object.entries(
         socket.end();
         socket.destroy();
         socket.connect(server.address());
+        assert.equal(socket.writable, true);
         await assertAlive(socket, server);
         assert.deepEqual(events, ['connect']);
       });
     }
+
+    for (const [what, connect] of [
+      ['without a connection', (t) => ({ server: startServer(t), client: makeSocket(t) })],
+      ['to nobody', connectedPair],
+    ]) {
+      test(`a write ${what} fails alone`, async (t) => {
+        const { server, client: socket, socket: accepted } = await connect(t);
+        accepted?.destroy();
+        const outcomes = new Outcomes();
+        socket.write('nobody is there', outcomes.callback());
+        const events = eventsOf(socket, ['connect', 'end', 'error']);
+        socket.destroy();
+        socket.connect(server.address());
+        await assertAlive(socket, server);
+        assert.deepEqual(events, ['connect']);
+        assert.deepEqual(outcomes.codes, [[0, accepted ? 'EPIPE' : unconnected]]);
+      });
+    }
+
+    test('a user may destroy it for a write of before', async (t) => {
+      const server = startServer(t);
+      for (const destroy of [
+        (socket, error) => socket.destroy(error),
+        (socket, error, callback) => socket.destroy(error, callback),
+      ]) {
+        const socket = makeSocket(t).on('error', () => {});
+        let called = 0;
+        socket.write('nobody is there', (error) => destroy(socket, error, () => called++));
+        socket.destroy();
+        socket.connect(server.address());
+        await until(() => socket.destroyed, 'the end of that life');
+        await quiet();
+        assert.equal(called, destroy.length > 2 ? 1 : 0);
+      }
+    });
+
+    test('so may a user in a later turn', async (t) => {
+      const server = startServer(t);
+      const socket = makeSocket(t).on('error', () => {});
+      let failure;
+      socket.write('nobody is there', (error) => (failure = error));
+      socket.destroy();
+      await closing(socket);
+      socket.connect(server.address());
+      await assertAlive(socket, server);
+      assert.equal(socket.destroy(failure).errored, failure);
+    });
 
     // What Writable does between 'prefinish' and 'finish' is due in one tick.
     for (const [when, event, defer] of [
@@ -62,6 +116,56 @@ for (const [name, { connectedPair, makeSocket, startServer }] of Object.entries(
         await nextEvent(accepted.resume(), 'end');
       });
     }
+
+    // What Readable does for the end of the peer is due in these ticks.
+    for (const [when, follow] of Object.entries({
+      "in 'end'": (socket, again) => socket.once('end', again).resume(),
+      "twice in 'end'": (socket, again) => {
+        socket.once('end', () => again(socket.destroy().connect(abstractName()))).resume();
+      },
+      "behind 'end'": (socket, again) => socket.once('end', () => process.nextTick(again)).resume(),
+      "before 'end'": (socket, again) =>
+        socket.once('readable', () => {
+          process.nextTick(again);
+          socket.read();
+        }),
+    })) {
+      for (const allowHalfOpen of [false, true]) {
+        test(`${when}, allowHalfOpen ${allowHalfOpen}, is followed by a whole life`, async (t) => {
+          const {
+            server,
+            client: socket,
+            socket: accepted,
+          } = await connectedPair(t, {
+            allowHalfOpen,
+          });
+          let events;
+          follow(socket, () => {
+            socket.destroy().connect(server.address());
+            process.nextTick(() => (events = eventsOf(socket, ['end', 'finish', 'error'])));
+          });
+          accepted.end();
+          const again = await assertAlive(socket, server);
+          assert.deepEqual(events, []);
+          again.end();
+          await nextEvent(socket.resume(), 'end');
+          socket.end();
+          await nextEvent(again.resume(), 'end');
+        });
+      }
+    }
+
+    test("in 'end', is ended soon after", async (t) => {
+      const { server, client: socket, socket: accepted } = await connectedPair(t);
+      socket.once('end', () => {
+        socket.destroy().connect(server.address());
+        socket.destroySoon();
+      });
+      socket.resume();
+      accepted.end();
+      const [again] = await nextEvent(server, 'connection');
+      await nextEvent(again.resume(), 'end');
+    });
 
     for (const [when, bytes, end] of [
       ['at once', 'of before €', (accepted) => accepted.end()],
@@ -84,6 +188,8 @@ for (const [name, { connectedPair, makeSocket, startServer }] of Object.entries(
         socket.destroy();
         if (when === 'in a later turn') await closing(socket);
         socket.connect(server.address());
+        // Where the end is of a turn that is over, nothing is held back.
+        assert.equal(socket.writable, when === 'in a later turn' || end.length === 0);
         const events = eventsOf(socket, ['end', 'error']);
         socket.resume();
         const again = await assertAlive(socket, server);
@@ -97,19 +203,6 @@ for (const [name, { connectedPair, makeSocket, startServer }] of Object.entries(
 }
 
 describe('what is due in a later turn', onLinux({}), () => {
-  test('SeqpacketSocket: a send that failed destroys its own connection', async (t) => {
-    const { server, client: socket, socket: accepted } = await seqpacket.connectedPair(t);
-    accepted.destroy();
-    const outcomes = new Outcomes();
-    socket.write('nobody is there', outcomes.callback());
-    const events = eventsOf(socket, ['connect', 'end', 'error']);
-    socket.destroy();
-    socket.connect(server.address());
-    await assertAlive(socket, server);
-    assert.deepEqual(events, ['connect']);
-    assert.deepEqual(outcomes.codes, [[0, 'EPIPE']]);
-  });
-
   for (const [what, begin] of Object.entries({
     "an 'error' of a send without callback": (socket, accepted) => {
       accepted.destroy();

@@ -129,13 +129,6 @@ module.exports = {
       why: 'a peer has credentials in the kernels that run the tests',
     },
   ],
-  'lib/sockets/connecting.js': [
-    {
-      line: 'if (!closeEmitted) nextTick(forgetClose, socket, state);',
-      becomes: ['true'],
-      why: 'a stream whose close has been emitted has forgotten it already',
-    },
-  ],
   'lib/native/binding.js': [
     {
       line: "return { binding: require('../../prebuilds/linux-x64-musl/afunix.node') };",

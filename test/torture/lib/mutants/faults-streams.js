@@ -71,7 +71,19 @@ module.exports = [
     'never-ends-the-next-life',
     "a 'finish' that comes late: the connection that the same socket has next never ends",
     ['test/sockets/lives.test.js'],
-    edit(CONNECTING, '  nextTick(forgetFinish, socket._writableState);\n', ''),
+    edit(CONNECTING, '  writable.finished = false;\n', ''),
+  ),
+  fault(
+    'fails-the-next-life',
+    'a write that failed destroys the connection that the same socket has next',
+    ['test/sockets/lives.test.js'],
+    edit(LIFE, '  failedWrites.set(error, socket[kState]);\n', ''),
+  ),
+  fault(
+    'ends-with-the-last-life',
+    'what Readable does for the end of a peer is done to the connection that the socket has next',
+    ['test/sockets/lives.test.js'],
+    edit(CONNECTING, '    if (isEndDue) holdEnd(socket);\n', ''),
   ),
   fault(
     'reads-the-last-life',

@@ -1,11 +1,11 @@
 'use strict';
 
-// Owns random lives of one SeqpacketSocket: whatever was called in those before, each callback comes once, and the
-// connection that follows carries messages both ways and ends as if it were the first.
+// Owns random lives of one connected socket: whatever was called in those before, each callback comes once, and the
+// connection that follows carries data both ways and ends as if it were the first.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
-const { SeqpacketServer, SeqpacketSocket } = require('../../lib');
+const { SeqpacketServer, SeqpacketSocket, UServer, USocket } = require('../../lib');
 const { Chance } = require('../differential/chance.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
@@ -16,12 +16,22 @@ const { until } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
+const KINDS = {
+  SeqpacketSocket: { Class: SeqpacketSocket, Server: SeqpacketServer },
+  USocket: { Class: USocket, Server: UServer },
+};
+const EVENTS = ['close', 'data', 'end', 'error', 'finish', 'prefinish', 'readable'];
 const LIVES = 100;
 const PAUSES = [tick, turn, () => quiet(3)];
 
 /** What may be called, by name. `accepted` is the far end, once there was one. */
-function operations(socket, { name, accepted, callback }) {
+function operations(socket, { name, accepted, again, callback, listen }) {
+  const inListeners = EVENTS.flatMap((event) => [
+    [`connect again in '${event}'`, () => listen(event, again)],
+    [`connect again behind '${event}'`, () => listen(event, () => process.nextTick(again))],
+  ]);
   return {
+    ...Object.fromEntries(inListeners),
     connect: () => socket.connect(name),
     'connect to nobody': () => socket.connect(`${name}, nobody`),
     end: () => socket.end(callback('end')),
@@ -44,18 +54,17 @@ function operations(socket, { name, accepted, callback }) {
 }
 
 /** One socket: some lives with calls at random, whose names it notes, and one that is looked at. */
-async function live(chance, called) {
+async function live({ Class, Server }, chance, called) {
   const connections = [];
-  const server = new SeqpacketServer({ allowHalfOpen: chance.below(2) === 0 }, (connection) => {
+  const server = new Server({ allowHalfOpen: chance.below(2) === 0 }, (connection) => {
     connections.push(connection.on('error', () => {}));
     if (chance.below(4) > 0) connection.resume();
   });
   server.listen(abstractName());
-  const socket = new SeqpacketSocket({ allowHalfOpen: chance.below(2) === 0 }).on(
-    'error',
-    () => {},
-  );
+  const socket = new Class({ allowHalfOpen: chance.below(2) === 0 }).on('error', () => {});
   const done = [];
+  const listeners = [];
+  let isLast = false;
   const calls = operations(socket, {
     name: server.address(),
     accepted: () => connections.at(-1),
@@ -63,6 +72,13 @@ async function live(chance, called) {
       const outcome = { what, times: 0 };
       done.push(outcome);
       return () => outcome.times++;
+    },
+    again: () => {
+      if (!isLast) socket.destroy().connect(server.address());
+    },
+    listen: (event, listener) => {
+      listeners.push([event, listener]);
+      socket.once(event, listener);
     },
   });
   const names = [...Object.keys(calls), 'connect', 'connect', 'connect', 'destroy', 'destroy'];
@@ -76,12 +92,14 @@ async function live(chance, called) {
     }
     await PAUSES[chance.below(5)]?.();
   }
+  isLast = true;
+  for (const [event, listener] of listeners) socket.off(event, listener);
   socket.destroy();
   await PAUSES[chance.below(5)]?.();
   const before = connections.length;
-  const messages = [];
+  let received = '';
   socket.connect(server.address());
-  socket.on('data', (message) => messages.push(String(message))).resume();
+  socket.on('data', (data) => (received += String(data))).resume();
   await nextEvent(socket, 'connect');
   // Attempts of before that were given up may have been accepted, too.
   await until(() => connections.length > before && !connections.at(-1).destroyed, 'its connection');
@@ -89,10 +107,9 @@ async function live(chance, called) {
   const events = eventsOf(socket, ['connect', 'error', 'end']);
   accepted.write('the last');
   socket.write('last words');
-  const [received] = await nextEvent(accepted, 'data');
-  assert.equal(String(received), 'last words');
-  await until(() => messages.length > 0, 'a message');
-  assert.deepEqual([messages, events], [['the last'], []]);
+  assert.equal(String((await nextEvent(accepted, 'data'))[0]), 'last words');
+  await until(() => received.length >= 'the last'.length, 'what was written');
+  assert.deepEqual([received, events], ['the last', []]);
   await new Promise((ended) => socket.end((error) => ended(assert.equal(error ?? null, null))));
   for (const each of [socket, ...connections]) each.destroy();
   await closing(socket);
@@ -104,17 +121,19 @@ async function live(chance, called) {
   );
 }
 
-describe('a SeqpacketSocket that has had other lives', onLinux({}), () => {
-  test(`is as new: ${LIVES} at random`, async () => {
-    const seed = Number(process.env.SEED ?? Math.trunc(Math.random() * 2 ** 31));
-    for (let number = seed; number < seed + LIVES; number++) {
-      const called = [];
-      try {
-        await live(new Chance(number), called);
-      } catch (error) {
-        error.message = `SEED=${number}: ${called.join(', ')}: ${error.message}`;
-        throw error;
+for (const [name, kind] of Object.entries(KINDS)) {
+  describe(`a ${name} that has had other lives`, onLinux({}), () => {
+    test(`is as new: ${LIVES} at random`, async () => {
+      const seed = Number(process.env.SEED ?? Math.trunc(Math.random() * 2 ** 31));
+      for (let number = seed; number < seed + LIVES; number++) {
+        const called = [];
+        try {
+          await live(kind, new Chance(number), called);
+        } catch (error) {
+          error.message = `SEED=${number}: ${called.join(', ')}: ${error.message}`;
+          throw error;
+        }
       }
-    }
+    });
   });
-});
+}
