@@ -106,7 +106,8 @@ function renew(socket, path) {
   const before = socket[kState];
   const { closeEmitted, phase, plan, referencedNext } = before;
   if (phase === CONNECTING || phase === OPEN) throw socket[kMakeError](-EISCONN, 'connect', path);
-  const isEndDue = takeBackEnd(socket);
+  const isEndDue = before.holdsEnd || socket._readableState.ended;
+  releaseEnd(socket);
   if (phase === CLOSED) {
     socket[kAbandonWrites]();
     discardUnread(socket);
@@ -142,17 +143,20 @@ function discardUnread(socket) {
  * The peer had ended: what Readable does for that in this tick and the next ones, it must not do to this life. With
  * these marks it neither emits 'end', nor calls end() or destroy().
  */
-function holdEnd({ _readableState: readable, _writableState: writable }) {
-  readable.closeEmitted = true;
-  readable.autoDestroy = false;
-  writable.writable = false;
+function holdEnd(socket) {
+  socket[kState].holdsEnd = true;
+  socket._readableState.closeEmitted = true;
+  socket._readableState.autoDestroy = false;
+  socket._writableState.writable = false;
 }
 
-/** Takes the marks back for a life that begins while they are set. */
-function takeBackEnd({ _readableState: readable, _writableState: writable }) {
-  const isHeld = writable.writable === false;
-  writable.writable = true;
-  return isHeld || readable.ended;
+function releaseEnd(socket) {
+  const state = socket[kState];
+  if (!state.holdsEnd) return;
+  state.holdsEnd = false;
+  // False where it is wrapped.
+  socket._readableState.autoDestroy = socket._writableState.autoDestroy;
+  socket._writableState.writable = true;
 }
 
 /** The streams have noted the 'close' of the life before by now; with that they would neither read nor end. */
@@ -168,10 +172,8 @@ function forgetClose(socket, state) {
 
 /** The same of a 'finish', with which no end would be sent. That of this life comes in a later turn. */
 function forgetEnds(socket) {
-  const { _readableState: readable, _writableState: writable } = socket;
-  writable.finished = false;
-  writable.writable = true;
-  readable.autoDestroy = writable.autoDestroy;
+  socket._writableState.finished = false;
+  releaseEnd(socket);
 }
 
 /**

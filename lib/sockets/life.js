@@ -59,6 +59,8 @@ class ConnectionState {
     /** The end is sent, and what is due once that is reported. */
     this.isFinished = false;
     this.finishing = null;
+    /** For some ticks: the streams are kept from what the end of the life before is followed by. */
+    this.holdsEnd = false;
     /** The callback of _final(), until it has been called; only where Node needs it. */
     this.final = null;
     /** Node's tls or http2 have it: see wrapped.js. */

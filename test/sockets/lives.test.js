@@ -3,13 +3,14 @@
 // Owns what one life of a socket left due when connect() made it as new: it must not strike the next one.
 
 const assert = require('node:assert/strict');
+const net = require('node:net');
 const { describe, test } = require('node:test');
 const { USocket, closeFd, socketpair } = require('../../lib');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const seqpacket = require('../helpers/seqpacket.js');
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
-const { abstractName } = require('../helpers/tmp.js');
+const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const usocket = require('../helpers/usocket.js');
 const { until } = require('../helpers/wait.js');
 
@@ -145,8 +146,12 @@ for (const [name, kind] of Object.entries(KINDS)) {
             process.nextTick(() => (events = eventsOf(socket, ['end', 'finish', 'error'])));
           });
           accepted.end();
-          const again = await assertAlive(socket, server);
+          await assertAlive(socket, server);
           assert.deepEqual(events, []);
+          // The next one has no such end before it.
+          socket.destroy().connect(server.address());
+          assert.equal(socket.writable, true);
+          const again = await assertAlive(socket, server);
           again.end();
           await nextEvent(socket.resume(), 'end');
           socket.end();
@@ -154,6 +159,19 @@ for (const [name, kind] of Object.entries(KINDS)) {
         });
       }
     }
+
+    test('leaves unwritable what a user has made so, as in net', async (t) => {
+      const server = startServer(t, {}, temporaryPath(t, 'server'));
+      const model = name === 'USocket' ? [cleanUp(t, new net.Socket())] : [];
+      for (const socket of [makeSocket(t), ...model]) {
+        socket.writable = false;
+        socket.destroy();
+        socket.connect(server.address());
+        await nextEvent(socket, 'connect');
+        await quiet();
+        assert.deepEqual([socket.writable, socket.destroyed], [false, false]);
+      }
+    });
 
     test("in 'end', is ended soon after", async (t) => {
       const { server, client: socket, socket: accepted } = await connectedPair(t);
