@@ -71,7 +71,7 @@ module.exports = [
     'never-ends-the-next-life',
     "a 'finish' that comes late: the connection that the same socket has next never ends",
     ['test/sockets/lives.test.js'],
-    edit(CONNECTING, '  writable.finished = false;\n', ''),
+    edit(CONNECTING, '  socket._writableState.finished = false;\n', ''),
   ),
   fault(
     'fails-the-next-life',
