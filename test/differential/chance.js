@@ -11,6 +11,11 @@ class Chance {
     this.next();
   }
 
+  /** The seed that the environment names, or one of its own. */
+  static seed() {
+    return Number(process.env.SEED ?? Math.trunc(Math.random() * 2 ** 31));
+  }
+
   below(limit) {
     return Math.floor(this.next() * limit);
   }
