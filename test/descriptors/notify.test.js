@@ -89,6 +89,17 @@ describe('the manager', onLinux({}), () => {
     await assertNoLeak(before);
   });
 
+  test('gets descriptors with a barrier of its sender, who is not waited for', async (t) => {
+    const name = temporaryPath(t, 'notify');
+    const messages = startManager(t, name);
+    setSocket(t, name);
+    assert.equal(sdNotify('BARRIER=1', { fds: [0] }), true);
+    const { data, fds } = await messages.next('the barrier');
+    assert.deepEqual([String(data), fds.length], ['BARRIER=1', 1]);
+    assert.equal(fs.fstatSync(fds[0]).ino, fs.fstatSync(0).ino);
+    fds.forEach(closeFd);
+  });
+
   test('is waited for at a barrier until it has come to it', async (t) => {
     const name = temporaryPath(t, 'notify');
     const messages = startManager(t, name);

@@ -325,6 +325,14 @@ describe('faulty arguments', onLinux({}), () => {
     assert.equal(posix.getsockname(sockfd).sun_path, '');
   });
 
+  test('a failure names the call, and a path only where there is one', (t) => {
+    const socket = open(t, AF_UNIX, SOCK_DGRAM);
+    assert.throws(
+      () => posix.send(socket, Buffer.from('x')),
+      (error) => error.message === 'ENOTCONN: socket is not connected, send' && !('path' in error),
+    );
+  });
+
   test('messages and lists are what they should be', () => {
     for (const message of [undefined, null, 7, 'text', []]) {
       const failure = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };

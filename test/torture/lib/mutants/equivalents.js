@@ -57,6 +57,11 @@ module.exports = {
       why: CLOSED,
     },
     { line: 'if (id > 0) {', becomes: ['id >= 0'], why: CLOSED },
+    {
+      line: 'if (message === undefined) continue;',
+      becomes: ['false'],
+      why: 'native code reports what waits, once, and nothing of a socket that is closed',
+    },
   ],
   'lib/descriptors/reuseport.js': [
     {
@@ -297,6 +302,17 @@ module.exports = {
       from: 'chunk.length === 0',
       becomes: ['false'],
       why: 'no bytes have no room for descriptors, and take none along',
+    },
+    {
+      line: 'if (full === 1) {',
+      becomes: ['false'],
+      why: 'a short cut: one chunk alone can go as several do',
+    },
+    {
+      line: 'return length === 0 && corked === 0 && !needDrain && socket[kState].phase === life.OPEN;',
+      from: 'length === 0',
+      becomes: ['true'],
+      why: 'what Writable keeps has a callback here, or it is corked',
     },
     {
       line: 'if (callback === null) return;',
