@@ -7,7 +7,7 @@ const binding = require('../native/binding');
 const { descriptorOf } = require('../native/fds');
 const { demand } = require('../native/results');
 const { detachId, kId, loading, own } = require('../native/sockets');
-const { publishConnect } = require('../util/diagnostics');
+const { isClosing, publishConnect } = require('../util/diagnostics');
 const { nextTick, setImmediate } = require('../util/host');
 const check = require('../util/validate');
 const { waitForBacklog } = require('./backlog');
@@ -105,7 +105,9 @@ function adoptDescriptor(socket, fd, signal) {
 function renew(socket, path) {
   const before = socket[kState];
   const { closeEmitted, phase, plan, referencedNext } = before;
-  if (phase === CONNECTING || phase === OPEN) throw socket[kMakeError](-EISCONN, 'connect', path);
+  if (phase === CONNECTING || phase === OPEN || isClosing(socket)) {
+    throw socket[kMakeError](-EISCONN, 'connect', path);
+  }
   const isEndDue = before.holdsEnd || socket._readableState.ended;
   releaseEnd(socket);
   if (phase === CLOSED) {

@@ -59,4 +59,9 @@ function publishClose(owner, error) {
   return true;
 }
 
-module.exports = { publishBind, publishClose, publishConnect, publishConnection, publishListen };
+/** Whether subscribers hear just now that it closes: it still has its descriptor. */
+function isClosing(owner) {
+  return closing.has(owner);
+}
+
+module.exports = { isClosing, publishBind, publishClose, publishConnect, publishConnection, publishListen };

@@ -1,6 +1,7 @@
 'use strict';
 
-// Owns what happens where a subscriber of `afunix.close` closes what is about to close: nothing twice.
+// Owns what happens where a subscriber of `afunix.close` closes or connects what is about to close: nothing twice,
+// and nothing is left open.
 
 const assert = require('node:assert/strict');
 const diagnostics = require('node:diagnostics_channel');
@@ -10,6 +11,7 @@ const { createSocket } = require('../../lib/compat/unix-dgram.js');
 const { publishClose } = require('../../lib/util/diagnostics.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { quiet } = require('../helpers/seqpacket.js');
+const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
 
 assertNoLeaks();
@@ -72,4 +74,44 @@ for (const [what, open] of Object.entries(OWNERS)) {
     const after = isOfPackage ? [] : ['close', 'inner callback', 'outer callback'];
     assert.deepEqual(seen.sort(), [...after, 'published'].sort());
   });
+}
+
+/** How a socket is connected: it refuses that until it has closed. */
+const CONNECT = {
+  SeqpacketSocket: { 'a name': (socket, name) => socket.connect(name) },
+  USocket: {
+    'a name': (socket, name) => socket.connect(name),
+    'a descriptor': (socket) => {
+      const fds = afunix.socketpair();
+      try {
+        socket.connect({ fd: fds[0] });
+      } catch (error) {
+        fds.forEach(afunix.closeFd);
+        throw error;
+      }
+    },
+  },
+};
+
+for (const [name, ways] of Object.entries(CONNECT)) {
+  for (const [what, connect] of Object.entries(ways)) {
+    test(`${name}: a subscriber cannot connect it, to ${what}`, async () => {
+      const [socket, other] = afunix[name].pair();
+      other.resume();
+      const refused = [];
+      const close = (message) => {
+        if (message.socket !== socket) return;
+        try {
+          connect(socket, abstractName());
+        } catch ({ code }) {
+          refused.push(code);
+        }
+      };
+      diagnostics.subscribe('afunix.close', close);
+      socket.destroy();
+      diagnostics.unsubscribe('afunix.close', close);
+      await Promise.all([socket, other].map((each) => nextEvent(each, 'close')));
+      assert.deepEqual([refused, socket.destroyed], [['EISCONN'], true]);
+    });
+  }
 }
