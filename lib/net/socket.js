@@ -17,7 +17,7 @@ const duplex = stream.Duplex.prototype;
 class NetPlan extends USocketPlan {
   constructor(options) {
     const highWaterMark = options.highWaterMark ?? stream.getDefaultHighWaterMark(false);
-    super({ ...options, highWaterMark, receiveFds: false });
+    super({ __proto__: null, ...options, highWaterMark, receiveFds: false });
     this.emitsConnected = false;
     this.indirectLength = this.duplex.writableHighWaterMark;
   }

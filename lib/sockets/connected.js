@@ -106,6 +106,8 @@ class ConnectedSocket extends Duplex {
   }
 
   [kMessage](data, flags, words, at) {
+    // It still has its number where the _destroy() of a subclass takes its time.
+    if (this.destroyed) return;
     const state = this[kState];
     state.bytesRead += lengthAt(words, at);
     if (state.timer !== null) life.refreshTimer(state);
@@ -114,6 +116,7 @@ class ConnectedSocket extends Duplex {
   }
 
   [kEnd]() {
+    if (this.destroyed) return;
     const state = this[kState];
     state.reading = false;
     state.ended = true;
@@ -297,8 +300,8 @@ function buffer(socket, data) {
   if (socket.errored !== null && socket.readableFlowing) {
     // A Readable that has failed takes nothing more.
     const { decoder } = socket._readableState;
-    if (!socket.destroyed) socket.emit('data', decoder ? decoder.write(data) : data);
-  } else if (!socket.destroyed && !socket.push(data) && socket[kState].reading) {
+    socket.emit('data', decoder ? decoder.write(data) : data);
+  } else if (!socket.push(data) && socket[kState].reading) {
     stopReading(socket);
   }
 }

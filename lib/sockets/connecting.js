@@ -254,7 +254,7 @@ function connectLater(socket, status) {
 /** What connect(2) said is the outcome now. */
 function finishConnecting(socket, state) {
   // Destroyed meanwhile, or an earlier attempt has been reported: this one is not. Or the next one waits.
-  if (socket[kState] !== state || state.phase !== CONNECTING || state.backlog !== null) return;
+  if (life.isOver(socket, state) || state.phase !== CONNECTING || state.backlog !== null) return;
   const { path } = state;
   // A server that closed meanwhile has accepted nothing.
   const status = state.status === 0 ? binding.takeError(socket[kId]) : state.status;

@@ -26,7 +26,7 @@ const { closeId, detachId, flag, kError, kEnd, kId, kMessage, kSenderName, kSett
 const { kState, kWriter, setBufferSize } = members;
 const { SOCK_DGRAM } = binding;
 
-const { EBUSY, ENOBUFS, ENOTCONN } = constants.errno;
+const { ENOBUFS, ENOTCONN } = constants.errno;
 /** What makes a message an `'error'` event. */
 const BAD_MESSAGE = flag.TRUNCATED | sockets.FDS_MISSING;
 
@@ -328,9 +328,7 @@ class DgramSocket extends EventEmitter {
    */
   detach() {
     const id = running(this);
-    const result = detachId(id);
-    if (result === -EBUSY) throw systemError(result, 'detach');
-    const [fd, ...fds] = demand(result, 'detach');
+    const [fd, ...fds] = demand(detachId(id), 'detach');
     this[kId] = 0;
     finishClosing(this);
     return { fd, data: null, fds };

@@ -81,6 +81,8 @@ class ConnectedPlan extends SocketPlan {
     this.type = type;
     this.connectTimeout = check.integer(wait, 'options.connectTimeout', 0, check.MAX_INT);
     this.pauseOnConnect = paused;
+    /** Of a stream alone. */
+    this.onread = null;
     this.localPath = options.localPath;
     if (this.localPath !== undefined) check.pathBytes(this.localPath, 'options.localPath');
     /** Of Duplex. `'close'` is emitted here, since it has an argument. */

@@ -312,7 +312,7 @@ class USocket extends ConnectedSocket {
       if (flags & flag.FDS) readerOf(this).add(fdsToken(words, at), this[kState].bytesRead - 1);
     } finally {
       // Not where a listener closed the socket; but an exception of a listener costs no bytes.
-      if (this[kId] > 0) {
+      if (!this.destroyed) {
         if ((flags & flag.INTO) === 0) deliver(this, data);
         else if (!this[kReader].deliver(lengthAt(words, at))) life.stopReading(this);
       }

@@ -64,4 +64,11 @@ function isClosing(owner) {
   return closing.has(owner);
 }
 
-module.exports = { isClosing, publishBind, publishClose, publishConnect, publishConnection, publishListen };
+module.exports = {
+  isClosing,
+  publishBind,
+  publishClose,
+  publishConnect,
+  publishConnection,
+  publishListen,
+};

@@ -10,20 +10,9 @@ const { closeFd, createReuseportFd, fdType, memfd } = require('../../lib');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
+const { polluted } = require('../helpers/prototypes.js');
 
 assertNoLeaks();
-
-/** While `Object.prototype` has these members. */
-function polluted(members, body) {
-  for (const [name, value] of Object.entries(members)) {
-    Object.defineProperty(Object.prototype, name, { value, configurable: true });
-  }
-  try {
-    return body();
-  } finally {
-    for (const name of Object.keys(members)) delete Object.prototype[name];
-  }
-}
 
 describe('what Object.prototype has got', onLinux({}), () => {
   test('is no option of memfd()', () => {

@@ -189,6 +189,22 @@ describe('end()', onLinux(), () => {
     await nextEvent(socket, 'close');
   });
 
+  test('receives no more behind an iterator that is broken off, either', async (t) => {
+    const receiver = await startStalled(t, temporaryPath(t));
+    const socket = openSocket(t).bind();
+    while (socket.writableLength === 0) socket.sendTo('x', receiver.name);
+    const address = socket.address();
+    const iterator = socket[Symbol.asyncIterator]();
+    iterator.next();
+    socket.end();
+    await iterator.return();
+    socket.on('data', () => assert.fail('received'));
+    await new Promise((done) => openSocket(t).sendTo('unheard', address, done));
+    await turn();
+    receiver.resume();
+    await nextEvent(socket, 'close');
+  });
+
   test('close() cuts it short: ECANCELED', async (t) => {
     const receiver = await startStalled(t, temporaryPath(t));
     const socket = openSocket(t);

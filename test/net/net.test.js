@@ -13,6 +13,7 @@ const unix = require('../../lib/net');
 const posix = require('../../lib/posix');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
+const { polluted } = require('../helpers/prototypes.js');
 const { cleanUp, quiet } = require('../helpers/seqpacket.js');
 const { turn } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
@@ -76,11 +77,12 @@ const PROGRAMS = {
     const server = lib.Server({ allowHalfOpen: true, pauseOnConnect: true }, () => {});
     class Mine extends lib.Socket {}
     const mine = new Mine();
+    const usual = new lib.Server(null);
     return [
       [socket instanceof lib.Socket, socket.allowHalfOpen, socket.constructor === lib.Socket],
       [server instanceof lib.Server, server.allowHalfOpen, server.pauseOnConnect],
       [mine instanceof Mine, mine instanceof lib.Socket, lib.Stream === lib.Socket],
-      [server.listenerCount('connection'), new lib.Server(null).allowHalfOpen],
+      [server.listenerCount('connection'), usual.allowHalfOpen, usual.pauseOnConnect],
       [lib.connect.name, lib.createServer.length, typeof lib.createConnection],
     ].slice(0, 4);
   },
@@ -466,6 +468,12 @@ describe('what net has not', onLinux(), () => {
         message: /Unix sockets only/,
       });
       assert.throws(() => unix.createServer().listen(where), { code: 'ERR_INVALID_ARG_VALUE' });
+    }
+  });
+
+  test('what a stranger has put on Object.prototype is no descriptor', () => {
+    for (const options of [undefined, 'ignored', {}]) {
+      polluted({ fd: 1e6 }, () => new unix.Socket(options)).destroy();
     }
   });
 });

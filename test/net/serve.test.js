@@ -4,7 +4,7 @@
 // server.listen() and with serve(), and see the same.
 
 const assert = require('node:assert/strict');
-const { getEventListeners, once } = require('node:events');
+const { EventEmitter, getEventListeners, once } = require('node:events');
 const fs = require('node:fs');
 const http = require('node:http');
 const http2 = require('node:http2');
@@ -306,7 +306,8 @@ describe('serve()', onLinux(), () => {
   });
 
   test('refuses what is no server', () => {
-    for (const server of [undefined, null, {}, 'server', new EventTarget()]) {
+    const emitter = new EventEmitter();
+    for (const server of [undefined, null, {}, 'server', new EventTarget(), emitter]) {
       assert.throws(() => serve(server, '/path'), { code: 'ERR_INVALID_ARG_TYPE' });
     }
     const web = http.createServer();

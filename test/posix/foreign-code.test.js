@@ -10,27 +10,12 @@ const posix = require('../../lib/posix/index.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { open, pair, receive } = require('../helpers/posix.js');
 const { onLinux } = require('../helpers/programs.js');
+const { polluted, withMembers } = require('../helpers/prototypes.js');
 const { abstractName } = require('../helpers/tmp.js');
 
 assertNoLeaks();
 
 const { AF_INET, AF_INET6, AF_UNIX, MSG_DONTWAIT, SOCK_DGRAM } = posix;
-
-/** Puts members on a prototype while `body` runs. */
-function withMembers(prototype, members, body) {
-  for (const [name, value] of Object.entries(members)) {
-    const descriptor = typeof value === 'object' && 'set' in value ? value : { value };
-    Object.defineProperty(prototype, name, { configurable: true, ...descriptor });
-  }
-  try {
-    return body();
-  } finally {
-    for (const name of Object.keys(members)) delete prototype[name];
-  }
-}
-
-/** While `Object.prototype` has these members. */
-const polluted = (members, body) => withMembers(Object.prototype, members, body);
 
 /** A bound datagram socket, its name, and whether nothing has come. */
 function receiver(t) {

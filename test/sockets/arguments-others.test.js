@@ -4,8 +4,10 @@
 // once, that changes nothing.
 
 const assert = require('node:assert/strict');
+const { constants } = require('node:os');
 const { test } = require('node:test');
 const { DgramSocket, SeqpacketSocket, USocket, createSocket, fdType } = require('../../lib');
+const { systemError } = require('../../lib/util/errors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 
@@ -34,6 +36,24 @@ test('an unknown encoding is refused, and nothing is sent', onLinux({}), async (
     assert.equal(Buffer.concat(received).toString(), 'sent');
     right.destroy();
   }
+});
+
+test('a known encoding is how a text is written', onLinux({}), async () => {
+  for (const Socket of [SeqpacketSocket, USocket]) {
+    for (const encoding of ['utf8', 'UTF-8', 'latin1', 'ucs2', 'hex', 'base64', 'base64url']) {
+      const [left, right] = Socket.pair();
+      left.end('cafe', encoding);
+      const received = await right.toArray();
+      assert.deepEqual(Buffer.concat(received), Buffer.from('cafe', encoding), encoding);
+      right.destroy();
+    }
+  }
+});
+
+test('an errno that Node has no name for has that of the system, or its number', () => {
+  const known = systemError(-constants.errno.EDQUOT, 'bind', '/path');
+  assert.deepEqual([known.code, known.message], ['EDQUOT', 'EDQUOT: system error, bind /path']);
+  assert.equal(systemError(-4000, 'bind').message, 'E4000: system error, bind');
 });
 
 test('an array of holes is refused at once', () => {

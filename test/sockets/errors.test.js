@@ -1,16 +1,19 @@
 'use strict';
 
-// Owns errors of the connected kinds that come behind data which nobody has read yet.
+// Owns errors of the connected kinds that come behind data which nobody has read yet, or with data behind them.
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { SeqpacketSocket, USocket } = require('../../lib');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
-const { cleanUp, closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
+const seqpacket = require('../helpers/seqpacket.js');
+const usocket = require('../helpers/usocket.js');
 const { until } = require('../helpers/wait.js');
 
 assertNoLeaks();
+
+const { cleanUp, closing, eventsOf, quiet } = seqpacket;
 
 for (const [name, Class] of Object.entries({ USocket, SeqpacketSocket })) {
   describe(`${name}: errors behind unread data`, onLinux(), () => {
@@ -55,6 +58,46 @@ for (const [name, Class] of Object.entries({ USocket, SeqpacketSocket })) {
       one.write('never read');
       await closing(one);
       assert.deepEqual(events, ['data last', 'error EPIPE', 'close true']);
+    });
+  });
+}
+
+for (const [name, Class] of Object.entries({ USocket, SeqpacketSocket })) {
+  describe(`${name}: a subclass whose _destroy() takes its time`, onLinux(), () => {
+    class Slow extends Class {
+      async _destroy(error, callback) {
+        await quiet();
+        super._destroy(error, callback);
+      }
+    }
+    const EVENTS = ['connect', 'end', 'error', 'close'];
+
+    for (const [what, error, rest] of [
+      ['without an error', null, ['close false']],
+      ['with an error', new Error('mine'), ['error Error: mine', 'close true']],
+    ]) {
+      test(`receives nothing meanwhile, destroyed ${what}`, async (t) => {
+        const [given, two] = Class.pair();
+        cleanUp(t, two);
+        const slow = cleanUp(t, new Slow({ fd: given.detach().fd }));
+        const events = eventsOf(slow, EVENTS);
+        slow.on('data', (data) => events.push(`data ${data}`));
+        two.write('first');
+        await until(() => events.includes('data first'), 'the data');
+        slow.destroy(error);
+        two.end('late');
+        await closing(slow);
+        assert.deepEqual(events.slice(events.indexOf('data first') + 1), rest);
+      });
+    }
+
+    test('is not connected meanwhile', async (t) => {
+      const { startServer } = name === 'USocket' ? usocket : seqpacket;
+      const slow = cleanUp(t, new Slow());
+      const events = eventsOf(slow, EVENTS);
+      slow.connect(startServer(t).address()).destroy();
+      await closing(slow);
+      assert.deepEqual(events, ['close false']);
     });
   });
 }

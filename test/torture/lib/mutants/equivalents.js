@@ -146,6 +146,28 @@ module.exports = {
       why: 'the tests run with glibc',
     },
   ],
+  'lib/sockets/backlog.js': [
+    {
+      line: 'const isOver = time >= waiter.deadline;',
+      becomes: ['time > waiter.deadline'],
+      why: 'who is not given up at the very moment is with the next attempt',
+    },
+  ],
+  'lib/native/sockets.js': [
+    {
+      line: 'else data = new FastBuffer(buffer, words[at + OFFSET], length);',
+      becomes: ['at - OFFSET'],
+      why: 'the offset is the first word of an entry',
+    },
+  ],
+  'lib/util/validate.js': [
+    {
+      line: "if (bytes[0] === 0 && process.platform !== 'linux') {",
+      becomes: ['true'],
+      from: 'bytes[0] === 0',
+      why: 'the tests run on Linux, where all names may be',
+    },
+  ],
   'lib/sockets/connected.js': [
     {
       line: 'if (state.timer !== null && Math.abs(state.timerDelay) === delay) {',
@@ -223,6 +245,11 @@ module.exports = {
   ],
   'lib/sockets/message-writer.js': [
     {
+      line: '} else if (request !== undefined) {',
+      becomes: ['true'],
+      why: 'an outcome that nobody is called with costs a tick, and is reported to nobody',
+    },
+    {
       line: 'else if (length !== view.byteLength) result = send(id, view, destination, offset, length);',
       becomes: ['true'],
       why: 'the offset and the length cross as well, and say the same',
@@ -278,6 +305,11 @@ module.exports = {
     },
   ],
   'lib/sockets/stream-reader.js': [
+    {
+      line: 'return limit > 0 && limit < socket.readableLength ? limit : size;',
+      becomes: ['limit <= socket.readableLength'],
+      why: 'to read all that is there is what no limit does, too',
+    },
     {
       line: 'this.fds -= group.count;',
       becomes: ['this.fds += group.count'],

@@ -74,7 +74,7 @@ module.exports = {
   'lib/net/serve.js': of('net', 'serve', 'web', 'http2'),
   'lib/net/served.js': of('net', 'newcomers', 'serve', 'web'),
   'lib/net/server.js': of('net', 'net'),
-  'lib/net/socket.js': of('net', 'net'),
+  'lib/net/socket.js': [...of('net', 'net'), ...of('sockets', 'inherited-options')],
   'lib/posix/checks.js': POSIX,
   'lib/posix/descriptors.js': POSIX,
   'lib/posix/index.js': POSIX,
@@ -90,7 +90,7 @@ module.exports = {
   'lib/sockets/connecting.js': [
     ...of('seqpacket', 'connect'),
     ...of('usocket', 'connect-again'),
-    ...of('sockets', 'backlog', 'lives'),
+    ...of('sockets', 'backlog', 'lives', 'diagnostics-again'),
     ...CONNECTED,
   ],
   'lib/sockets/connections.js': of('sockets', 'servers', 'collector'),
@@ -110,6 +110,7 @@ module.exports = {
   'lib/sockets/message-writer.js': MESSAGES,
   'lib/sockets/options.js': [
     ...of('sockets', 'options', 'arguments', 'arguments-others', 'throwing', 'max-pending-fds'),
+    ...of('sockets', 'inherited-options'),
     ...of('dgram', 'fds'),
     ...of('usocket', 'life'),
     ...of('seqpacket', 'server', 'sizes'),
