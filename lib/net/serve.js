@@ -87,7 +87,8 @@ class Front {
     listener.on('close', () => {
       if (!this.open.has(listener)) return;
       this.forget(listener);
-      if (this.open.size === 0) web.emit('close');
+      // Which emit() keeps back while another one is open.
+      web.emit('close');
     });
     this.listener = listener;
     this.open.add(listener);

@@ -214,7 +214,7 @@ class DgramSocket extends EventEmitter {
 
   /** How many messages were given up because there was no room, with `whenFull: 'fail'`. */
   get dropped() {
-    return this[kState].dropped;
+    return this[kState]?.dropped;
   }
 
   [kSendError](error) {

@@ -365,3 +365,12 @@ test('an iterator that was never asked for a message can be ended', onLinux(), a
   assert.deepEqual(await within(iterator.next(), 'next()'), { value: undefined, done: true });
   assert.equal(getEventListeners(socket, 'data').length, before);
 });
+
+test('an iterator of an unbound socket that is broken off lets the process end', async (t) => {
+  const program = startScript(t, async ({ DgramSocket: Socket }) => {
+    const iterator = new Socket()[Symbol.asyncIterator]();
+    iterator.next();
+    await iterator.return();
+  });
+  assert.equal((await program.ended()).code, 0);
+});

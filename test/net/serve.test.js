@@ -168,6 +168,29 @@ const PROGRAMS = {
     return [...seen, await get(next)];
   },
 
+  async 'listening again while a connection of before is open'(t, start) {
+    const [path, next] = [temporaryPath(t), temporaryPath(t)];
+    const web = closing(t, http.createServer(echo));
+    start(web, path);
+    await once(web, 'listening');
+    const connected = once(web, 'connection');
+    const client = cleanUp(t, unix.connect(path)).resume();
+    client.write('GET / HTTP/1.1\r\nHos');
+    const [connection] = await connected;
+    await until(() => connection.bytesRead > 0, 'half of a request');
+    const seen = [];
+    web.on('close', () => seen.push('close'));
+    web.close();
+    start(web, next);
+    await once(web, 'listening');
+    client.write('t: a\r\nConnection: close\r\n\r\n');
+    await once(connection, 'close');
+    seen.push(await get(next));
+    web.close();
+    await until(() => seen.includes('close'), "'close'");
+    return seen;
+  },
+
   async 'time-outs of headers and of idle connections'(t, start) {
     const path = temporaryPath(t);
     const options = { connectionsCheckingInterval: 10, headersTimeout: 20, requestTimeout: 20 };

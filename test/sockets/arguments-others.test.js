@@ -6,12 +6,14 @@
 const assert = require('node:assert/strict');
 const { constants } = require('node:os');
 const { test } = require('node:test');
-const { DgramSocket, SeqpacketSocket, USocket, createSocket, fdType } = require('../../lib');
+const afunix = require('../../lib');
 const { systemError } = require('../../lib/util/errors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 
 assertNoLeaks();
+
+const { DgramSocket, SeqpacketSocket, USocket, createSocket, fdType } = afunix;
 
 test('options of a pair are an object or nothing, whatever its class', onLinux({}), () => {
   for (const Socket of [DgramSocket, SeqpacketSocket, USocket]) {
@@ -54,6 +56,20 @@ test('an errno that Node has no name for has that of the system, or its number',
   const known = systemError(-constants.errno.EDQUOT, 'bind', '/path');
   assert.deepEqual([known.code, known.message], ['EDQUOT', 'EDQUOT: system error, bind /path']);
   assert.equal(systemError(-4000, 'bind').message, 'E4000: system error, bind');
+});
+
+test('accessors can be read where there is no socket: from a prototype, as in net', () => {
+  for (const { prototype } of Object.values(afunix).filter((one) => one?.prototype)) {
+    for (
+      let at = prototype;
+      at !== null && !Object.hasOwn(at, 'pipe');
+      at = Object.getPrototypeOf(at)
+    ) {
+      for (const name of Object.keys(Object.getOwnPropertyDescriptors(at))) {
+        assert.doesNotThrow(() => prototype[name], name);
+      }
+    }
+  }
 });
 
 test('an array of holes is refused at once', () => {

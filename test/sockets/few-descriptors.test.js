@@ -8,7 +8,7 @@ const { describe, test } = require('node:test');
 const { USocket } = require('../../lib');
 const { closeQuietly, nulls } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
-const { startScript } = require('../helpers/node.js');
+const { runScript, startScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
@@ -182,3 +182,34 @@ describe('a DgramSocket without descriptors for helper sockets', onLinux(), () =
     assert.equal(arrived, sent);
   });
 });
+
+test(
+  'a USocket whose descriptors cannot be duplicated for the next bytes fails',
+  onLinux(),
+  async (t) => {
+    const result = await runScript(
+      t,
+      ({ USocket: Socket }) => {
+        const fs = require('node:fs');
+        const [one, two] = Socket.pair();
+        const events = [];
+        one.on('error', ({ code }) => events.push(code));
+        one.on('close', () => {
+          console.log(JSON.stringify([returned, ...events]));
+          two.destroy();
+        });
+        const taken = [];
+        try {
+          for (;;) taken.push(fs.openSync('/dev/null'));
+        } catch {
+          // There is no room for another.
+        }
+        const returned = one.write([0], ({ code }) => events.push(`callback ${code}`));
+        taken.forEach(fs.closeSync);
+      },
+      [],
+      { openFiles: 64 },
+    );
+    assert.deepEqual(result, [true, 'callback EMFILE', 'EMFILE']);
+  },
+);

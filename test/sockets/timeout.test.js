@@ -39,6 +39,19 @@ function makePair(t, Class) {
   return pair;
 }
 
+/** Writes until some wait, of which the callbacks are counted: `{ waiting }`. */
+async function fill([one, two]) {
+  two.pause();
+  const count = { waiting: 0 };
+  // The reader stops at its mark: from then on they wait.
+  while (one.writableLength === 0) {
+    count.waiting++;
+    one.write(Buffer.alloc(60_000), () => count.waiting--);
+    await quiet(1);
+  }
+  return count;
+}
+
 /** Name → what prepares a pair, and returns the activity of its first socket. */
 const ACTIVITIES = {
   'a write that is sent at once': ([one]) => {
@@ -50,18 +63,11 @@ const ACTIVITIES = {
       await nextEvent(one, 'data');
     };
   },
-  'a write that had to wait and is sent, although nothing else is written': async ([one, two]) => {
-    two.pause();
-    let waiting = 0;
-    // The reader stops at its mark: from then on they wait.
-    while (one.writableLength === 0) {
-      waiting++;
-      one.write(Buffer.alloc(60_000), () => waiting--);
-      await quiet(1);
-    }
+  'a write that had to wait and is sent, although nothing else is written': async (pair) => {
+    const count = await fill(pair);
     return async () => {
-      two.resume();
-      await until(() => waiting === 0, 'the callbacks of what waits');
+      pair[1].resume();
+      await until(() => count.waiting === 0, 'the callbacks of what waits');
     };
   },
 };
@@ -134,3 +140,12 @@ for (const [name, Class] of Object.entries(CLASSES)) {
     }
   });
 }
+
+test('a message that goes on waiting is no activity', onLinux(), async (t) => {
+  const prepare = async (pair) => {
+    await fill(pair);
+    return quiet;
+  };
+  const order = await tryLonger((soon) => orderOf(t, SeqpacketSocket, prepare, soon));
+  assert.deepEqual(order, ['active', 'idle']);
+});

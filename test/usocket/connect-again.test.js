@@ -12,7 +12,7 @@ const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript, startScript } = require('../helpers/node.js');
 const { open } = require('../helpers/posix.js');
 const { onLinux } = require('../helpers/programs.js');
-const { closing, eventsOf } = require('../helpers/seqpacket.js');
+const { closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { until, within } = require('../helpers/wait.js');
@@ -49,12 +49,29 @@ describe('connect() again', onLinux(), () => {
     assert.deepEqual(events, ['connect']);
   });
 
-  test('waits no longer for a full backlog', async (t) => {
+  /** A listener whose backlog is full: `{ listener, name }`. */
+  async function fullListener(t) {
     const name = abstractName();
     const listener = open(t);
     posix.bind(listener, { sun_family: posix.AF_UNIX, sun_path: name });
     posix.listen(listener, 0);
     await nextEvent(makeSocket(t).connect(name), 'connect');
+    return { listener, name };
+  }
+
+  test('waits for a full backlog, whatever has become of the first', async (t) => {
+    const { listener, name } = await fullListener(t);
+    const client = makeSocket(t).connect(abstractName()).connect(name);
+    const events = eventsOf(client, ['connect', 'error']);
+    await quiet();
+    assert.deepEqual([events, client.connecting], [[], true]);
+    posix.close(posix.accept(listener));
+    await nextEvent(client, 'connect');
+    posix.close(posix.accept(listener));
+  });
+
+  test('waits no longer for a full backlog', async (t) => {
+    const { listener, name } = await fullListener(t);
     const server = startServer(t);
     const client = makeSocket(t).connect(name).connect(server.address());
     await Promise.all([nextEvent(client, 'connect'), nextEvent(server, 'connection')]);

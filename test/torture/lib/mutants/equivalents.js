@@ -52,6 +52,12 @@ module.exports = {
   ],
   'lib/compat/unix-dgram.js': [
     {
+      line: "status === -EAGAIN || (status === -ENOBUFS && process.platform !== 'linux');",
+      from: "process.platform !== 'linux'",
+      becomes: ['true'],
+      why: 'Linux says ENOBUFS only where it has no memory left',
+    },
+    {
       line: 'const to = id === 0 ? -EBADF : socket[kDestinations].of(id, path);',
       becomes: ['+EBADF'],
       why: CLOSED,
@@ -146,7 +152,27 @@ module.exports = {
       why: 'the tests run with glibc',
     },
   ],
+  'lib/sockets/dgram.js': [
+    {
+      line: 'if (this[kId] === 0 || state.isEnding) return this;',
+      from: 'this[kId] === 0',
+      becomes: ['false'],
+      why: `${CLOSED}, and close() of what is closed does nothing`,
+    },
+  ],
+  'lib/sockets/connecting.js': [
+    {
+      line: 'if (!socket[kState].plan.onread) return false;',
+      becomes: ['false'],
+      why: 'where bytes are data, to read nothing is what comes next in any case',
+    },
+  ],
   'lib/sockets/backlog.js': [
+    {
+      line: 'if (time < this.firstDeadline) return;',
+      becomes: ['false'],
+      why: 'a short cut: nobody is given up before that',
+    },
     {
       line: 'const isOver = time >= waiter.deadline;',
       becomes: ['time > waiter.deadline'],
@@ -169,6 +195,11 @@ module.exports = {
     },
   ],
   'lib/sockets/connected.js': [
+    {
+      line: 'if (lastQueued > 0 && queued !== lastQueued) state.timer.refresh();',
+      becomes: ['lastQueued >= 0'],
+      why: 'a write that waits has set it; of messages none is counted here',
+    },
     {
       line: 'if (state.timer !== null && Math.abs(state.timerDelay) === delay) {',
       from: 'state.timer !== null',
@@ -269,6 +300,11 @@ module.exports = {
   ],
   'lib/sockets/seqpacket.js': [
     {
+      line: 'if (outcomes[index] < 0) endAfter(this, outcomes[index]);',
+      becomes: ['outcomes[index] <= 0'],
+      why: 'a message that was sent is no failure that ends a connection',
+    },
+    {
       line: 'if (this[kId] > 0) binding.setCorked(this[kId], 0);',
       becomes: ['this[kId] >= 0'],
       why: CLOSED,
@@ -334,6 +370,11 @@ module.exports = {
       from: 'chunk.length === 0',
       becomes: ['false'],
       why: 'no bytes have no room for descriptors, and take none along',
+    },
+    {
+      line: 'if (this.marks.length > 0) return this.submitMarked(entries);',
+      becomes: ['true'],
+      why: 'a short cut: with no descriptor to any chunk it is the same',
     },
     {
       line: 'if (full === 1) {',

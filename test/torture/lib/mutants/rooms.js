@@ -33,6 +33,7 @@ const STREAMS = [
   ...of('usocket', 'states', 'errors', 'traffic', 'life', 'net-streams', 'put-back-fds', 'onread'),
   ...of('usocket', 'fds-event', 'fds-with-data', 'neighbours', 'net-reading', 'as-net'),
   ...of('sockets', 'waiting-fds', 'timeout', 'detach', 'arguments-others', 'throwing'),
+  ...of('sockets', 'few-descriptors'),
 ];
 const POSIX = of(
   'posix',
@@ -106,7 +107,11 @@ module.exports = {
     ...CONNECTED,
   ],
   'lib/sockets/listen.js': [...of('seqpacket', 'listen'), ...SERVERS, ...of('net', 'cluster')],
-  'lib/sockets/members.js': [...of('dgram', 'life'), ...CONNECTED],
+  'lib/sockets/members.js': [
+    ...of('dgram', 'life'),
+    ...of('sockets', 'arguments-others'),
+    ...CONNECTED,
+  ],
   'lib/sockets/message-writer.js': MESSAGES,
   'lib/sockets/options.js': [
     ...of('sockets', 'options', 'arguments', 'arguments-others', 'throwing', 'max-pending-fds'),
