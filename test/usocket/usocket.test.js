@@ -224,6 +224,14 @@ client.on('readable', function() {
     assert.equal(fs.readFileSync(file, 'utf8'), 'precious');
   });
 
+  test("emit() says whether anybody listens, also of 'drain'", (t) => {
+    const socket = makeSocket(t);
+    for (const name of ['drain', 'mine']) {
+      assert.equal(socket.emit(name), false);
+      assert.equal(socket.on(name, () => {}).emit(name), true);
+    }
+  });
+
   test('supportsUnixFd can be asked and set', (t) => {
     const socket = makeSocket(t);
     assert.equal(socket.supportsUnixFd, true);

@@ -139,7 +139,7 @@ module.exports = {
   'lib/sockets/userver.js': SERVERS,
   'lib/sockets/wrapped.js': of('usocket', 'tls', 'http-endings'),
   'lib/sockets/usocket-plan.js': STREAMS,
-  'lib/sockets/usocket.js': [...STREAMS, ...of('usocket', 'tls'), ...of('net', 'net')],
+  'lib/sockets/usocket.js': [...STREAMS, ...of('usocket', 'tls', 'death'), ...of('net', 'net')],
   'lib/util/callback.js': [
     ...of('dgram', 'events'),
     ...of('usocket', 'callbacks'),
