@@ -246,6 +246,11 @@ module.exports = {
   ],
   'lib/sockets/life.js': [
     {
+      line: 'if (socket[kId] > 0) binding.setReading(socket[kId], 0);',
+      becomes: ['socket[kId] >= 0'],
+      why: CLOSED,
+    },
+    {
       line: "return socket.readableFlowing !== null || socket.listenerCount('readable') > 0;",
       from: "socket.listenerCount('readable') > 0",
       becomes: ['false'],

@@ -90,7 +90,7 @@ module.exports = {
   'lib/sockets/connected.js': CONNECTED,
   'lib/sockets/connecting.js': [
     ...of('seqpacket', 'connect'),
-    ...of('usocket', 'connect-again'),
+    ...of('usocket', 'connect-again', 'as-net-turns'),
     ...of('sockets', 'backlog', 'lives', 'diagnostics-again'),
     ...CONNECTED,
   ],
