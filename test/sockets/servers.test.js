@@ -95,6 +95,19 @@ for (const [name, Server, Socket] of [
         assert.equal(server.listening, true);
       });
 
+      test('nobody for a loop over what does not listen: that ends at once', async (t) => {
+        const server = start(t);
+        const iterator = server[Symbol.asyncIterator]();
+        server.close();
+        await closing(server);
+        const later = [server, new Server()].map((each) => each[Symbol.asyncIterator]());
+        for (const each of [iterator, ...later]) {
+          const next = await within(each.next(), 'the end');
+          assert.deepEqual(next, { value: undefined, done: true });
+        }
+        assert.equal(server.listenerCount('connection'), 0);
+      });
+
       for (const way of ['break', 'throw']) {
         test(`no more after a loop is left by ${way}: nobody is orphaned`, async (t) => {
           const server = start(t);

@@ -105,7 +105,7 @@ module.exports = {
   'lib/posix/index.js': [
     {
       line: 'if (isInt(sockfd) && isInt(len) && isInt(flags)) {',
-      becomes: ['false'],
+      becomes: ['false', '{}'],
       why: 'what was not tried at once is looked at again, which costs time',
     },
     {
