@@ -47,8 +47,18 @@ function run(command, args, options) {
   if (error || status !== 0) throw error ?? new Error(`${path.basename(command)}: ${stderr}`);
 }
 
-/** Waits for a server's socket. */
-const ready = (program, file) => until(() => fs.existsSync(file), `the socket of ${program.name}`);
+/** The flag of /proc/net/unix for a socket that listens. */
+const LISTENS = '00010000';
+
+/** Waits until a server listens. Its file is there a moment before. */
+function ready(program, file) {
+  const listens = () =>
+    fs
+      .readFileSync('/proc/net/unix', 'latin1')
+      .split('\n')
+      .some((line) => line.endsWith(` ${file}`) && line.split(' ')[3] === LISTENS);
+  return until(listens, `${program.name} to listen`);
+}
 
 /** PostgreSQL: `{ host, port, user, database }` for clients. */
 async function startPostgres(t) {
