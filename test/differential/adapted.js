@@ -3,11 +3,12 @@
 // Owns net with those differences of docs/moving.md that are a matter of time, so that what follows from them in a
 // program can be compared as well: connections that wait are accepted in one turn (as libuv did before 1.45), they are
 // read after 'connection' and not before, 'close' comes with setImmediate(), the callback of connect() is called before
-// all listeners, pause() holds before there is a connection with `onread`, too, and http reads a socket as any other
-// stream.
+// all listeners, pause() holds before there is a connection with `onread`, too, what nobody has read is dropped by the
+// next connect(), and http reads a socket as any other stream.
 
 const net = require('node:net');
 const os = require('node:os');
+const { Duplex } = require('node:stream');
 const raw = require('./raw.js');
 
 // net itself makes its handles of these.
@@ -29,6 +30,15 @@ function closeLater(handle) {
     if (callback) setImmediate(callback);
     return close.call(handle, callback && (() => {}));
   };
+}
+
+/** A socket that is connected again has nothing of its last connection. */
+function dropUnread(socket) {
+  const readable = socket._readableState;
+  // Without an event.
+  readable.closeEmitted = true;
+  readable.ended = false;
+  while (readable.length > 0) Duplex.prototype.read.call(socket);
 }
 
 /** Hands over what has been received, or undefined for the end, as libuv does. */
@@ -225,6 +235,7 @@ class Socket extends net.Socket {
 
   /** The callback is called before all listeners of 'connect'. */
   connect(...values) {
+    if (this.destroyed) dropUnread(this);
     const callback = typeof values.at(-1) === 'function' ? values.pop() : undefined;
     const { prototype } = Pipe;
     const { connect } = prototype;
