@@ -209,6 +209,7 @@ class Server extends net.Server {
 
 class Socket extends net.Socket {
   #intoMemory;
+  #life = 0;
   #isReadWaiting = false;
 
   constructor(options) {
@@ -233,9 +234,20 @@ class Socket extends net.Socket {
     return super.pause();
   }
 
+  /** Destroys that connection, and not one that the socket has later. */
+  destroySoon() {
+    const life = this.#life;
+    if (this.writable) this.end();
+    if (this.writableFinished) this.destroy();
+    else this.once('finish', () => life === this.#life && this.destroy());
+  }
+
   /** The callback is called before all listeners of 'connect'. */
   connect(...values) {
-    if (this.destroyed) dropUnread(this);
+    if (this.destroyed) {
+      this.#life++;
+      dropUnread(this);
+    }
     const callback = typeof values.at(-1) === 'function' ? values.pop() : undefined;
     const { prototype } = Pipe;
     const { connect } = prototype;

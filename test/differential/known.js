@@ -131,6 +131,11 @@ const INTENDED = [
     strict: true,
   },
   {
+    what: 'destroySoon() destroys no later connection',
+    reason: 'it was not meant',
+    strict: true,
+  },
+  {
     what: 'what the peer sent before a write fails is read by who reads',
     key: /^socket (error\((EPIPE|ECONNRESET)\)|ready) \/ (data|data\(text\)|end)$/,
     comesLater: true,
