@@ -39,6 +39,7 @@ function dropUnread(socket) {
   readable.closeEmitted = true;
   readable.ended = false;
   while (readable.length > 0) Duplex.prototype.read.call(socket);
+  readable.decoder?.end();
 }
 
 /** Hands over what has been received, or undefined for the end, as libuv does. */
