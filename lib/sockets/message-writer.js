@@ -264,6 +264,14 @@ class MessageWriter {
     this.whenEmpty = null;
   }
 
+  /** The callback of end() as Writable gets it: with an error it comes behind those of messages, which have one, too. */
+  behind(callback) {
+    return (...outcome) => {
+      if (outcome[0]) this.finish(new Callback(callback), outcome[0]);
+      else callback(...outcome);
+    };
+  }
+
   /** Calls `callback` in a tick after the last callback that is due. */
   afterCallbacks(callback) {
     nextTick(() => {

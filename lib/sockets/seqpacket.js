@@ -164,6 +164,7 @@ class SeqpacketSocket extends ConnectedSocket {
     else if (typeof encoding === 'function') [encoding, callback] = [undefined, encoding];
     check.optionalCallback(callback);
     if (message !== undefined && message !== null) this.write(message, encoding);
+    if (callback !== undefined) callback = this[kWriter].behind(callback);
     return super.end(life.endCallback(this, callback));
   }
 

@@ -73,6 +73,14 @@ class StreamWriter {
     };
   }
 
+  /** The callback of end() as Writable gets it: it comes behind those of writes, and never inside of connect(). */
+  behind(callback) {
+    return (...outcome) => {
+      if (this.isAbandoned) nextTick(callback, ...outcome);
+      else callback(...outcome);
+    };
+  }
+
   /** A callback for a write with so many descriptors, which count until it runs. */
   count(fds, callback) {
     this.fds += fds;
@@ -398,6 +406,7 @@ class StreamWriter {
   abandon() {
     this.isAbandoned = true;
     this.cancel(this.takeDeferred() === null ? undefined : closedBeforeConnection());
+    this.isAbandoned = false;
   }
 }
 

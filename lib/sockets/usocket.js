@@ -206,14 +206,12 @@ class USocket extends ConnectedSocket {
   end(message, encoding, callback) {
     if (typeof message === 'function') [message, callback] = [undefined, message];
     else if (typeof encoding === 'function') [encoding, callback] = [undefined, encoding];
-    if (message === undefined || message === null) {
-      // Writable takes anything but a function for a chunk; as its third argument, it ignores it.
-      return super.end(undefined, undefined, life.endCallback(this, callback));
-    }
+    if (typeof callback === 'function') callback = writerOf(this).behind(callback);
     const isPlain = typeof message === 'string' || isUint8Array(message);
     const isClosed = this.destroyed || this.writableEnded;
     if (!isPlain || (!isClosed && this[kStreamWriter]?.groups.length > 0)) {
-      this.write(message, encoding);
+      if (message !== undefined && message !== null) this.write(message, encoding);
+      // Writable takes anything but a function for a chunk; as its third argument, it ignores it.
       return super.end(undefined, undefined, life.endCallback(this, callback));
     }
     if (!isClosed) {

@@ -160,6 +160,42 @@ for (const [name, kind] of Object.entries(KINDS)) {
       }
     }
 
+    for (const isConnected of [false, true]) {
+      for (const when of ['at once', "in 'error'", "in 'close'"]) {
+        const which = isConnected ? 'wait' : 'came before the connection';
+        test(`${when}, writes that ${which} and their end() fail behind it, in order`, async (t) => {
+          const server = startServer(t);
+          const socket = isConnected
+            ? (await connectedPair(t)).client
+            : makeSocket(t).connect(server.address());
+          const outcomes = new Outcomes();
+          let inside = 0;
+          const again = () => {
+            const before = outcomes.codes.length;
+            socket.connect(server.address());
+            inside = outcomes.codes.length - before;
+          };
+          for (let count = 0; count < 8; count++) {
+            socket.write(Buffer.alloc(100_000), outcomes.callback());
+          }
+          const called = outcomes.callback();
+          let failure;
+          socket.end('the last one', (error) => called((failure = error)));
+          socket.once('error', () => when === "in 'error'" && again());
+          socket.once('close', () => when === "in 'close'" && again());
+          socket.destroy(new Error('of the test'));
+          if (when === 'at once') again();
+          await nextEvent(socket, 'connect');
+          await outcomes.settled();
+          await quiet();
+          assert.equal(inside, 0);
+          const order = outcomes.codes.map(([number]) => number);
+          assert.deepEqual(order, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+          assert.ok(failure instanceof Error);
+        });
+      }
+    }
+
     test('leaves unwritable what a user has made so, as in net', async (t) => {
       const server = startServer(t, {}, temporaryPath(t, 'server'));
       const model = name === 'USocket' ? [cleanUp(t, new net.Socket())] : [];

@@ -175,4 +175,14 @@ module.exports = [
     ['test/sockets/throwing.test.js'],
     edit('lib/sockets/connecting.js', '    detachId(id);\n    throw error;', '    throw error;'),
   ),
+  fault(
+    'end-ahead-of-messages',
+    'the callback of an end() that fails comes before those of the messages before it',
+    ['test/sockets/lives.test.js'],
+    edit(
+      MESSAGE_WRITER,
+      'if (outcome[0]) this.finish(new Callback(callback), outcome[0]);\n      else ',
+      '',
+    ),
+  ),
 ];

@@ -62,6 +62,16 @@ module.exports = [
     edit(SEQPACKET, 'life.isOver(this, state) || finish()', 'finish()'),
   ),
   fault(
+    'calls-back-inside-connect',
+    'connect() calls back for an end() of the life before, ahead of its writes',
+    ['test/sockets/lives.test.js'],
+    edit(
+      STREAM_WRITER,
+      '      if (this.isAbandoned) nextTick(callback, ...outcome);\n      else',
+      '     ',
+    ),
+  ),
+  fault(
     'destroys-the-next-life',
     'destroySoon() destroys the connection that the same socket has next',
     ['test/sockets/lives.test.js'],
