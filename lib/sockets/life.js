@@ -323,9 +323,13 @@ function destroyedError(error, call = 'write') {
   );
 }
 
-/** The callback of end() as a Writable gets it, which forgets that of a stream that was destroyed without an error. */
+/**
+ * The callback of end() as a Writable gets it, which forgets that of a stream that was destroyed without an error, but
+ * where a write waits.
+ */
 function endCallback(socket, callback) {
-  const isForgotten = socket.destroyed && !socket.writableEnded && socket.errored === null;
+  const { destroyed, errored, writableEnded, writableLength } = socket;
+  const isForgotten = destroyed && !writableEnded && errored === null && writableLength === 0;
   if (!isForgotten || typeof callback !== 'function') return callback;
   nextTick(callback, destroyedError(undefined, 'end'));
   return undefined;

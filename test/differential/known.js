@@ -12,7 +12,7 @@
  * later (`comesLater`), where what net does next is to fail (`failsNext`), where a
  * socket was connected once more before its 'close' (`connectedTwice`), where ref() or unref() of a client comes before
  * its connect() (`refsBefore`), where a stream is ended before it is connected (`endsEarly`), in Node 22 or later
- * (`isNode22`).
+ * (`isNode22`), where a program destroys the socket (`isDestroyed`), or sends back what it receives (`isEcho`).
  */
 const INTENDED = [
   {
@@ -114,6 +114,8 @@ const INTENDED = [
   },
   {
     what: "'close' comes with setImmediate()",
+    key: /^socket close\(\w+\) \/ (read|probe|returned\(\w+, \w+\))$/,
+    comesLater: true,
     reason: "net's comes when libuv closes handles, the one phase of the loop that is libuv's own",
     strict: true,
   },
@@ -141,6 +143,30 @@ const INTENDED = [
     comesLater: true,
     cascades: true,
     reason: 'nothing that was received is thrown away',
+    strict: true,
+  },
+  {
+    what: 'the same: who destroys the socket while the rest is read has no error',
+    key: /^socket error\(EPIPE\) \/ (data|data\(text\)|close\(false\))$/,
+    isDestroyed: true,
+    cascades: true,
+    reason: 'nothing that was received is thrown away',
+    strict: true,
+  },
+  {
+    what: 'a peer that has died is reported by a read or by a write, whichever finds it first',
+    key: /^socket error\(ECONNRESET\) \/ error\(EPIPE\)$/,
+    isEcho: true,
+    cascades: true,
+    reason: 'a socket that sends back what it receives does both at once',
+    strict: true,
+  },
+  {
+    what: 'a write that waits fails in the turn after the end of a peer that has closed both ways',
+    key: /^socket error\(EPIPE\) \/ (returned\(\w+, \w+\)|read|probe)$/,
+    comesLater: true,
+    cascades: true,
+    reason: 'libuv looks at POLLHUP, which it passes on to nobody',
     strict: true,
   },
   {
@@ -181,7 +207,7 @@ const INTENDED = [
   },
   {
     what: 'connect() behind another one that is about to fail connects, and nothing else happens',
-    key: /^((socket|peer) end \/ nothing more|socket error\(ENOTCONN\) \/ data)$/,
+    key: /^((socket|peer) end \/ nothing more|socket error\(ENOTCONN\) \/ (data|nothing more))$/,
     connectedTwice: true,
     cascades: true,
     reason: 'in net the failure of the first ends the second',
@@ -300,6 +326,8 @@ const CONDITIONS = [
   'refsBefore',
   'endsEarly',
   'isNode22',
+  'isDestroyed',
+  'isEcho',
 ];
 
 /** The rule by which a difference is meant, for 'afunix' or 'afunix/net'. `holds`: which conditions are met. */

@@ -11,7 +11,7 @@ const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const seqpacket = require('../helpers/seqpacket.js');
-const { tick } = require('../helpers/sockets.js');
+const { Outcomes, tick } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
 const usocket = require('../helpers/usocket.js');
 const { until, within } = require('../helpers/wait.js');
@@ -102,6 +102,45 @@ describe('end(callback) behind destroy()', onLinux({}), () => {
     }
   }
 });
+
+describe(
+  'the callback of end(), where that fails, comes behind those of the writes before it',
+  onLinux({}),
+  () => {
+    const ORDERS = {
+      'destroy() behind end()': ['end', 'destroy'],
+      'end() behind destroy()': ['destroy', 'end'],
+      'a write behind end()': ['end', 'write'],
+    };
+    for (const [name, { makeSocket, startServer }] of Object.entries({
+      SeqpacketSocket: seqpacket,
+      USocket: usocket,
+    })) {
+      for (const [what, calls] of Object.entries(ORDERS)) {
+        test(`${name}, before the connection: ${what}`, async (t) => {
+          const socket = makeSocket(t).connect(startServer(t).address());
+          socket.on('error', () => {});
+          const outcomes = new Outcomes();
+          for (let count = 0; count < 3; count++) socket.write('x', outcomes.callback());
+          const called = outcomes.callback();
+          const act = {
+            destroy: () => socket.destroy(),
+            end: () => socket.end(called),
+            write: () => socket.write('x'),
+          };
+          for (const call of calls) act[call]();
+          await outcomes.settled();
+          await quiet();
+          assert.deepEqual(
+            outcomes.codes.map(([number]) => number),
+            [0, 1, 2, 3],
+          );
+          assert.equal(outcomes.errors.length, 4);
+        });
+      }
+    }
+  },
+);
 
 /** Before Node 20.13 a Writable forgets such a callback, unless _final() calls back. */
 describe('destroy() behind end(callback)', onLinux({}), () => {
