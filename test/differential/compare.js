@@ -179,6 +179,8 @@ function compareLane(lane, expected, found, { isLoose, isFree, moving }, say) {
 /** Differences of states and errors; the same again at the next entries is not said again. */
 function compareStates(lane, one, two, seen, say) {
   const { event } = one;
+  // A write in 'connect' has found that the peer closed meanwhile: it depends on when either of them connects.
+  if (event === 'ready' && one.state.destroyed && !two.state.destroyed) return;
   if (one.state !== undefined && two.state !== undefined) {
     for (const field of WHOLE.has(event) ? ALL_FIELDS : FIELDS[lane]) {
       const text = `${field} ${one.state[field]} / ${two.state[field]}`;
@@ -236,17 +238,19 @@ const isOfEnd = ({ event, of }) => event === 'callback' && of.startsWith('end#')
 /** Where the last life of a socket begins that had another one; -1 if none has. */
 const lastLife = (list) => list.findLastIndex(({ life }) => life > 1);
 
+/** How many lives of a socket had begun, but for its first, before an entry. */
+const livesBefore = (list, at) => list.slice(0, at).filter(({ life }) => life > 1).length;
+
 /**
  * Callbacks of end() behind destroy(), which are called here: which ones. A Writable forgets them, or has them wait for
  * the next life's error.
  */
 function forgotten(expected = [], found = []) {
-  const [lifeOfNet, life] = [lastLife(expected), lastLife(found)];
   const extra = found.filter((entry) => {
     if (!isOfEnd(entry) || entry.code !== 'ERR_STREAM_DESTROYED') return false;
     const other = expected.findIndex((each) => isOfEnd(each) && each.of === entry.of);
     const called = found.findIndex(({ event, of }) => event === 'end called' && of === entry.of);
-    return other < 0 || (called < life && other > lifeOfNet);
+    return other < 0 || livesBefore(found, called) < livesBefore(expected, other);
   });
   return extra.map(({ of }) => of);
 }
@@ -300,10 +304,10 @@ function endsEarly(list = []) {
   return ended >= 0 && (connected < 0 || ended < connected);
 }
 
-/** Whether a program has one of these done with a socket, anywhere. */
+/** Whether a program has one of these done with a socket, or with any, anywhere. */
 function asksFor(part, who, names) {
   if (typeof part !== 'object' || part === null) return false;
-  if (part.who === who && names.includes(part.do)) return true;
+  if ((who === null || part.who === who) && names.includes(part.do)) return true;
   return Object.values(part).some((each) => asksFor(each, who, names));
 }
 
@@ -315,11 +319,15 @@ function conditions(program, found, who, epoch) {
       epochOf(found[who], isEarly) <= epoch ||
       (!/^[cs]\d/.test(who) && lists.some((list) => list.some(isEarly))),
     secondLife: lists.some((list) => list.some(({ life }) => life > 1)),
-    endedBefore: lists.some(endedBefore),
+    endedBefore: lists.some(
+      (list) =>
+        endedBefore(list) || (lastLife(list) > 0 && asksFor(program, null, ['destroySoon'])),
+    ),
     connectedTwice: lists.some(isConnectedTwice),
     refsBefore: refsBefore(program),
     endsEarly: endsEarly(found[who]),
     isNode22: !isNodeBefore('22'),
+    isUnreferenced: program.solo === true && asksFor(program, who, ['unref']),
     isDestroyed: asksFor(program, who, ['destroy']),
     isEcho: asksFor(program, who, ['echo', 'pipeEcho']),
     unconnected: !found[who]?.some(({ event }) => event === 'connect' || event === 'accepted'),

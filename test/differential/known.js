@@ -9,10 +9,11 @@
  * shape, does so, too. `cascades`: what follows differs with it. Only where a socket was connected again before its
  * 'close' (`reconnected`), where any client has more than one life (`secondLife`), of which one has ended its stream
  * before that (`endedBefore`), where the socket never was connected (`unconnected`), where what net did comes a little
- * later (`comesLater`), where what net does next is to fail (`failsNext`), where a
- * socket was connected once more before its 'close' (`connectedTwice`), where ref() or unref() of a client comes before
- * its connect() (`refsBefore`), where a stream is ended before it is connected (`endsEarly`), in Node 22 or later
- * (`isNode22`), where a program destroys the socket (`isDestroyed`), or sends back what it receives (`isEcho`).
+ * later (`comesLater`), where what net does next is to fail (`failsNext`), where a socket was connected once more before
+ * its 'close' (`connectedTwice`), where ref() or unref() of a client comes before its connect() (`refsBefore`), where a
+ * stream is ended before it is connected (`endsEarly`), in Node 22 or later (`isNode22`), where a program destroys the
+ * socket (`isDestroyed`), sends back what that receives (`isEcho`), or lets a process of its own end without it
+ * (`isUnreferenced`).
  */
 const INTENDED = [
   {
@@ -105,6 +106,14 @@ const INTENDED = [
   {
     what: 'a connection is read once as soon as it is accepted, and not when the loop polls next',
     reason: 'most short connections are over then, without a system call to watch them',
+    strict: true,
+  },
+  {
+    what: 'the end of a peer that has closed comes a turn after its last bytes',
+    key: /^socket end \/ nothing more$/,
+    isUnreferenced: true,
+    cascades: true,
+    reason: "that it has closed, and not only ended, is nothing that an add-on's poll reports",
     strict: true,
   },
   {
@@ -327,6 +336,7 @@ const CONDITIONS = [
   'endsEarly',
   'isNode22',
   'isDestroyed',
+  'isUnreferenced',
   'isEcho',
 ];
 
