@@ -274,7 +274,7 @@ function finishConnecting(socket, state) {
   // As in net: a handler may have paused it.
   if (state.phase !== OPEN || state.reading || !wantsData(socket)) return;
   if (readsIntoMemory(socket)) return;
-  if (socket.readableLength > 0 && !state.wantsData) {
+  if (socket.readableLength > 0 && !state.wantsData && !state.plan.onread) {
     // No read waits for the connection, and what was put back before it may be all that a Readable takes.
     Duplex.prototype.read.call(socket, 0);
     return;

@@ -3,13 +3,16 @@
 // Owns the option `onread` of USocket: bytes are received into memory of the user's.
 
 const assert = require('node:assert/strict');
+const net = require('node:net');
 const { describe, test } = require('node:test');
 const { Readable } = require('node:stream');
 const { pipeline } = require('node:stream/promises');
+const { USocket } = require('../../lib');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
-const { closing } = require('../helpers/seqpacket.js');
+const { cleanUp, closing } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
+const { temporaryPath } = require('../helpers/tmp.js');
 const { delay, until } = require('../helpers/wait.js');
 const { collect, makeBulk, makeSocket, startServer } = require('../helpers/usocket.js');
 
@@ -106,6 +109,29 @@ describe('onread', onLinux(), () => {
       client.resume();
       await until(() => got.length === 15, 'all bytes');
       assert.equal(got, 'abcdefghijklmno');
+    });
+  }
+
+  for (const when of ['before connect()', 'while connecting', "in 'connect'", "in 'ready'"]) {
+    test(`with what unshift() put back ${when}, bytes are received all the same, as in net`, async (t) => {
+      const server = startServer(t, {}, temporaryPath(t, 'server'));
+      server.on('connection', (connection) => connection.write('received'));
+      for (const Socket of [net.Socket, USocket]) {
+        let got = '';
+        const callback = (length, buffer) => {
+          got += buffer.latin1Slice(0, length);
+          return true;
+        };
+        const onread = { buffer: Buffer.alloc(10), callback };
+        const socket = cleanUp(t, new Socket({ highWaterMark: 1, onread }));
+        const putBack = () => socket.unshift('put back');
+        if (when.startsWith('in')) socket.once(when.slice(4, -1), putBack);
+        if (when === 'before connect()') putBack();
+        socket.connect(server.address());
+        if (when === 'while connecting') putBack();
+        await until(() => got === 'received', `what ${Socket.name} receives`);
+        assert.equal(String(socket.read()), 'put back');
+      }
     });
   }
 
