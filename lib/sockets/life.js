@@ -305,8 +305,11 @@ function callFinal(state, error) {
 
 /** Destroyed before the end was sent. */
 function failFinal(socket, state, error) {
-  // Writable would destroy the next life.
-  if (socket[kState] === state) callFinal(state, error);
+  if (state.final === null) return;
+  // Writable calls back for end(), and then destroys the socket, which may have another life by now.
+  failedWrites.set(error, state);
+  callFinal(state, error);
+  failedWrites.delete(error);
 }
 
 function finishNow(state) {
