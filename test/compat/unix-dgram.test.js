@@ -65,6 +65,16 @@ describe('createSocket', () => {
     assert.equal(open(t, () => {}).listenerCount('message'), 1);
   });
 
+  test('bind() without a name, or with null, has one of the kernel', onLinux(), async (t) => {
+    const { messages, name } = openServer(t);
+    for (const args of [[], [null]]) {
+      const client = open(t);
+      client.bind(...args);
+      client.send(Buffer.from('x'), 0, 1, name);
+      assert.match((await messages.next())[1], /^\0[0-9a-f]{5}$/);
+    }
+  });
+
   test('passes Internet sockets on to node:dgram', (t) => {
     for (const type of ['udp4', 'udp6']) {
       const socket = createSocket(type, () => {});

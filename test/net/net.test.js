@@ -471,6 +471,19 @@ describe('what net has not', onLinux(), () => {
     }
   });
 
+  test('a number is a descriptor, and null no path, in net, too', async (t) => {
+    for (const lib of [net, unix]) {
+      const [one, two] = afunix.socketpair();
+      const ends = [one, two].map((fd) => new lib.Socket(fd));
+      t.after(() => ends.forEach((end) => end.destroy()));
+      ends[0].end('by number');
+      const [data] = await within(once(ends[1], 'data'), 'the bytes');
+      assert.equal(String(data), 'by number');
+      const idle = new lib.Socket({ path: null });
+      assert.deepEqual([idle.pending, idle.connecting], [true, false]);
+    }
+  });
+
   test('what a stranger has put on Object.prototype is no descriptor', () => {
     for (const options of [undefined, 'ignored', {}]) {
       polluted({ fd: 1e6 }, () => new unix.Socket(options)).destroy();

@@ -9,7 +9,9 @@ const { SeqpacketSocket, socketpair } = require('../../lib');
 const posix = require('../../lib/posix/index.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
-const { cleanUp, closing, eventsOf } = require('../helpers/seqpacket.js');
+const { cleanUp, closing, eventsOf, quiet, startServer } = require('../helpers/seqpacket.js');
+const { nextEvent } = require('../helpers/sockets.js');
+const { until } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
@@ -40,6 +42,20 @@ describe('the last messages of a dead peer, after a send that failed', onLinux()
     const { socket, events } = bereave(t, 5, (one) => one.on('data', () => {}).pause());
     await closing(socket);
     assert.deepEqual(events, ['error EPIPE', 'close true']);
+  });
+
+  test('are followed by a failure that ends no later connection', async (t) => {
+    const server = startServer(t);
+    const { socket, events } = bereave(t, 1, (one) => one.on('readable', () => {}));
+    await until(() => socket.readableLength > 0, 'the last words');
+    await quiet();
+    assert.equal(socket.destroyed, false);
+    socket.read();
+    socket.destroy().connect(server.address());
+    await nextEvent(socket, 'connect');
+    await quiet();
+    assert.equal(socket.destroyed, false);
+    assert.deepEqual(events, ['close false']);
   });
 
   test('wait for a slow reader, whose every read counts', async (t) => {

@@ -11,7 +11,7 @@ const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const seqpacket = require('../helpers/seqpacket.js');
-const { Outcomes, tick } = require('../helpers/sockets.js');
+const { Outcomes, nextEvent, tick } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
 const usocket = require('../helpers/usocket.js');
 const { until, within } = require('../helpers/wait.js');
@@ -61,6 +61,28 @@ describe('resume() and destroy() in one turn', onLinux({}), () => {
     assert.deepEqual(seen, ['0']);
   });
 });
+
+test(
+  'destroy() again, with the error of a write, emits nothing that had waited',
+  onLinux({}),
+  async (t) => {
+    const [one, two] = USocket.pair().map((end) => cleanUp(t, end));
+    const seen = [];
+    one.on('data', (data) => seen.push(`${data}`)).pause();
+    two.write('paused');
+    one.read(0);
+    await until(() => one.readableLength > 0, 'bytes that wait');
+    two.destroy();
+    one.write('too late');
+    const [error] = await nextEvent(one, 'error');
+    assert.equal(error.code, 'EPIPE');
+    one.resume();
+    one.destroy(error);
+    await closing(one);
+    await quiet();
+    assert.deepEqual(seen, []);
+  },
+);
 
 describe('end(callback) behind destroy()', onLinux({}), () => {
   const MOMENTS = {

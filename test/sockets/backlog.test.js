@@ -3,12 +3,14 @@
 // Owns the order in which connections that wait for a server's backlog are made: that of their connect().
 
 const assert = require('node:assert/strict');
+const { createHook } = require('node:async_hooks');
 const { describe, test } = require('node:test');
 const { SeqpacketServer, SeqpacketSocket, UServer, USocket } = require('../../lib');
 const { assertNoLeaks } = require('../helpers/leaks.js');
+const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing } = require('../helpers/seqpacket.js');
-const { abstractName } = require('../helpers/tmp.js');
+const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { delay, until } = require('../helpers/wait.js');
 
 assertNoLeaks();
@@ -39,6 +41,52 @@ for (const [Server, Socket] of [
       server.close();
       for (const client of clients) client.end();
       for (const client of clients) await closing(client);
+    });
+
+    for (const [how, end] of [
+      ['are connected', (client, server) => server.resume()],
+      ['are destroyed', (client) => client.destroy()],
+      ['have no more time', () => {}],
+    ]) {
+      test(`are looked for no more once they ${how}`, async (t) => {
+        const server = new Server().listen(abstractName(), 0).pause();
+        server.on('connection', (socket) => cleanUp(t, socket).resume());
+        const [first, second] = [60_000, 30].map((connectTimeout) => {
+          const client = cleanUp(t, new Socket({ connectTimeout })).on('error', () => {});
+          return client.connect(server.address()).resume();
+        });
+        await until(() => !first.connecting, 'a full backlog');
+        end(second, server);
+        await until(() => !second.connecting, 'the end of waiting');
+        // What was due at the moment has looked.
+        await delay(10);
+        let timers = 0;
+        const hook = createHook({ init: (id, type) => void (type === 'Timeout' && timers++) });
+        hook.enable();
+        await delay(50);
+        hook.disable();
+        // That of delay().
+        assert.equal(timers, 1);
+        server.close();
+      });
+    }
+
+    test('keep no process, where one that would has left', async (t) => {
+      const result = await runScript(
+        t,
+        (afunix, server, socket, path) => {
+          const listener = new afunix[server]().listen(path, 0).unref().pause();
+          listener.on('connection', () => {});
+          const connect = () => new afunix[socket]().on('error', () => {}).connect(path);
+          const [first, second, third] = [connect().unref(), connect().unref(), connect()];
+          setImmediate(() => {
+            console.log(JSON.stringify([first, second, third].map((one) => one.connecting)));
+            third.destroy();
+          });
+        },
+        [Server.name, Socket.name, temporaryPath(t)],
+      );
+      assert.deepEqual(result, [false, true, true]);
     });
 
     test('go on waiting where another one has no more time', async (t) => {

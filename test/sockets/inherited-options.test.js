@@ -78,4 +78,12 @@ describe('what Object.prototype has got', onLinux({}), () => {
       });
     }
   }
+
+  test('is no part of a message that has no prototype, and says it has everything', (t) => {
+    const message = new Proxy({ __proto__: null }, { get: () => 5 });
+    const [socket, other] = afunix.SeqpacketSocket.pair();
+    t.after(() => [socket.destroy(), other.destroy()]);
+    const write = () => polluted({ data: 'x', fds: [] }, () => socket.write(message));
+    assert.throws(write, { code: 'ERR_INVALID_ARG_TYPE' });
+  });
 });

@@ -136,6 +136,17 @@ describe('peerGroups and peerLabel', onLinux(), () => {
 describe('a pidfd with each message', withPidfds, () => {
   const OPTIONS = { pidfd: true, receiveFds: true };
 
+  test('is no member of messages where nobody has asked for it', async (t) => {
+    const [one, two] = SeqpacketSocket.pair({ receiveFds: true });
+    for (const end of [one, two]) t.after(() => end.destroy());
+    one.write('x');
+    const [message] = await nextEvent(two, 'data');
+    assert.deepEqual(
+      [Object.hasOwn(message, 'fds'), Object.hasOwn(message, 'pidfd')],
+      [true, false],
+    );
+  });
+
   test('of a DgramSocket is in its information, for each way to listen', async (t) => {
     const receiver = openSocket(t, OPTIONS).bind(temporaryPath(t));
     const program = startScript(

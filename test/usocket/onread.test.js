@@ -112,7 +112,8 @@ describe('onread', onLinux(), () => {
     });
   }
 
-  for (const when of ['before connect()', 'while connecting', "in 'connect'", "in 'ready'"]) {
+  const MOMENTS = ['before connect()', 'before connect(), and read(0) asks for more'];
+  for (const when of [...MOMENTS, 'while connecting', "in 'connect'", "in 'ready'"]) {
     test(`with what unshift() put back ${when}, bytes are received all the same, as in net`, async (t) => {
       const server = startServer(t, {}, temporaryPath(t, 'server'));
       server.on('connection', (connection) => connection.write('received'));
@@ -126,7 +127,8 @@ describe('onread', onLinux(), () => {
         const socket = cleanUp(t, new Socket({ highWaterMark: 1, onread }));
         const putBack = () => socket.unshift('put back');
         if (when.startsWith('in')) socket.once(when.slice(4, -1), putBack);
-        if (when === 'before connect()') putBack();
+        if (when.startsWith('before')) putBack();
+        if (when.endsWith('more')) socket.read(0);
         socket.connect(server.address());
         if (when === 'while connecting') putBack();
         await until(() => got === 'received', `what ${Socket.name} receives`);
@@ -137,9 +139,13 @@ describe('onread', onLinux(), () => {
 
   test('the callback may destroy the socket', async (t) => {
     let calls = 0;
+    let asked = 0;
     const server = startServer(t, {
       onread: {
-        buffer: Buffer.alloc(2),
+        buffer() {
+          asked++;
+          return Buffer.alloc(2);
+        },
         callback() {
           calls++;
           connection.destroy();
@@ -151,7 +157,8 @@ describe('onread', onLinux(), () => {
     const [connection] = await nextEvent(server, 'connection');
     client.write('abcdef');
     await closing(connection);
-    assert.equal(calls, 1);
+    // Nor is more memory asked for.
+    assert.deepEqual([calls, asked], [1, 1]);
   });
 
   test('memory that was transferred away is an error, not the end', async (t) => {

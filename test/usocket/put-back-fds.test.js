@@ -7,7 +7,7 @@ const { describe, test } = require('node:test');
 const { closeFd } = require('../../lib');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
-const { makePair, numberIn, numberedFile } = require('../helpers/usocket.js');
+const { makePair, makeSocket, numberIn, numberedFile } = require('../helpers/usocket.js');
 const { until } = require('../helpers/wait.js');
 
 assertNoLeaks();
@@ -57,6 +57,25 @@ describe('descriptors that are put back', onLinux(), () => {
       parts.map((part) => numbersOf(part.fds)),
       [[1], [2]],
     );
+  });
+
+  test('need no bytes: null and undefined are neither bytes nor the end', async (t) => {
+    const [one, two] = makePair(t);
+    const files = [1, 2].map((number) => numberedFile(t, number));
+    two.on('readable', () => {});
+    one.write({ data: 'ab', fds: files });
+    await until(() => two.readableLength === 2, 'the bytes');
+    const { fds } = two.read(1, 2);
+    assert.equal(two.unshift(undefined, fds.slice(1)), true);
+    assert.equal(String(two.read(1)), 'b');
+    assert.equal(two.unshift(null, fds.slice(0, 1)), false);
+    one.end('c');
+    await until(() => two.readableLength === 1, 'what comes behind');
+    const { data, fds: again } = two.read(1, 2);
+    assert.equal(String(data), 'c');
+    assert.deepEqual(numbersOf(again), [1, 2]);
+    // Nor do none of them need a connection.
+    assert.equal(makeSocket(t).unshift('d', []), true);
   });
 
   test('one after the other: the last that is put back comes first', async (t) => {

@@ -59,6 +59,13 @@ client.on('readable', function() {
     assert.deepEqual(fs.readdirSync(folder), ['example.js']);
   });
 
+  test('new USocket({ path: null }) connects to nobody', (t) => {
+    for (const path of [null, undefined]) {
+      const { pending, connecting } = makeSocket(t, { path });
+      assert.deepEqual([pending, connecting], [true, false]);
+    }
+  });
+
   test('new USocket(path, callback) connects: in usocket it aborted the process', async (t) => {
     const server = startServer(t);
     for (const options of [server.address(), { path: server.address() }]) {
@@ -158,6 +165,7 @@ client.on('readable', function() {
       () => new USocket({ path: 3 }),
       () => new USocket({ allowHalfOpen: 1 }),
       () => new USocket({ signal: {} }),
+      () => new USocket({ signal: { aborted: false } }),
       () => new USocket({ onread: 1 }),
       () => new USocket({ onread: { buffer: Buffer.alloc(1) } }),
       () => new USocket({ onread: { buffer: 1, callback() {} } }),

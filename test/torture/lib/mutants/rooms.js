@@ -12,7 +12,7 @@ const CONNECTED = [
   ...of('sockets', 'errors', 'timeout', 'detach', 'dead-peers', 'throwing'),
 ];
 const MESSAGES = [
-  ...of('dgram', 'dgram', 'send', 'when-full', 'lost-messages', 'connect'),
+  ...of('dgram', 'dgram', 'events', 'send', 'when-full', 'lost-messages', 'connect'),
   ...of('sockets', 'sends', 'need-drain', 'waiting-fds'),
   ...of('seqpacket', 'finish', 'queued-death', 'sizes', 'seqpacket'),
 ];

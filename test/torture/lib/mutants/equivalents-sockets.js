@@ -1,0 +1,333 @@
+'use strict';
+
+// Owns: the same as equivalents.js for lib/sockets/.
+
+const CLOSED = 'native code knows no socket of the number 0 either';
+const REMEMBERED = 'only what is remembered, and so the cost of a send, is another';
+
+module.exports = {
+  'lib/sockets/destinations.js': [
+    { line: 'constructor() {', becomes: ['{}'], why: REMEMBERED },
+    { line: 'if (known !== undefined) return known;', becomes: ['false'], why: REMEMBERED },
+    {
+      line: 'if (++this.made > MAX_KNOWN) {',
+      becomes: ['true', 'false', '++this.made >= MAX_KNOWN', '--this.made', '{}'],
+      why: REMEMBERED,
+    },
+    {
+      line: "if (number >= 0 && typeof path === 'string' && isLasting(path)) {",
+      becomes: [
+        ...['true', 'false', '{}', 'number > 0', 'number < 0', "typeof path !== 'string'"],
+        "number >= 0 || typeof path === 'string'",
+      ],
+      why: `${REMEMBERED}: only a string has a first character that is a NUL or a slash`,
+    },
+    {
+      line: 'this.known ??= new Map();',
+      becomes: ['this.known &&= new Map()'],
+      why: REMEMBERED,
+    },
+    { line: 'function isLasting(path) {', becomes: ['{}'], why: REMEMBERED },
+    {
+      line: "return path[0] === '\\0' || (path[0] === '/' && !path.startsWith('/proc/'));",
+      becomes: ['false', "path[0] === '\\0' && path[0] === '/' && !path.startsWith('/proc/')"],
+      why: REMEMBERED,
+    },
+  ],
+  'lib/sockets/dgram.js': [
+    {
+      line: 'if (this[kId] === 0 || state.isEnding) return this;',
+      from: 'this[kId] === 0',
+      becomes: ['false'],
+      why: `${CLOSED}, and close() of what is closed does nothing`,
+    },
+  ],
+  'lib/sockets/connecting.js': [
+    {
+      line: 'if (!socket[kState].plan.onread) return false;',
+      becomes: ['false'],
+      why: 'where bytes are data, to read nothing is what comes next in any case',
+    },
+  ],
+  'lib/sockets/backlog.js': [
+    {
+      line: 'if (this.timer !== null) this.updateRef();',
+      becomes: ['this.timer === null'],
+      why: 'the next look does it, too, some milliseconds later',
+    },
+    {
+      line: 'if (!isWaiting(waiter)) return false;',
+      becomes: ['true'],
+      from: 'false',
+      why: 'those that wait no more have left: leave()',
+    },
+    {
+      line: 'if (time < this.firstDeadline) return;',
+      becomes: ['false'],
+      why: 'a short cut: nobody is given up before that',
+    },
+    {
+      line: 'const isOver = time >= waiter.deadline;',
+      becomes: ['time > waiter.deadline'],
+      why: 'who is not given up at the very moment is with the next attempt',
+    },
+  ],
+  'lib/sockets/connected.js': [
+    {
+      line: 'if (lastQueued > 0 && queued !== lastQueued) state.timer.refresh();',
+      becomes: ['lastQueued >= 0'],
+      why: 'a write that waits has set it; of messages none is counted here',
+    },
+    {
+      line: 'if (state.timer !== null && Math.abs(state.timerDelay) === delay) {',
+      from: 'state.timer !== null',
+      becomes: ['true'],
+      why: 'without a timer the delay is 0, and this one is not',
+    },
+    {
+      line: "socket.listenerCount('data') > 0",
+      becomes: ['true', "socket.listenerCount('data') >= 0"],
+      why: 'a stream that flows gives what it reads to those who listen, and if that is nobody, to nobody',
+    },
+    {
+      line: 'if (socket.errored !== null && socket.readableFlowing) {',
+      becomes: ['true'],
+      why: 'what a stream that flows has put back is emitted before native code hands over more',
+    },
+    {
+      line: 'const name = this[kId] > 0 ? binding.localAddress(this[kId]) : -1;',
+      becomes: ['this[kId] >= 0', 'true'],
+      why: CLOSED,
+    },
+    {
+      line: 'const name = this[kId] > 0 ? binding.peerAddress(this[kId]) : -1;',
+      becomes: ['this[kId] >= 0', 'true'],
+      why: CLOSED,
+    },
+    {
+      line: 'socket.readableFlowing &&',
+      becomes: ['false'],
+      why: 'push() emits the same at once, at the price of a tick',
+    },
+    {
+      line: 'socket.readableLength === 0 &&',
+      becomes: ['true'],
+      why: 'a stream that flows has emitted what it had before native code has more',
+    },
+  ],
+  'lib/sockets/dgram-send.js': [
+    {
+      line: 'if (result >= 0) return;',
+      becomes: ['result > 0'],
+      why: 'a send that is done is neither EAGAIN nor one of the numbers of a peer that is gone',
+    },
+  ],
+  'lib/sockets/life.js': [
+    {
+      line: 'if (phase === OPEN && !reading && !ended) startReading(socket);',
+      from: 'phase === OPEN && !reading && !ended',
+      becomes: ['phase === OPEN && !reading || !ended'],
+      why: 'who has a reader has been open, and to begin reading again changes nothing',
+    },
+    {
+      line: 'return (error) => callFinal(state, error);',
+      becomes: ['() => undefined'],
+      why: 'it is for Node before 20.13, with which mutants do not run; the case hosts does',
+    },
+    {
+      line: 'if (socket[kId] > 0) binding.setReading(socket[kId], 0);',
+      becomes: ['socket[kId] >= 0'],
+      why: CLOSED,
+    },
+    {
+      line: "return socket.readableFlowing !== null || socket.listenerCount('readable') > 0;",
+      from: "socket.listenerCount('readable') > 0",
+      becomes: ['false'],
+      why: "a listener for 'readable' makes readableFlowing false, which is not null",
+    },
+    {
+      line: "if (status < 0 && socket[kId] > 0) error ??= socket[kMakeError](status, 'shutdown');",
+      becomes: ['false', 'socket[kId] >= 0'],
+      why: 'shutdown(2) fails under strace alone, in `faults`; and a closed socket reports nothing any more',
+    },
+  ],
+  'lib/sockets/members.js': [
+    {
+      line: 'else if (state.referencedNext !== undefined) state.referencedNext = referenced;',
+      from: 'state.referencedNext !== undefined',
+      becomes: ['true'],
+      why: 'what has one life is never asked for it',
+    },
+    {
+      line: 'const UNKNOWN = new Set([-EBADF, -ENOTCONN, -ENOPROTOOPT]);',
+      becomes: ['+ENOPROTOOPT'],
+      why: 'the kernels that run the tests know each of the options',
+    },
+    {
+      line: 'const size = id > 0 ? binding.bufferSize(id, isReceive, -1) : -1;',
+      becomes: ['true', 'id >= 0'],
+      why: CLOSED,
+    },
+    {
+      line: 'return this[kId] > 0 ? peerCredentials(this[kId]) : undefined;',
+      becomes: ['this[kId] >= 0'],
+      why: CLOSED,
+    },
+  ],
+  'lib/sockets/message-writer.js': [
+    {
+      line: '} else if (request !== undefined) {',
+      becomes: ['true'],
+      why: 'an outcome that nobody is called with costs a tick, and is reported to nobody',
+    },
+    {
+      line: 'else if (length !== view.byteLength) result = send(id, view, destination, offset, length);',
+      becomes: ['true'],
+      why: 'the offset and the length cross as well, and say the same',
+    },
+    {
+      line: 'if (this.isDrainDue) return;',
+      becomes: ['false'],
+      why: 'outcomes come in a call each, and ticks run between two of them',
+    },
+  ],
+  'lib/sockets/options.js': [
+    {
+      line: 'this.receiveFds === receiveFds &&',
+      becomes: ['false'],
+      why: 'what native code has already is said again',
+    },
+  ],
+  'lib/sockets/seqpacket.js': [
+    {
+      line: 'if (offset !== undefined || length !== undefined) {',
+      becomes: ['true'],
+      why: 'the part of a message that nobody has named is all of it; not to look for it is cheaper',
+    },
+    {
+      line: 'if (outcomes[index] < 0) endAfter(this, outcomes[index]);',
+      becomes: ['outcomes[index] <= 0'],
+      why: 'a message that was sent is no failure that ends a connection',
+    },
+    {
+      line: 'if (this[kId] > 0) binding.setCorked(this[kId], 0);',
+      becomes: ['this[kId] >= 0'],
+      why: CLOSED,
+    },
+  ],
+  'lib/sockets/server.js': [
+    { line: 'if (id >= 0) admit(this, id);', becomes: ['id > 0'], why: 'numbers begin with 1' },
+    {
+      line: 'if (this[kId] > 0 && this[kAccepts]) setAccepting(this, true);',
+      from: 'this[kId] > 0',
+      becomes: ['this[kId] >= 0', 'true'],
+      why: 'a server without a socket accepts nothing in any case',
+    },
+    {
+      line: 'if (this[kId] === 0) emitCloseIfEmpty(this);',
+      becomes: ['true'],
+      why: 'emitCloseIfEmpty() asks the same',
+    },
+    {
+      line: "if (accepting) demand(status, 'epoll_ctl');",
+      becomes: ['true'],
+      why: 'a poll can fail when it begins, and not when it ends',
+    },
+    {
+      line: 'if (state.accepting === accepting || server[kId] === 0) return;',
+      from: 'state.accepting === accepting',
+      becomes: ['false'],
+      why: 'native code begins once more what it does already',
+    },
+    {
+      line: '} finally {',
+      from: '{ plan.id = 0; plan.server = null; }',
+      becomes: ['{}'],
+      why: 'the next connection sets both again, and nothing looks at them before',
+    },
+  ],
+  'lib/sockets/stream-reader.js': [
+    {
+      line: 'return limit > 0 && limit < socket.readableLength ? limit : size;',
+      becomes: ['limit <= socket.readableLength'],
+      why: 'to read all that is there is what no limit does, too',
+    },
+    {
+      line: 'this.fds -= group.count;',
+      becomes: ['this.fds += group.count'],
+      why: 'how many wait is nothing that a socket with fdsWithData asks',
+    },
+  ],
+  'lib/sockets/stream-writer.js': [
+    {
+      line: 'if (chunk.length > 0) buffers.push(bufferOf(chunk, encoding));',
+      becomes: ['chunk.length >= 0'],
+      why: 'no bytes more of one system call',
+    },
+    {
+      line: 'for (; over < this.groups.length && room > 0; over++) {',
+      becomes: ['true'],
+      from: 'room > 0',
+      why: 'where nothing more has room, the next group keeps what it has, and that ends the loop',
+    },
+    {
+      line: '} finally {',
+      from: '{ this.hasResult = false; }',
+      becomes: ['{}'],
+      why: "Writable's turn has come by then, and has taken the result",
+    },
+    {
+      line: 'if (this.groups.length === 0 || chunk.length === 0) return [chunk, callback];',
+      from: 'chunk.length === 0',
+      becomes: ['false'],
+      why: 'no bytes have no room for descriptors, and take none along',
+    },
+    {
+      line: 'if (this.marks.length > 0) return this.submitMarked(entries);',
+      becomes: ['true'],
+      why: 'a short cut: with no descriptor to any chunk it is the same',
+    },
+    {
+      line: 'if (full === 1) {',
+      becomes: ['false'],
+      why: 'a short cut: one chunk alone can go as several do',
+    },
+    {
+      line: 'return length === 0 && corked === 0 && !needDrain && socket[kState].phase === life.OPEN;',
+      from: 'length === 0',
+      becomes: ['true'],
+      why: 'what Writable keeps has a callback here, or it is corked',
+    },
+    {
+      line: 'if (callback === null) return;',
+      becomes: ['false'],
+      why: 'native code says once that what waited is sent, and nothing of a socket that is closed',
+    },
+    {
+      line: 'if (result === 0) {',
+      becomes: ['false'],
+      why: 'a short cut: since Node 20.10 it is the same by way of Writable',
+    },
+  ],
+  'lib/sockets/usocket.js': [
+    {
+      line: "else writerOf(this)[this.connecting ? 'final' : 'early'] = done;",
+      becomes: ['false', "''"],
+      why: "an end that waits for the connection goes out ahead of 'connect' or behind it, which nobody sees",
+    },
+  ],
+  'lib/sockets/usocket-plan.js': [
+    {
+      line: 'if (options === undefined || options === null) return { __proto__: null };',
+      becomes: ['false'],
+      why: 'a path that is undefined or null is none',
+    },
+  ],
+  'lib/sockets/wrapped.js': [
+    {
+      line: "if (listener.name !== 'ondata' || 'prototype' in listener) return false;",
+      becomes: ['false'],
+      why: 'it only spares a stack for what is no such listener',
+    },
+  ],
+};
