@@ -253,6 +253,7 @@ for (const [name, Server, Socket] of [
         assert.deepEqual([server.listening, fs.existsSync(path)], [false, false]);
         const events = eventsOf(server, ['listening', 'error', 'close']);
         server.listen({ path, signal: controller.signal });
+        assert.deepEqual([server.listening, fs.existsSync(path)], [false, false]);
         await nextEvent(server, 'close');
         await quiet();
         assert.deepEqual([events, fs.existsSync(path)], [['close undefined'], false]);

@@ -206,6 +206,21 @@ describe('fdsWithData', onLinux(), () => {
     await assertNoLeak(before);
   });
 
+  test('a chunk that is read behind destroy() says of none: they are closed', async (t) => {
+    const before = countFds();
+    const [one, two] = makePair(t);
+    two.on('readable', () => {});
+    one.write({ data: 'x', fds: [0] });
+    await until(() => two.readableLength === 1, 'the byte');
+    two.destroy();
+    const chunk = two.read();
+    assert.equal(String(chunk), 'x');
+    assert.equal(chunk.fds, undefined);
+    one.destroy();
+    await Promise.all([closing(one), closing(two)]);
+    await assertNoLeak(before);
+  });
+
   test('of the connections of a server, too; without descriptors the array is empty', async (t) => {
     const server = new UServer({ fdsWithData: true }).listen(temporaryPath(t));
     t.after(() => server.close());

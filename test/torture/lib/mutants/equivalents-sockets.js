@@ -4,6 +4,7 @@
 
 const CLOSED = 'native code knows no socket of the number 0 either';
 const REMEMBERED = 'only what is remembered, and so the cost of a send, is another';
+const OLD_NODE = 'it is for Node before 20.13, with which mutants do not run; the case hosts does';
 
 module.exports = {
   'lib/sockets/destinations.js': [
@@ -74,6 +75,11 @@ module.exports = {
   ],
   'lib/sockets/connected.js': [
     {
+      line: 'if (state.final !== null) {',
+      becomes: ['false'],
+      why: OLD_NODE,
+    },
+    {
       line: 'if (lastQueued > 0 && queued !== lastQueued) state.timer.refresh();',
       becomes: ['lastQueued >= 0'],
       why: 'a write that waits has set it; of messages none is counted here',
@@ -132,7 +138,17 @@ module.exports = {
     {
       line: 'return (error) => callFinal(state, error);',
       becomes: ['() => undefined'],
-      why: 'it is for Node before 20.13, with which mutants do not run; the case hosts does',
+      why: OLD_NODE,
+    },
+    {
+      line: 'if (state.final === null) return;',
+      becomes: ['true', 'false'],
+      why: OLD_NODE,
+    },
+    {
+      line: 'function failFinal(socket, state, error) {',
+      becomes: ['{}'],
+      why: OLD_NODE,
     },
     {
       line: 'if (socket[kId] > 0) binding.setReading(socket[kId], 0);',
@@ -175,6 +191,11 @@ module.exports = {
     },
   ],
   'lib/sockets/message-writer.js': [
+    {
+      line: 'const send = this.queued?.get(ticket);',
+      becomes: ['this.queued.get'],
+      why: 'native code reports nothing of a socket that is closed',
+    },
     {
       line: '} else if (request !== undefined) {',
       becomes: ['true'],
