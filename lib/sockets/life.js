@@ -306,10 +306,15 @@ function callFinal(state, error) {
 /** Destroyed before the end was sent. */
 function failFinal(socket, state, error) {
   if (state.final === null) return;
-  // Writable calls back for end(), and then destroys the socket, which may have another life by now.
-  failedWrites.set(error, state);
-  callFinal(state, error);
-  failedWrites.delete(error);
+  if (socket[kState] === state) {
+    callFinal(state, error);
+    return;
+  }
+  // Writable calls back for end(), and then destroys the next life, which has to know the error.
+  const known = typeof error === 'object' ? error : destroyedError(undefined, 'end');
+  failedWrites.set(known, state);
+  callFinal(state, known);
+  failedWrites.delete(known);
 }
 
 function finishNow(state) {

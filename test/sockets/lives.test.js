@@ -183,7 +183,8 @@ for (const [name, kind] of Object.entries(KINDS)) {
           socket.end('the last one', (error) => called((failure = error)));
           socket.once('error', () => when === "in 'error'" && again());
           socket.once('close', () => when === "in 'close'" && again());
-          socket.destroy(new Error('of the test'));
+          // As anything may be thrown.
+          socket.destroy(when === 'at once' ? 'of the test' : new Error('of the test'));
           if (when === 'at once') again();
           await nextEvent(socket, 'connect');
           await outcomes.settled();
@@ -191,7 +192,7 @@ for (const [name, kind] of Object.entries(KINDS)) {
           assert.equal(inside, 0);
           const order = outcomes.codes.map(([number]) => number);
           assert.deepEqual(order, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
-          assert.ok(failure instanceof Error);
+          assert.ok(failure);
         });
       }
     }
