@@ -7,6 +7,7 @@ const assert = require('node:assert/strict');
 const dns = require('node:dns');
 const fs = require('node:fs');
 const net = require('node:net');
+const path = require('node:path');
 const { after, before } = require('node:test');
 const { until } = require('./wait.js');
 
@@ -100,10 +101,13 @@ function assertNoLeaks(openForLife) {
     // Some versions of Node 22 print what fails here, and exit with 0.
     const { exitCode } = process;
     process.exitCode = 1;
-    assert.deepEqual(newSince(earlier), [], 'the tests of this file left these open');
+    const left = newSince(earlier);
+    // Who reads only this has to know which file, and what.
+    const tests = `the tests of ${path.basename(process.argv[1])}`;
+    assert.deepEqual(left, [], `${tests} left these open: ${left}`);
     const now = look().descriptors;
     const lost = earlier.descriptors.filter((name) => !now.includes(name));
-    assert.deepEqual(lost, [], 'the tests of this file closed these');
+    assert.deepEqual(lost, [], `${tests} closed these: ${lost}`);
     process.exitCode = exitCode;
   });
 }
