@@ -336,9 +336,10 @@ function destroyedError(error, call = 'write') {
  * where a write waits.
  */
 function endCallback(socket, callback) {
-  const { destroyed, errored, writableEnded, writableLength } = socket;
-  const isForgotten = destroyed && !writableEnded && errored === null && writableLength === 0;
-  if (!isForgotten || typeof callback !== 'function') return callback;
+  if (!socket.destroyed || typeof callback !== 'function') return callback;
+  const { errored, writableEnded, writableLength } = socket;
+  const isForgotten = !writableEnded && errored === null && writableLength === 0;
+  if (!isForgotten) return callback;
   nextTick(callback, destroyedError(undefined, 'end'));
   return undefined;
 }
