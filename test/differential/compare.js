@@ -180,7 +180,7 @@ function compareLane(lane, expected, found, { isLoose, isFree, moving }, say) {
 function compareStates(lane, one, two, seen, say) {
   const { event } = one;
   // A write in 'connect' has found that the peer closed meanwhile: it depends on when either of them connects.
-  if (event === 'ready' && one.state.destroyed && !two.state.destroyed) return;
+  if (event === 'ready' && one.state?.destroyed && !two.state?.destroyed) return;
   if (one.state !== undefined && two.state !== undefined) {
     for (const field of WHOLE.has(event) ? ALL_FIELDS : FIELDS[lane]) {
       const text = `${field} ${one.state[field]} / ${two.state[field]}`;
@@ -263,12 +263,9 @@ function epochOf(list, fits) {
 }
 
 /** The moments of silence after which data came. */
-function epochsOfData(list = []) {
-  let epoch = firstEpoch(list);
-  return list.flatMap(({ event, number }) => {
-    if (event === 'settled') epoch = number;
-    return event === 'data' ? [epoch] : [];
-  });
+function epochsOfData(list) {
+  const tokens = project(list, 'r', new Set(), new Set());
+  return tokens.filter(({ event }) => event === 'data').map(({ epoch }) => epoch);
 }
 
 const isEarly = (entry) => entry.isEarly === true;

@@ -1,6 +1,7 @@
 'use strict';
 
-// Owns the order in which connections that wait for a server's backlog are made: that of their connect().
+// Owns the order in which connections that wait for a server's backlog are made, that of their connect(), and that
+// nobody looks for room once none of them waits.
 
 const assert = require('node:assert/strict');
 const { createHook } = require('node:async_hooks');
