@@ -337,8 +337,10 @@ function destroyedError(error, call = 'write') {
  */
 function endCallback(socket, callback) {
   if (!socket.destroyed || typeof callback !== 'function') return callback;
-  const { errored, writableEnded, writableLength } = socket;
-  const isForgotten = !writableEnded && errored === null && writableLength === 0;
+  const { errored, writableEnded, writableLength, _writableState: writable } = socket;
+  // A write without bytes waits for a connection like any other.
+  const isWriting = writableLength > 0 || writable.writing;
+  const isForgotten = !writableEnded && errored === null && !isWriting;
   if (!isForgotten) return callback;
   nextTick(callback, destroyedError(undefined, 'end'));
   return undefined;

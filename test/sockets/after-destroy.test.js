@@ -138,12 +138,15 @@ describe(
       SeqpacketSocket: seqpacket,
       USocket: usocket,
     })) {
-      for (const [what, calls] of Object.entries(ORDERS)) {
-        test(`${name}, before the connection: ${what}`, async (t) => {
+      for (const [[what, calls], data] of Object.entries(ORDERS).flatMap((order) => [
+        [order, 'x'],
+        [order, ''],
+      ])) {
+        test(`${name}, before the connection: ${what}, writes of '${data}'`, async (t) => {
           const socket = makeSocket(t).connect(startServer(t).address());
           socket.on('error', () => {});
           const outcomes = new Outcomes();
-          for (let count = 0; count < 3; count++) socket.write('x', outcomes.callback());
+          for (let count = 0; count < 3; count++) socket.write(data, outcomes.callback());
           const called = outcomes.callback();
           const act = {
             destroy: () => socket.destroy(),
