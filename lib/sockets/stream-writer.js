@@ -215,7 +215,7 @@ class StreamWriter {
       last = at;
       full++;
     }
-    if (full === 0) return this.attempt(EMPTY);
+    if (full === 0) return this.submitNothing(entries);
     if (full === 1) {
       const { chunk, encoding } = entries[last];
       return typeof chunk === 'string' ? this.attemptString(chunk, encoding) : this.attempt(chunk);
@@ -227,6 +227,13 @@ class StreamWriter {
     }
     life.refreshTimer(this.socket[kState]);
     return writeMany(this.socket[kId], buffers);
+  }
+
+  /** Chunks without bytes. As in net, where write(2) finds a peer that is gone, and writev(2) does not look. */
+  submitNothing(entries) {
+    if (entries.length === 1) return this.attempt(EMPTY);
+    life.refreshTimer(this.socket[kState]);
+    return 0;
   }
 
   /** The same for chunks of which some take descriptors along. */
@@ -241,7 +248,7 @@ class StreamWriter {
       buffers.push(bufferOf(chunk, encoding));
       counts.push(count);
     }
-    if (buffers.length === 0) return this.attempt(EMPTY);
+    if (buffers.length === 0) return this.submitNothing(entries);
     life.refreshTimer(this.socket[kState]);
     return writeMany(this.socket[kId], buffers, counts);
   }

@@ -3,6 +3,7 @@
 // Owns scenes that random programs have found: each runs on net and on USocket, and has to give the same.
 
 const { Readable, Writable, pipeline } = require('node:stream');
+const posix = require('../../posix.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { quiet } = require('../helpers/seqpacket.js');
 const { compare } = require('../helpers/stage.js');
@@ -148,6 +149,22 @@ compare({
     await quiet();
     // Which of the ends has heard of the other one is up to the kernel.
     stage.seen.server = [];
+  },
+
+  'writes without bytes to a peer that takes none any more: together, and alone': async (stage) => {
+    await stage.serve(() => {}, { allowHalfOpen: true });
+    const fd = posix.socket(posix.AF_UNIX, posix.SOCK_STREAM, 0);
+    posix.connect(fd, { sun_family: posix.AF_UNIX, sun_path: stage.path });
+    posix.shutdown(fd, posix.SHUT_RDWR);
+    await stage.saw('server', 'end');
+    const { peer } = stage;
+    peer.cork();
+    for (const name of ['one', 'other']) peer.write('', stage.callback('server', name));
+    peer.uncork();
+    await quiet();
+    peer.write('', stage.callback('server', 'alone'));
+    await stage.over();
+    posix.close(fd);
   },
 
   "'close' of one whose write waits comes before the turn asked for behind destroy()": async (
