@@ -53,11 +53,16 @@ class ConnectedSocket extends Duplex {
     else if (!state.reading && !state.ended) startReading(this);
   }
 
-  /** As in Readable; an error that came behind the data destroys the socket when the last is read. */
+  /**
+   * As in Readable; an error that came behind the data destroys the socket when the last is read, and who asks for more
+   * than is left gets what is left, as at the end.
+   */
   read(size) {
-    const data = super.read(size);
+    let data = super.read(size);
     const { failure, patience } = this[kState];
     if (failure !== null) {
+      const { readableLength } = this;
+      if (data === null && size > readableLength) data = super.read(readableLength);
       if (data !== null) patience?.refresh();
       if (this.readableLength === 0) nextTick(finishFailure, this);
     }

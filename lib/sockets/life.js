@@ -131,8 +131,19 @@ function destroyIn(socket, state, error) {
  * a reader who may never come.
  */
 function fail(socket, error) {
-  if (socket.readableLength === 0 || !isRead(socket)) socket.destroy(error);
-  else socket[kState].failure ??= error;
+  const state = socket[kState];
+  if (socket.readableLength === 0 || !isRead(socket)) {
+    socket.destroy(error);
+  } else if (state.failure === null) {
+    state.failure = error;
+    nextTick(emitLastReadable, socket, state);
+  }
+}
+
+/** As at the end of a stream: who waits for more than there is has to know that no more comes, and reads the rest. */
+function emitLastReadable(socket, state) {
+  if (isOver(socket, state) || socket.readableLength === 0) return;
+  if (!socket._readableState.emittedReadable) socket.emit('readable');
 }
 
 /** What is received has a reader, or one that has paused. */

@@ -189,7 +189,8 @@ export declare class USocket extends ConnectedSocket<USocketEvents, Buffer | str
   /** As of Readable: the bytes, or null. */
   read(size?: number): StreamChunk | null;
   /**
-   * Bytes and descriptors at once, or null if there are not enough of either.
+   * Bytes and descriptors at once, or null if there are not enough of either. Of a connection that was reset: what is
+   * left.
    *
    * @param size - bytes; null: what there is
    * @param fdCount - descriptors; null: those of messages that are read to their end now, or all of

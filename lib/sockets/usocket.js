@@ -318,8 +318,8 @@ class USocket extends ConnectedSocket {
   }
 
   /**
-   * As in Readable. With `fdCount`: bytes and descriptors at once, or null if there are not enough
-   * of either.
+   * As in Readable. With `fdCount`: bytes and descriptors at once, or null if there are not enough of either. Of a
+   * connection that was reset: what is left.
    *
    * @param {number | null} [size] - bytes; null: what there is
    * @param {number | null} [fdCount] - descriptors; null: those of messages that are read to their
@@ -335,6 +335,8 @@ class USocket extends ConnectedSocket {
     if (fdCount !== null) check.integer(fdCount, 'fdCount');
     if (this[kId] === 0) reader?.forget();
     const waiting = reader === null ? 0 : reader.fds;
+    // Those that are missing do not come any more.
+    if (fdCount > waiting && this[kState].failure !== null) fdCount = waiting;
     const isMissing = fdCount !== null && waiting < fdCount;
     const data = super.read(isMissing ? 0 : (size ?? undefined));
     if (isMissing || (data === null && size > 0)) return null;

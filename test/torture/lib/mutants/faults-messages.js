@@ -37,7 +37,7 @@ module.exports = [
     'first-error-wins',
     'of two errors behind unread data the last is reported, not the first',
     ['test/sockets/errors.test.js'],
-    edit(LIFE, 'else socket[kState].failure ??= error;', 'else socket[kState].failure = error;'),
+    edit(LIFE, '} else if (state.failure === null) {', '} else {'),
   ),
   fault(
     'fds-more-than-bytes',

@@ -25,9 +25,15 @@ module.exports = [
     ['test/sockets/errors.test.js', 'test/usocket/errors.test.js', 'test/usocket/death.test.js'],
     edit(
       LIFE,
-      'if (socket.readableLength === 0 || !isRead(socket)) socket.destroy(error);',
-      'if (socket.readableLength >= 0) socket.destroy(error);',
+      '  const state = socket[kState];\n  if (socket.readableLength === 0 || !isRead(socket)) {',
+      '  const state = socket[kState];\n  if (socket.readableLength >= 0) {',
     ),
+  ),
+  fault(
+    'rest-never-read',
+    'USocket: who waits for more than is left of a connection that was reset waits for ever',
+    ['test/usocket/reset-readers.test.js'],
+    edit(LIFE, 'nextTick(emitLastReadable, socket, state);', ''),
   ),
   fault(
     'last-words-unread',

@@ -7,7 +7,7 @@
 const of = (room, ...names) => names.map((name) => `test/${room}/${name}.test.js`);
 
 const CONNECTED = [
-  ...of('usocket', 'life', 'states', 'errors', 'net', 'net-reading', 'death'),
+  ...of('usocket', 'life', 'states', 'errors', 'reset-readers', 'net', 'net-reading', 'death'),
   ...of('seqpacket', 'end', 'death', 'queued-death', 'finish', 'ref'),
   ...of('sockets', 'errors', 'timeout', 'detach', 'dead-peers', 'throwing'),
 ];
