@@ -117,6 +117,14 @@ function indexOfLater(tokens, at, one) {
   });
 }
 
+/** How many connections a server had when it was asked last. */
+const lastCount = (tokens) => tokens.findLast(({ event }) => event === 'connections')?.value;
+
+/** All bytes that come from `at` on. */
+function restOf(tokens, at) {
+  return tokens.slice(at).flatMap(({ event, parts }) => (event === 'data' ? parts : []));
+}
+
 const isFailedEnd = (one) => one?.event === 'callback' && /^end#/.test(one.of) && one.code !== null;
 
 /** The connection that is reported at `at` has a callback, which runs behind other listeners. */
@@ -146,7 +154,15 @@ function compareLane(lane, expected, found, { isLoose, isFree, moving }, say) {
       }
       const short = (name) => name.replace(/^(settled.*|left|over)$/, 'nothing more');
       const text = `${short(nameOne)} / ${short(nameTwo)}`;
-      say('event', epoch, at, text, { net: one, got: two }, { comesLater: later >= 0 });
+      const agreesLater = lastCount(expected) === lastCount(found);
+      say(
+        'event',
+        epoch,
+        at,
+        text,
+        { net: one, got: two },
+        { comesLater: later >= 0, agreesLater },
+      );
       return;
     }
     if (one.event === 'data') {
@@ -158,7 +174,8 @@ function compareLane(lane, expected, found, { isLoose, isFree, moving }, say) {
       if (why !== undefined) {
         const detail = { net: lengthOf(one.parts), got: lengthOf(two.parts) };
         const failsNext = expected[at + 1]?.event === 'error' && expected[at + 1].epoch === epoch;
-        say('event', epoch, at, `data / ${why}`, detail, { failsNext });
+        const arrivesLater = compareBytes(restOf(expected, at), restOf(found, at)) === undefined;
+        say('event', epoch, at, `data / ${why}`, detail, { failsNext, arrivesLater });
         return;
       }
     }
@@ -327,6 +344,7 @@ function conditions(program, found, who, epoch) {
     isUnreferenced: program.solo === true && asksFor(program, who, ['unref']),
     isDestroyed: asksFor(program, who, ['destroy']),
     isEcho: asksFor(program, who, ['echo', 'pipeEcho']),
+    isHeld: !asksFor(program, who, ['readable']),
     unconnected: !found[who]?.some(({ event }) => event === 'connect' || event === 'accepted'),
   };
 }

@@ -12,8 +12,9 @@
  * later (`comesLater`), where what net does next is to fail (`failsNext`), where a socket was connected once more before
  * its 'close' (`connectedTwice`), where ref() or unref() of a client comes before its connect() (`refsBefore`), where a
  * stream is ended before it is connected (`endsEarly`), in Node 22 or later (`isNode22`), where a program destroys the
- * socket (`isDestroyed`), sends back what that receives (`isEcho`), or lets a process of its own end without it
- * (`isUnreferenced`).
+ * socket (`isDestroyed`), sends back what that receives (`isEcho`), lets a process of its own end without it
+ * (`isUnreferenced`), or does not read whatever there is on each 'readable' (`isHeld`), or where all bytes have come at the
+ * end (`arrivesLater`), or the last count of connections is the same (`agreesLater`).
  */
 const INTENDED = [
   {
@@ -164,7 +165,7 @@ const INTENDED = [
   },
   {
     what: 'a peer that has died is reported by a read or by a write, whichever finds it first',
-    key: /^socket error\(ECONNRESET\) \/ error\(EPIPE\)$/,
+    key: /^socket error\((ECONNRESET|EPIPE)\) \/ error\((EPIPE|ECONNRESET)\)$/,
     isEcho: true,
     cascades: true,
     reason: 'a socket that sends back what it receives does both at once',
@@ -172,7 +173,7 @@ const INTENDED = [
   },
   {
     what: 'a write that waits fails in the turn after the end of a peer that has closed both ways',
-    key: /^socket error\(EPIPE\) \/ (returned\(\w+, \w+\)|read|probe)$/,
+    key: /^socket (error\(EPIPE\) \/ (returned\(\w+, \w+\)|read|probe)|callback\(write, EPIPE\) \/ returned\(write, false\))$/,
     comesLater: true,
     cascades: true,
     reason: 'libuv looks at POLLHUP, which it passes on to nobody',
@@ -202,6 +203,7 @@ const INTENDED = [
   {
     what: 'a reset is reported when who reads has read what came before it',
     key: /^socket error\(ECONNRESET\) \/ nothing more$/,
+    isHeld: true,
     cascades: true,
     reason: 'nothing that was received is thrown away',
     strict: true,
@@ -212,6 +214,29 @@ const INTENDED = [
     failsNext: true,
     cascades: true,
     reason: 'nothing that was received is thrown away',
+    strict: true,
+  },
+  {
+    what: 'how much a socket that sends back what it receives has received when nobody takes that, and goes on later',
+    key: /^socket data \/ (fewer|more) bytes$/,
+    isEcho: true,
+    arrivesLater: true,
+    reason: 'how much fits between depends on how the bytes were cut',
+    strict: true,
+  },
+  {
+    what: 'which of two connections that a client gave up at once is heard of first',
+    key: /^web clientError\((\w+)\) \/ clientError\((?!\1)\w+\)$/,
+    comesLater: true,
+    cascades: true,
+    reason: 'a poll reports descriptors in an order of its own',
+    strict: true,
+  },
+  {
+    what: 'whether a connection that ends just now is still counted in the callback of another socket',
+    key: /^server connections\(, \d+\) \/ connections\(, \d+\)$/,
+    agreesLater: true,
+    reason: 'a poll reports descriptors in an order of its own',
     strict: true,
   },
   {
@@ -265,7 +290,16 @@ const INTENDED = [
   },
   {
     what: 'the same, for a listener that writes',
-    key: /^socket callback\(write, ERR_SOCKET_CLOSED_BEFORE_CONNECTION\) \/ returned\(write, false\)$/,
+    key: /^socket callback\(write, \w+\) \/ returned\(write, false\)$/,
+    unconnected: true,
+    comesLater: true,
+    cascades: true,
+    reason: 'net calls back in between, by a listener of its own',
+    strict: true,
+  },
+  {
+    what: 'the same, for finished()',
+    key: /^socket callback\(write, ERR_SOCKET_CLOSED_BEFORE_CONNECTION\) \/ finished\(finished, ERR_STREAM_PREMATURE_CLOSE\)$/,
     comesLater: true,
     cascades: true,
     reason: 'net calls back in between, by a listener of its own',
@@ -338,6 +372,9 @@ const CONDITIONS = [
   'isDestroyed',
   'isUnreferenced',
   'isEcho',
+  'isHeld',
+  'arrivesLater',
+  'agreesLater',
 ];
 
 /** The rule by which a difference is meant, for 'afunix' or 'afunix/net'. `holds`: which conditions are met. */
