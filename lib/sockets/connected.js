@@ -315,11 +315,11 @@ function buffer(socket, data) {
 function onTimeout(socket) {
   const state = socket[kState];
   if (!(state.timerDelay > 0)) return;
-  // As in net: a write that waits and moves on is activity.
+  // As in net: a write that waits and moves on is activity. One that is done by now was that when it was.
   const queued = socket[kId] > 0 ? binding.queuedBytes(socket[kId]) : 0;
   const { lastQueued } = state;
   state.lastQueued = queued;
-  if (lastQueued > 0 && queued !== lastQueued) state.timer.refresh();
+  if (lastQueued > 0 && queued > 0 && queued !== lastQueued) state.timer.refresh();
   else socket.emit('timeout');
 }
 

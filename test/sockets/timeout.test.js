@@ -73,6 +73,29 @@ const ACTIVITIES = {
 };
 
 /**
+ * In what order a socket whose write had to wait, and is done, and one whose time-out is set then emit 'timeout'.
+ * Undefined if that took too long to say anything.
+ */
+async function orderAfterWait(t, Class, soon) {
+  const pair = makePair(t, Class);
+  const [idle] = makePair(t, Class);
+  pair[0].setTimeout(soon);
+  const count = await fill(pair);
+  // It has looked how much waits.
+  await nextEvent(pair[0], 'timeout');
+  pair[1].resume();
+  await until(() => count.waiting === 0, 'the callbacks of what waits');
+  const order = [];
+  const start = performance.now();
+  pair[0].once('timeout', () => order.push('waited'));
+  await until(() => performance.now() > start + 5, 'the clock to go on');
+  idle.setTimeout(soon, () => order.push('idle'));
+  const isLate = performance.now() - start > soon - 50;
+  await until(() => order.length === 2, 'both time-outs');
+  return isLate ? undefined : order;
+}
+
+/**
  * In what order a socket that is active and one that is not, whose time-out is set later, emit
  * 'timeout'. Undefined if the activity took too long to say anything.
  */
@@ -130,6 +153,11 @@ for (const [name, Class] of Object.entries(CLASSES)) {
         return isLate ? undefined : order;
       });
       assert.deepEqual(found, ['once', 'again']);
+    });
+
+    test('starts anew when a write that had to wait is done, and not once more', async (t) => {
+      const order = await tryLonger((soon) => orderAfterWait(t, Class, soon));
+      assert.deepEqual(order, ['waited', 'idle']);
     });
 
     for (const [activity, prepare] of Object.entries(ACTIVITIES)) {

@@ -31,7 +31,11 @@ module.exports = [
     'timeout-progress',
     'a waiting write that makes progress is no activity for the time-out',
     ['test/sockets/timeout.test.js'],
-    edit(CONNECTED, 'if (lastQueued > 0 && queued !== lastQueued) state.timer.refresh();', ''),
+    edit(
+      CONNECTED,
+      'if (lastQueued > 0 && queued > 0 && queued !== lastQueued) state.timer.refresh();',
+      '',
+    ),
   ),
   fault(
     'first-error-wins',
