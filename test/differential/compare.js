@@ -344,7 +344,9 @@ function conditions(program, found, who, epoch) {
     isUnreferenced: program.solo === true && asksFor(program, who, ['unref']),
     isDestroyed: asksFor(program, who, ['destroy']),
     isEcho: asksFor(program, who, ['echo', 'pipeEcho']),
-    isHeld: !asksFor(program, who, ['readable']),
+    // Where the step came before there was a socket nobody reads.
+    isHeld:
+      !asksFor(program, who, ['readable']) || !found[who]?.some(({ event }) => event === 'data'),
     unconnected: !found[who]?.some(({ event }) => event === 'connect' || event === 'accepted'),
   };
 }

@@ -111,7 +111,7 @@ const INTENDED = [
   },
   {
     what: 'the end of a peer that has closed comes a turn after its last bytes',
-    key: /^socket end \/ nothing more$/,
+    key: /^socket (end \/ nothing more|data \/ fewer bytes)$/,
     isUnreferenced: true,
     cascades: true,
     reason: "that it has closed, and not only ended, is nothing that an add-on's poll reports",
@@ -165,7 +165,7 @@ const INTENDED = [
   },
   {
     what: 'a peer that has died is reported by a read or by a write, whichever finds it first',
-    key: /^socket error\((ECONNRESET|EPIPE)\) \/ error\((EPIPE|ECONNRESET)\)$/,
+    key: /^socket (end|error\((ECONNRESET|EPIPE)\)) \/ error\((EPIPE|ECONNRESET)\)$/,
     isEcho: true,
     cascades: true,
     reason: 'a socket that sends back what it receives does both at once',
@@ -225,6 +225,13 @@ const INTENDED = [
     strict: true,
   },
   {
+    what: 'the same: whether anything waits, where bytes are sent back as they are read, a few at a time',
+    key: /^socket left: bytes wait true \/ false$/,
+    isEcho: true,
+    reason: 'what waited is sent together, of which more fits',
+    strict: true,
+  },
+  {
     what: 'which of two connections that a client gave up at once is heard of first',
     key: /^web clientError\((\w+)\) \/ clientError\((?!\1)\w+\)$/,
     comesLater: true,
@@ -256,7 +263,7 @@ const INTENDED = [
   },
   {
     what: 'end() of a life before connect() is not sent in the next one',
-    key: /^((socket|peer) end \/ (nothing more|data)|socket error\(EPIPE\) \/ .*|sink sink finish \/ data)$/,
+    key: /^((socket|peer) end \/ (nothing more|data)|socket error\(EPIPE\) \/ .*|socket finish \/ close\(false\)|socket pipeline: destroyed true \/ false|sink sink finish \/ data)$/,
     endedBefore: true,
     cascades: true,
     reason: 'nothing of the life before gets into the next',
@@ -275,7 +282,7 @@ const INTENDED = [
   },
   {
     what: 'a write that waits for a connection is called back after all listeners of a close',
-    key: /^socket (finished\(\w+, |pipeline\(\w+, |iteration end\()ERR_SOCKET_CLOSED_BEFORE_CONNECTION\) \/ \1ERR_STREAM_PREMATURE_CLOSE\)$/,
+    key: /^socket (callback\(write, |finished\(\w+, |pipeline\(\w+, |iteration end\()ERR_SOCKET_CLOSED_BEFORE_CONNECTION\) \/ (finished\(\w+, |pipeline\(\w+, |iteration end\()ERR_STREAM_PREMATURE_CLOSE\)$/,
     cascades: true,
     reason: 'net calls back in between, by a listener of its own',
     strict: true,
@@ -292,14 +299,6 @@ const INTENDED = [
     what: 'the same, for a listener that writes',
     key: /^socket callback\(write, \w+\) \/ returned\(write, false\)$/,
     unconnected: true,
-    comesLater: true,
-    cascades: true,
-    reason: 'net calls back in between, by a listener of its own',
-    strict: true,
-  },
-  {
-    what: 'the same, for finished()',
-    key: /^socket callback\(write, ERR_SOCKET_CLOSED_BEFORE_CONNECTION\) \/ finished\(finished, ERR_STREAM_PREMATURE_CLOSE\)$/,
     comesLater: true,
     cascades: true,
     reason: 'net calls back in between, by a listener of its own',
