@@ -103,6 +103,22 @@ describe('a receiver that is restarted', onLinux(), () => {
     assert.equal(String((await messages.next()).data), 'found');
   });
 
+  test("another destination that refuses says nothing of the peer, which lives although its name is another's", async (t) => {
+    const name = temporaryPath(t);
+    const other = temporaryPath(t);
+    const sender = openSocket(t);
+    const peer = openSocket(t).bind(name);
+    const messages = inbox(peer);
+    sender.connect(name);
+    fs.writeFileSync(other, 'no socket');
+    fs.unlinkSync(name);
+    openSocket(t).bind(name);
+    const refused = new Promise((done) => sender.sendTo('x', other, (error) => done(error?.code)));
+    assert.equal(await within(refused, 'a callback'), 'ECONNREFUSED');
+    assert.equal(await outcome(sender, 'to the peer'), undefined);
+    assert.equal(String((await messages.next()).data), 'to the peer');
+  });
+
   test('disconnect() forgets it', async (t) => {
     const name = temporaryPath(t);
     const sender = openSocket(t);

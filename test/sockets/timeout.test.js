@@ -137,6 +137,17 @@ for (const [name, Class] of Object.entries(CLASSES)) {
       assert.equal(one.timeout, NEVER);
     });
 
+    test('one that is switched off twice is off', async (t) => {
+      const [one] = makePair(t, Class);
+      const [other] = makePair(t, Class);
+      let calls = 0;
+      one.on('timeout', () => calls++);
+      one.setTimeout(20).setTimeout(0).setTimeout(0);
+      other.setTimeout(60);
+      await nextEvent(other, 'timeout');
+      assert.equal(calls, 0);
+    });
+
     test('the same time again starts anew', async (t) => {
       const found = await tryLonger(async (soon) => {
         const [one] = makePair(t, Class);

@@ -55,6 +55,25 @@ describe('callbacks of write()', onLinux(), () => {
     assert.equal(outcomes.codes.length, 12);
   });
 
+  test('of short strings wait for those, of which no endless number is taken', async (t) => {
+    const [one, two] = makePair(t);
+    two.pause();
+    const outcomes = new Outcomes();
+    const text = 'x'.repeat(5000);
+    let count = 0;
+    do {
+      one.write(text, outcomes.callback());
+      await tick();
+      count++;
+    } while (outcomes.codes.length === count && count < 1000);
+    await quiet();
+    assert.equal(outcomes.codes.length, count - 1);
+    assert.equal(one.writableLength, text.length);
+    const received = collect(t, two.resume());
+    await until(() => received.bytes().length === count * text.length, 'all of them');
+    await until(() => outcomes.codes.length === count, 'the last callback');
+  });
+
   test('run in order when the socket is destroyed: sent, under way, queued, corked, waiting', async (t) => {
     const [one, two] = makePair(t);
     two.pause();

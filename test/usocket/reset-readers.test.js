@@ -84,3 +84,14 @@ describe('a connection is reset behind data, which is read', onLinux(), () => {
     });
   }
 });
+
+test('one that has read all before the error is known hears no more', onLinux(), async (t) => {
+  const [one, two] = makePair(t, { maxPendingFds: 1 });
+  const events = eventsOf(two, ['readable', 'end', 'error', 'close']);
+  two.on('readable', () => {
+    while (two.read() !== null);
+  });
+  one.write({ data: 'x', fds: [0, 0] });
+  await closing(two);
+  assert.deepEqual(events, ['readable', 'error ERR_AFUNIX_TOO_MANY_FDS', 'close true']);
+});

@@ -42,6 +42,12 @@ module.exports = {
       becomes: ['false'],
       why: `${CLOSED}, and close() of what is closed does nothing`,
     },
+    {
+      line: 'if (this[kId] === 0 || state.isEnding) return this;',
+      from: 'this[kId] === 0 || state.isEnding',
+      becomes: ['false'],
+      why: 'the same once more, of which the second close() does nothing',
+    },
   ],
   'lib/sockets/connecting.js': [
     {
@@ -74,6 +80,11 @@ module.exports = {
     },
   ],
   'lib/sockets/connected.js': [
+    {
+      line: '} else if (state.timerDelay > 0) {',
+      becomes: ['state.timerDelay >= 0'],
+      why: 'the negative of 0 is 0',
+    },
     {
       line: 'if (state.final !== null) {',
       becomes: ['false'],
@@ -123,12 +134,24 @@ module.exports = {
   ],
   'lib/sockets/dgram-send.js': [
     {
+      line: 'if (isNow && (result === -EAGAIN || result === -ENOBUFS)) state.dropped++;',
+      from: 'result === -ENOBUFS',
+      becomes: ['false'],
+      why: 'on Linux a receiver without room is EAGAIN',
+    },
+    {
       line: 'if (result >= 0) return;',
       becomes: ['result > 0'],
       why: 'a send that is done is neither EAGAIN nor one of the numbers of a peer that is gone',
     },
   ],
   'lib/sockets/life.js': [
+    {
+      line: "const known = typeof error === 'object' ? error : destroyedError(undefined, 'end');",
+      from: "typeof error === 'object'",
+      becomes: ['true', 'false'],
+      why: OLD_NODE,
+    },
     {
       line: 'if (phase === OPEN && !reading && !ended) startReading(socket);',
       from: 'phase === OPEN && !reading && !ended',
@@ -168,6 +191,11 @@ module.exports = {
     },
   ],
   'lib/sockets/members.js': [
+    {
+      line: 'return size < 0 ? undefined : size;',
+      becomes: ['size <= 0'],
+      why: 'no buffer of a socket has no bytes',
+    },
     {
       line: 'else if (state.referencedNext !== undefined) state.referencedNext = referenced;',
       from: 'state.referencedNext !== undefined',
@@ -280,6 +308,13 @@ module.exports = {
     },
   ],
   'lib/sockets/stream-writer.js': [
+    { line: 'let last = -1;', becomes: ['+1'], why: 'it is set before it is asked for' },
+    {
+      line: "return typeof chunk === 'string' ? this.attemptString(chunk, encoding) : this.attempt(chunk);",
+      from: "typeof chunk === 'string'",
+      becomes: ['true'],
+      why: 'a Buffer is copied then, and the same bytes are sent',
+    },
     {
       line: 'if (chunk.length > 0) buffers.push(bufferOf(chunk, encoding));',
       becomes: ['chunk.length >= 0'],
@@ -331,6 +366,12 @@ module.exports = {
     },
   ],
   'lib/sockets/usocket.js': [
+    {
+      line: 'life.finishLater(socket, socket.readableEnded && !socket.allowHalfOpen, callback, error);',
+      from: 'socket.readableEnded && !socket.allowHalfOpen',
+      becomes: ['false'],
+      why: 'it spares a system call: a socket that is closed next has ended',
+    },
     {
       line: "else writerOf(this)[this.connecting ? 'final' : 'early'] = done;",
       becomes: ['false', "''"],

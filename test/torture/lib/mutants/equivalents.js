@@ -25,6 +25,12 @@ module.exports = {
   },
   'lib/compat/unix-dgram.js': [
     {
+      line: 'const isUnconnected = (status) => status === -ENOTCONN || status === -EDESTADDRREQ;',
+      from: '-EDESTADDRREQ',
+      becomes: ['+EDESTADDRREQ'],
+      why: 'Linux says ENOTCONN',
+    },
+    {
       line: "status === -EAGAIN || (status === -ENOBUFS && process.platform !== 'linux');",
       from: 'status === -ENOBUFS',
       becomes: ['true'],
@@ -122,6 +128,16 @@ module.exports = {
   ],
   'lib/posix/index.js': [
     {
+      line: 'isInt(sockfd) && isInt(len) && isInt(flags)',
+      becomes: ['false'],
+      why: 'what was not tried at once is looked at again, which costs time',
+    },
+    {
+      line: 'if (received < 0) {',
+      becomes: ['true'],
+      why: 'what is looked at again and was done is said again',
+    },
+    {
       line: 'if (isInt(sockfd) && isInt(len) && isInt(flags)) {',
       becomes: ['false', '{}'],
       why: 'what was not tried at once is looked at again, which costs time',
@@ -152,6 +168,12 @@ module.exports = {
     },
   ],
   'lib/cluster/worker.js': [
+    {
+      line: 'if (!state.referenced) socket.unref();',
+      from: '!state.referenced',
+      becomes: ['false'],
+      why: 'the process stays until the primary, which lives, has answered: no time at all',
+    },
     {
       line: 'if (socket.peerCredentials?.pid !== process.ppid) socket.destroy();',
       becomes: ['socket.peerCredentials.pid'],
