@@ -313,3 +313,12 @@ async function duplicateOf(t, name) {
   client.destroy();
   return { fd };
 }
+
+test('an event has as many values as it is emitted with', onLinux(), (t) => {
+  const [one] = makePair(t);
+  for (const values of [[], [1], [1, 2], [1, 2, undefined], [undefined, 2, 3, 4]]) {
+    one.once('mine', (...heard) => assert.deepEqual(heard, values));
+    assert.equal(one.emit('mine', ...values), true);
+    assert.equal(one.emit('mine', ...values), false);
+  }
+});
