@@ -191,7 +191,7 @@ function connect(socket, path) {
   const { plan } = state;
   state.phase = CONNECTING;
   state.path = path;
-  if (state.timer !== null) refreshTimer(state);
+  refreshTimer(state);
   let status = binding.create(loading, plan.type);
   if (status > 0) {
     const id = status;

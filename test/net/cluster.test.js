@@ -323,4 +323,18 @@ describe('a process manager', onLinux(), () => {
       await manager.ended();
     });
   }
+
+  test('that loads nothing: only an address in use speaks of the primary', async (t) => {
+    const options = JSON.stringify({ path: `${__filename}/below` });
+    const args = ['--eval', MANAGER, '--', '', '', WORKER, 'UServer', options];
+    const manager = startProgram(t, process.execPath, args);
+    const reports = [];
+    while (reports.at(-1)?.event !== 'error') {
+      reports.push(JSON.parse(await manager.lines.next('a report')));
+    }
+    assert.match(reports.at(-1).message, /^ENOTDIR /);
+    assert.doesNotMatch(reports.at(-1).message, /primary/);
+    manager.kill();
+    await manager.ended();
+  });
 });

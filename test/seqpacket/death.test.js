@@ -22,7 +22,7 @@ const {
   texts,
   write,
 } = require('../helpers/seqpacket.js');
-const { nextEvent } = require('../helpers/sockets.js');
+const { nextEvent, turn } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
 const { delay, until, within } = require('../helpers/wait.js');
 
@@ -115,6 +115,20 @@ describe('the peer closes', onLinux(), () => {
       });
     }
   }
+
+  test('and a write fails: the error comes once the last message is read, and waits for no other', async (t) => {
+    const [one, two] = makePair(t);
+    const events = eventsOf(one, ['end', 'error', 'close']);
+    one.on('readable', () => {});
+    for (const text of numbered(3)) two.write(text);
+    await until(() => one.readableLength === 3, 'the messages');
+    two.destroy();
+    await assert.rejects(write(one, 'too late'), { code: 'EPIPE' });
+    assert.deepEqual(events, []);
+    while (one.read() !== null);
+    for (let count = 0; count < 20; count++) await turn();
+    assert.deepEqual(events, ['error EPIPE', 'close true']);
+  });
 
   test('and each later write fails, with one error in all', async (t) => {
     const [one, two] = makePair(t);

@@ -87,6 +87,19 @@ test("host and port are net's: they are refused by what says so", onLinux({}), (
   }
 });
 
+describe('the size of a buffer alone', onLinux(), () => {
+  for (const Class of [afunix.DgramSocket, afunix.SeqpacketSocket, afunix.USocket]) {
+    for (const name of ['receiveBufferSize', 'sendBufferSize']) {
+      test(`${name} of ${Class.name}`, async (t) => {
+        for (const socket of Class.pair({ [name]: 20_000 })) {
+          t.after(() => socket.close());
+          assert.equal(socket[name], 40_000);
+        }
+      });
+    }
+  }
+});
+
 describe('a connection', onLinux(), () => {
   for (const [name, Server, Socket] of [
     ['USocket', UServer, USocket],

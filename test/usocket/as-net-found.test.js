@@ -167,6 +167,15 @@ compare({
     posix.close(fd);
   },
 
+  'what end() is given counts at once': async (stage) => {
+    await stage.serve((socket) => stage.read('server', socket));
+    const client = stage.connect().resume();
+    client.write('first,');
+    client.end('12345');
+    stage.note('client', client.bytesWritten);
+    await stage.over();
+  },
+
   "'close' of one whose write waits comes before the turn asked for behind destroy()": async (
     stage,
   ) => {

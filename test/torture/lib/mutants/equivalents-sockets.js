@@ -74,6 +74,11 @@ module.exports = {
       why: 'a short cut: nobody is given up before that',
     },
     {
+      line: 'if (this.waiting.length > 0) {',
+      becomes: ['this.waiting.length >= 0'],
+      why: 'the timer, which keeps nothing alive then, finds nobody, and ends',
+    },
+    {
       line: 'const isOver = time >= waiter.deadline;',
       becomes: ['time > waiter.deadline'],
       why: 'who is not given up at the very moment is with the next attempt',
@@ -253,6 +258,11 @@ module.exports = {
     },
   ],
   'lib/sockets/seqpacket.js': [
+    {
+      line: 'if (token === 0) data.fds = [];',
+      becomes: ['false'],
+      why: 'under no number native code has no descriptors: the same array, made later',
+    },
     {
       line: 'if (offset !== undefined || length !== undefined) {',
       becomes: ['true'],
