@@ -387,11 +387,6 @@ module.exports = {
       becomes: ['false'],
       why: 'it spares a system call: a socket that is closed next has ended',
     },
-    {
-      line: "else writerOf(this)[this.connecting ? 'final' : 'early'] = done;",
-      becomes: ['false', "''"],
-      why: "an end that waits for the connection goes out ahead of 'connect' or behind it, which nobody sees",
-    },
   ],
   'lib/sockets/usocket-plan.js': [
     {
