@@ -1,7 +1,7 @@
 'use strict';
 
-// Owns the claim that what the torture names is there: planted faults find their places, once each, and test files that
-// are to see them, or run under valgrind, exist.
+// Owns the claim that what the torture names is there: planted faults find their places, once each, reasons for mutants
+// the lines that they are about, and test files that are to see them, or run under valgrind, exist.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -10,6 +10,7 @@ const { test } = require('node:test');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { ROOT } = require('../helpers/pages.js');
 const { files } = require('../torture/cases/valgrind.js');
+const equivalents = require('../torture/lib/mutants/equivalents.js');
 const faults = require('../torture/lib/mutants/faults.js');
 
 assertNoLeaks();
@@ -34,4 +35,18 @@ test('every planted fault can be planted, and has its tests', () => {
   );
   assert.deepEqual(missing(faults.flatMap(({ tests }) => tests)), []);
   assert.equal(new Set(faults.map(({ name }) => name)).size, faults.length);
+});
+
+test('every reason why a mutant of lib/ is not seen is about a line that is there', () => {
+  const reasons = Object.entries(equivalents).filter(([file]) => file.startsWith('lib/'));
+  assert.ok(reasons.length > 0);
+  const outdated = reasons.flatMap(([file, known]) => {
+    const lines = new Set(
+      read(file)
+        .split('\n')
+        .map((line) => line.trim()),
+    );
+    return known.filter(({ line }) => !lines.has(line)).map(({ line }) => `${file}: ${line}`);
+  });
+  assert.deepEqual(outdated, []);
 });

@@ -96,7 +96,7 @@ module.exports = {
       why: OLD_NODE,
     },
     {
-      line: 'if (lastQueued > 0 && queued !== lastQueued) state.timer.refresh();',
+      line: 'if (lastQueued > 0 && queued > 0 && queued !== lastQueued) state.timer.refresh();',
       becomes: ['lastQueued >= 0'],
       why: 'a write that waits has set it; of messages none is counted here',
     },
