@@ -298,6 +298,14 @@ const MANAGER = `
   first.on('message', ({ event }) => event === 'listening' && cluster.fork());
 `;
 
+/** Starts one with a worker of this kind; `report()` resolves to what a worker says next. */
+function startManager(t, before, after, kind, path) {
+  const args = [before, after, WORKER, kind, JSON.stringify({ path })];
+  const manager = startProgram(t, process.execPath, ['--eval', MANAGER, '--', ...args]);
+  manager.report = async () => JSON.parse(await manager.lines.next('a report'));
+  return manager;
+}
+
 describe('a process manager', onLinux(), () => {
   for (const [what, ...loads] of [
     ['loads nothing', '', ''],
@@ -305,12 +313,10 @@ describe('a process manager', onLinux(), () => {
     ['loads afunix behind its first fork', '', LIB],
   ]) {
     test(`that ${what}`, async (t) => {
-      const options = JSON.stringify({ path: temporaryPath(t) });
-      const args = ['--eval', MANAGER, '--', ...loads, WORKER, 'afunix/net', options];
-      const manager = startProgram(t, process.execPath, args);
+      const manager = startManager(t, ...loads, 'afunix/net', temporaryPath(t));
       const seen = [];
       while (seen.length < 2) {
-        const { event, message } = JSON.parse(await manager.lines.next('a report'));
+        const { event, message } = await manager.report();
         if (event !== 'called') seen.push({ event, message });
       }
       assert.equal(seen[0].event, 'listening');
@@ -325,15 +331,12 @@ describe('a process manager', onLinux(), () => {
   }
 
   test('that loads nothing: only an address in use speaks of the primary', async (t) => {
-    const options = JSON.stringify({ path: `${__filename}/below` });
-    const args = ['--eval', MANAGER, '--', '', '', WORKER, 'UServer', options];
-    const manager = startProgram(t, process.execPath, args);
-    const reports = [];
-    while (reports.at(-1)?.event !== 'error') {
-      reports.push(JSON.parse(await manager.lines.next('a report')));
-    }
-    assert.match(reports.at(-1).message, /^ENOTDIR /);
-    assert.doesNotMatch(reports.at(-1).message, /primary/);
+    const manager = startManager(t, '', '', 'UServer', `${__filename}/below`);
+    assert.equal((await manager.report()).event, 'called');
+    const { event, message } = await manager.report();
+    assert.equal(event, 'error');
+    assert.match(message, /^ENOTDIR /);
+    assert.doesNotMatch(message, /primary/);
     manager.kill();
     await manager.ended();
   });

@@ -138,10 +138,10 @@ describe(
       SeqpacketSocket: seqpacket,
       USocket: usocket,
     })) {
-      for (const [[what, calls], data] of Object.entries(ORDERS).flatMap((order) => [
-        [order, 'x'],
-        [order, ''],
-      ])) {
+      const cases = Object.entries(ORDERS).flatMap((order) =>
+        ['x', ''].map((data) => [...order, data]),
+      );
+      for (const [what, calls, data] of cases) {
         test(`${name}, before the connection: ${what}, writes of '${data}'`, async (t) => {
           const socket = makeSocket(t).connect(startServer(t).address());
           socket.on('error', () => {});

@@ -30,6 +30,9 @@ async function tryLonger(attempt) {
   return undefined;
 }
 
+/** Waits until a time-out that is set now differs from one of that time by more than the clock's grain. */
+const later = (time) => until(() => performance.now() > time + 5, 'the clock to go on');
+
 const CLASSES = { USocket, SeqpacketSocket };
 
 /** Two connected sockets that are destroyed when the test ends; what they receive is thrown away. */
@@ -88,7 +91,7 @@ async function orderAfterWait(t, Class, soon) {
   const order = [];
   const start = performance.now();
   pair[0].once('timeout', () => order.push('waited'));
-  await until(() => performance.now() > start + 5, 'the clock to go on');
+  await later(start);
   idle.setTimeout(soon, () => order.push('idle'));
   const isLate = performance.now() - start > soon - 50;
   await until(() => order.length === 2, 'both time-outs');
@@ -106,8 +109,7 @@ async function orderOf(t, Class, prepare, soon) {
   const order = [];
   const start = performance.now();
   pair[0].setTimeout(soon, () => order.push('active'));
-  // So that their times differ by more than the clock's grain.
-  await until(() => performance.now() > start + 5, 'the clock to go on');
+  await later(start);
   idle.setTimeout(soon, () => order.push('idle'));
   await act();
   const isLate = performance.now() - start > soon - 50;
@@ -157,7 +159,7 @@ for (const [name, Class] of Object.entries(CLASSES)) {
         one.setTimeout(soon, () => order.push('again'));
         other.setTimeout(soon, () => order.push('once'));
         const set = performance.now();
-        await until(() => performance.now() > set + 5, 'the clock to go on');
+        await later(set);
         one.setTimeout(soon);
         const isLate = performance.now() - start > soon - 50;
         await until(() => order.length >= 2, 'both time-outs');

@@ -20,9 +20,7 @@ function readBy(socket, log, ...sizes) {
     for (;;) {
       const part = socket.read(...sizes);
       if (part === null) return;
-      log.push(
-        Buffer.isBuffer(part) || !part.data ? `${part}` : `${part.data} and ${part.fds.length}`,
-      );
+      log.push(part.data === undefined ? `${part}` : `${part.data} and ${part.fds.length}`);
     }
   });
 }
