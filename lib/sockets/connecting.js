@@ -272,8 +272,9 @@ function finishConnecting(socket, state) {
   publishConnect(socket, path);
   socket[kEmitConnect]();
   // As in net: a handler may have paused it.
-  if (state.phase !== OPEN || state.reading || !wantsData(socket)) return;
-  if (readsIntoMemory(socket)) return;
+  if (state.phase !== OPEN || !wantsData(socket)) return;
+  // Also where resume() has begun to receive: the stream is to know that it reads.
+  if (readsIntoMemory(socket) || state.reading) return;
   if (socket.readableLength > 0 && !state.wantsData && !state.plan.onread) {
     // No read waits for the connection, and what was put back before it may be all that a Readable takes.
     Duplex.prototype.read.call(socket, 0);

@@ -5,15 +5,13 @@
 const { Buffer } = require('buffer');
 const { Duplex } = require('stream');
 const { ENOTCONN, EBADF } = require('os').constants.errno;
-const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
-const { MAX_FDS, descriptorsOf } = require('../native/fds');
+const { MAX_FDS } = require('../native/fds');
 const { FastBuffer, kId } = require('../native/sockets');
 const { inContext, runAlone } = require('../util/callback');
-const { codedError, invalidType, show, streamError } = require('../util/errors');
+const { codedError, streamError } = require('../util/errors');
 const { nextTick } = require('../util/host');
-const { memberOf } = require('../util/options');
-const check = require('../util/validate');
+const { BYTES_EACH, EMPTY, bufferOf, bytesIn } = require('./chunks');
 const life = require('./life');
 const { kState } = require('./members');
 
@@ -21,10 +19,6 @@ const { kState } = require('./members');
 const { write: writeBytes, writeMany, writeString } = binding;
 const { MAX_STRING } = binding.layout;
 const { write } = Duplex.prototype;
-const EMPTY = Buffer.alloc(0);
-/** The most bytes that a UTF-16 unit becomes, in encodings that native code knows. */
-const BYTES_EACH = { __proto__: null, utf8: 3, 'utf-8': 3, latin1: 1, binary: 1, ascii: 1 };
-
 /** Descriptors that were written together and wait for bytes to travel with. */
 class Group {
   constructor(left, callback) {
@@ -44,8 +38,6 @@ class StreamWriter {
     this.deferred = null;
     this.onConnect = null;
     this.final = null;
-    /** The same of an end from before connect(), which is sent first, as in net. */
-    this.early = null;
     /** Groups that wait for bytes, first in, first out; native code has the descriptors in the same order. */
     this.groups = [];
     /** Chunks on their way through Writable that take descriptors along: { chunk, count }. */
@@ -385,12 +377,25 @@ class StreamWriter {
     // What waits for a connection waits for 'close', as in net.
     if (this.deferred !== null) return;
     const { callback } = this;
-    this.callback = this.final = this.early = null;
+    this.callback = this.final = null;
     this.marks = [];
     this.cancelled = life.destroyedError(error);
     // As in net: it is the destroying that is the stream's error, if that has one.
     callback?.();
     this.failGroups(() => this.cancelled);
+  }
+
+  /** The end comes before the connection. As in net: behind listeners that are older, before those that are younger. */
+  holdFinal(callback) {
+    this.final = callback;
+    this.socket.once('connect', () => this.goToEnd());
+  }
+
+  /** There is a connection: the end, if that has not been sent yet. */
+  goToEnd() {
+    const { final, socket } = this;
+    this.final = null;
+    if (final !== null) finish(socket, this, final);
   }
 
   /** What waits for a connection, which waits no longer; null if nothing does. */
@@ -417,6 +422,12 @@ class StreamWriter {
   }
 }
 
+/** The end, shutdown(2). Where the peer has ended, too, the socket is closed next. `writer`: null if nothing was written. */
+function finish(socket, writer, callback) {
+  const error = writer?.failGroups();
+  life.finishLater(socket, socket.readableEnded && !socket.allowHalfOpen, callback, error);
+}
+
 function closedBeforeConnection() {
   const message = 'Socket closed before the connection was established';
   return codedError(Error, 'ERR_SOCKET_CLOSED_BEFORE_CONNECTION', message);
@@ -427,58 +438,4 @@ function unsentError() {
   return codedError(Error, 'ERR_AFUNIX_FDS_UNSENT', message);
 }
 
-/** The parts of anything but a string or a Uint8Array; `callback` runs both of those given. */
-function partsOf(message, encoding, callback) {
-  const someOf = (fds, name) => {
-    const numbers = descriptorsOf(fds, name, Infinity);
-    return numbers.length > 0 ? numbers : undefined;
-  };
-  if (Array.isArray(message)) return { data: EMPTY, fds: someOf(message, 'message'), callback };
-  if (ArrayBuffer.isView(message)) {
-    return { data: bytesOf(check.messageBytes(message)), callback };
-  }
-  const isObject = check.isOptions(message);
-  const given = isObject ? memberOf(message, 'data', message.data) : undefined;
-  const fds = isObject ? memberOf(message, 'fds', message.fds) : undefined;
-  if ((given ?? fds) === undefined) {
-    const expected = 'a string, a view, an array of descriptors or an object with data or fds';
-    throw invalidType('message', expected, message);
-  }
-  const data = given ?? EMPTY;
-  const own = memberOf(message, 'callback', message.callback) ?? undefined;
-  const first = check.optionalCallback(own, 'message.callback');
-  const both = (error) => {
-    runAlone(first, error);
-    callback(error);
-  };
-  return {
-    data: bytesOf(check.messageBytes(data, 'message.data', encoding)),
-    fds: someOf(fds, 'message.fds'),
-    callback: first && callback ? both : (first ?? callback),
-  };
-}
-
-function bytesOf(view) {
-  if (isUint8Array(view)) return view;
-  return new FastBuffer(view.buffer, view.byteOffset, view.byteLength);
-}
-
-/** As Writable does: ERR_UNKNOWN_ENCODING. */
-function checkEncoding(encoding) {
-  if (typeof encoding === 'string') {
-    if (BYTES_EACH[encoding] !== undefined || encoding === 'buffer') return;
-    if (Buffer.isEncoding(encoding)) return;
-  }
-  throw codedError(TypeError, 'ERR_UNKNOWN_ENCODING', `Unknown encoding: ${show(encoding)}`);
-}
-
-function bufferOf(chunk, encoding) {
-  return typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
-}
-
-/** How many bytes a chunk has. */
-function bytesIn(data, encoding) {
-  return typeof data === 'string' ? Buffer.byteLength(data, encoding) : data.length;
-}
-
-module.exports = { StreamWriter, bytesIn, checkEncoding, partsOf };
+module.exports = { StreamWriter, finish };

@@ -11,6 +11,7 @@ const { runAlone } = require('../util/callback');
 const { invalidType, noPath, streamError } = require('../util/errors');
 const { nextTick, setImmediate } = require('../util/host');
 const check = require('../util/validate');
+const { bytesIn, checkEncoding, partsOf } = require('./chunks');
 const { ConnectedSocket, deliver } = require('./connected');
 const connecting = require('./connecting');
 const { HandleView } = require('./handle-view');
@@ -18,7 +19,7 @@ const life = require('./life');
 const { kState } = require('./members');
 const { makePair } = require('./pair');
 const { StreamReader, withData } = require('./stream-reader');
-const { StreamWriter, bytesIn, checkEncoding, partsOf } = require('./stream-writer');
+const { StreamWriter, finish } = require('./stream-writer');
 const { USocketPlan, connectOptions, optionsOf } = require('./usocket-plan');
 const { isOfWrap, leaveToWrap } = require('./wrapped');
 
@@ -95,13 +96,13 @@ class USocket extends ConnectedSocket {
         nextTick(life.destroyIn, this, this[kState], error);
         return this;
       }
-      this[kState].connectCallback = callback;
+      noteCallback(this, callback);
       setImmediate(emitConnectOf, this, this[kState]);
       return this;
     }
     if (path === undefined || path === null) throw noPath(host, port);
     connecting.connectAgain(this, path);
-    this[kState].connectCallback = callback;
+    noteCallback(this, callback);
     return this;
   }
 
@@ -237,8 +238,8 @@ class USocket extends ConnectedSocket {
 
   _final(callback) {
     const done = life.noteFinal(this[kState], callback);
-    if (!this.pending) finish(this, done);
-    else writerOf(this)[this.connecting ? 'final' : 'early'] = done;
+    if (this.pending) writerOf(this).holdFinal(done);
+    else finish(this, this[kStreamWriter], done);
   }
 
   [kCancelWrites](error) {
@@ -274,11 +275,6 @@ class USocket extends ConnectedSocket {
     const state = this[kState];
     const { connectCallback, plan } = state;
     state.connectCallback = undefined;
-    const early = this[kStreamWriter]?.early;
-    if (early) {
-      this[kStreamWriter].early = null;
-      finish(this, early);
-    }
     try {
       connectCallback?.call(this);
       const hears = plan.emitsConnected && this.listenerCount('connected') > 0;
@@ -289,13 +285,8 @@ class USocket extends ConnectedSocket {
       }
     } finally {
       // What was written meanwhile goes now at the latest, or fails where a listener has destroyed the socket.
-      const writer = this[kStreamWriter];
-      if (writer !== null) {
-        writer.goOn();
-        const { final } = writer;
-        writer.final = null;
-        if (final !== null && !this.destroyed) finish(this, final);
-      }
+      this[kStreamWriter]?.goOn();
+      this[kStreamWriter]?.goToEnd();
     }
     this.emit('ready');
   }
@@ -491,10 +482,10 @@ function fdsRead(socket) {
   return reader.countBefore(socket[kState].bytesRead - socket.readableLength);
 }
 
-/** The end, shutdown(2). Where the peer has ended, too, the socket is closed next. */
-function finish(socket, callback) {
-  const error = socket[kStreamWriter]?.failGroups();
-  life.finishLater(socket, socket.readableEnded && !socket.allowHalfOpen, callback, error);
+/** connect()'s: it comes ahead of all listeners, but behind an end that is older, as in net. */
+function noteCallback(socket, callback) {
+  if (callback && socket[kStreamWriter]?.final) socket.once('connect', callback);
+  else socket[kState].connectCallback = callback;
 }
 
 module.exports = { USocket };

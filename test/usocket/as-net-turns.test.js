@@ -131,6 +131,21 @@ compare({
     await stage.over();
   },
 
+  'resume() in one callback and pause() in the next: nothing is received into memory of the own':
+    async (stage) => {
+      await stage.serve((socket) => socket.end('hello'));
+      const client = connectInto(stage);
+      client.write('', () => {
+        client.write('', () => client.pause());
+        client.resume();
+      });
+      await stage.saw('client', 'connect');
+      await quiet();
+      stage.note('client', 'resumes');
+      client.resume();
+      await stage.over();
+    },
+
   'what is read before the connection is received into memory of the own': async (stage) => {
     await stage.serve((socket) => socket.end('hello'));
     connectInto(stage).resume();
@@ -154,6 +169,35 @@ compare({
 // From Node 22 on, net's own end() before connect() is over at once, and is never sent.
 if (isNodeBefore('22')) {
   compare({
+    'end() before connect(): what older listeners write is sent before it, and nothing later':
+      async (stage) => {
+        await stage.serve((socket) => stage.read('server', socket), { allowHalfOpen: true });
+        const client = new stage.Socket({ allowHalfOpen: true });
+        stage.client = client;
+        const writes = (text) => () => client.write(text, stage.callback('client', text));
+        client.once('connect', writes('older'));
+        client.end();
+        client.connect(stage.path);
+        stage.watch('client', client);
+        client.once('connect', writes('younger'));
+        await stage.saw('client', 'close');
+        stage.peer.destroy();
+        await stage.over();
+      },
+
+    'end() before connect(): what the callback of that writes comes too late': async (stage) => {
+      await stage.serve((socket) => stage.read('server', socket), { allowHalfOpen: true });
+      const client = new stage.Socket({ allowHalfOpen: true });
+      stage.client = client;
+      client.end();
+      client.connect(stage.path, () => client.write('late', stage.callback('client', 'late')));
+      stage.watch('client', client);
+      await stage.saw('client', 'close');
+      await stage.saw('server', 'end');
+      stage.peer.destroy();
+      await stage.over();
+    },
+
     'end() before connect() and once more: the second is done before any microtask': async (
       stage,
     ) => {

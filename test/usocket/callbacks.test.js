@@ -10,6 +10,7 @@ const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closing, eventsOf, quiet, write } = require('../helpers/seqpacket.js');
 const { Outcomes, tick } = require('../helpers/sockets.js');
+const { temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
 const { collect, makePair, makeSocket, startServer } = require('../helpers/usocket.js');
 
@@ -134,6 +135,45 @@ describe('callbacks of write()', onLinux(), () => {
     assert.deepEqual(result.calls, all);
     assert.deepEqual(result.errors.sort(), all.map(String).sort());
     assert.equal(result.length, 4 + 4 + 1 + 18 + 1_000_000 + 12 + 4);
+  });
+
+  test("come behind a listener for 'connect' that throws, also that of end()", async (t) => {
+    const name = temporaryPath(t, 'callbacks.sock');
+    const result = await runScript(
+      t,
+      async ({ USocket, UServer }, path) => {
+        const { once } = require('node:events');
+        const errors = [];
+        process.on('uncaughtException', ({ message }) => errors.push(message));
+        const server = new UServer((socket) => socket.resume()).listen(path);
+        const calls = [];
+        const connect = async (use) => {
+          const client = new USocket().on('connect', () => {
+            throw new Error('connect');
+          });
+          client.connect(path);
+          use(client);
+          await once(client, 'finish');
+          client.destroy();
+        };
+        await connect((client) => {
+          client.end((error) => calls.push(['end', error?.code]));
+        });
+        await connect((client) => {
+          client.write('last', (error) => calls.push(['write', error?.code]));
+          client.end((error) => calls.push(['end after write', error?.code]));
+        });
+        server.close();
+        console.log(JSON.stringify({ calls, errors }));
+      },
+      [name],
+    );
+    assert.deepEqual(result.errors, ['connect', 'connect']);
+    assert.deepEqual(result.calls, [
+      ['end', null],
+      ['write', null],
+      ['end after write', null],
+    ]);
   });
 
   test('have the AsyncLocalStorage of their call', async (t) => {

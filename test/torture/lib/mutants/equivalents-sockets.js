@@ -379,8 +379,6 @@ module.exports = {
       becomes: ['false'],
       why: 'a short cut: since Node 20.10 it is the same by way of Writable',
     },
-  ],
-  'lib/sockets/usocket.js': [
     {
       line: 'life.finishLater(socket, socket.readableEnded && !socket.allowHalfOpen, callback, error);',
       from: 'socket.readableEnded && !socket.allowHalfOpen',

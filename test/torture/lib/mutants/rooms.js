@@ -87,6 +87,7 @@ module.exports = {
     ...of('usocket', 'server', 'life'),
     ...of('sockets', 'servers', 'names'),
   ],
+  'lib/sockets/chunks.js': [...STREAMS, ...of('sockets', 'arguments')],
   'lib/sockets/connected.js': CONNECTED,
   'lib/sockets/connecting.js': [
     ...of('seqpacket', 'connect'),
