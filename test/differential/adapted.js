@@ -63,8 +63,8 @@ function readLater(handle) {
       early += bytes.length;
       if (bytes.length > 0) receive(handle, bytes);
       else if (end === 'end') receive(handle);
-      // The stream reads on in ticks.
-      if (bytes.length > 0) {
+      // The stream reads on in ticks, or takes longer.
+      if (bytes.length > 0 && !timing.readsOnce) {
         process.nextTick(queueMicrotask, goOn);
         return;
       }
@@ -196,9 +196,10 @@ function once(handle, adapt) {
 
 /**
  * `endsLater`: see endLater(); `connectsLater`: 'connect' comes behind all that the loop's poll brings; `readsLater`: which
- * of two sockets that are ready is first is up to the kernel: the one that was accepted.
+ * of two sockets that are ready is first is up to the kernel: the one that was accepted. `readsOnce`: what a connection is
+ * read for when it is accepted is one chunk, and the next waits for the loop's poll.
  */
-let timing = { endsLater: false, connectsLater: false, readsLater: false };
+let timing = { endsLater: false, connectsLater: false, readsLater: false, readsOnce: false };
 
 class Server extends net.Server {
   listen(...values) {

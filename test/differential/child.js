@@ -2,8 +2,8 @@
 
 // The process that runs programs, one after the other, and compares: it gets `{ id, program, subject }` and answers
 // `{ id, status, differences }`. `status`: 'same', 'different', 'adapted' where net does the same with the timing that
-// this package has, 'unsteady' where the difference does not come again, 'flaky' where net does not do the same twice,
-// 'endless' where it never stops.
+// this package has, 'shifted' where one of both does it if a step comes a moment earlier or later, 'unsteady' where
+// the difference does not come again, 'flaky' where net does not do the same twice, 'endless' where it never stops.
 // With arguments it is the process of one solo program, whose trace it writes to a file.
 
 const fs = require('node:fs');
@@ -12,10 +12,13 @@ const path = require('node:path');
 const { spawn } = require('node:child_process');
 const { compare } = require('./compare.js');
 const { ADAPTED, Run } = require('./interpret.js');
+const { shifts } = require('./shifted.js');
 const { codeOf } = require('./trace.js');
 
 /** Milliseconds that a solo program may take; longer, and it is alive. */
 const SOLO_LIMIT = 1200;
+/** Milliseconds in which a difference may turn out to be one of moments. */
+const SHIFT_LIMIT = 20_000;
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'afunix-diff-'));
 process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
@@ -96,6 +99,18 @@ async function solo(subject, file, program) {
   run.trace.add('process', 'all steps done');
 }
 
+/** Whether one of both does what the other does, if a step comes a moment earlier or later. */
+async function isShifted(program, subject, { expected, found }) {
+  const since = performance.now();
+  for (const shifted of shifts(program)) {
+    if (performance.now() - since > SHIFT_LIMIT) return false;
+    if (compare(program, await trace(shifted, 'net'), found, subject).length === 0) return true;
+    const other = await trace(shifted, subject);
+    if (compare(program, expected, other, subject).length === 0) return true;
+  }
+  return false;
+}
+
 async function judge(program, subject) {
   const expected = await trace(program, 'net');
   const isEndless = expected.process?.some(({ event }) => event === 'never silent');
@@ -116,6 +131,9 @@ async function judge(program, subject) {
     const adapted = await trace(program, other);
     const isSame = (each) => compare(program, adapted, each, subject).length === 0;
     if ([found, second].some(isSame)) return { status: 'adapted', differences: [] };
+  }
+  if (await isShifted(program, subject, { expected, found })) {
+    return { status: 'shifted', differences: [] };
   }
   // On a busy machine two runs may be late in the same way: once more, with net of the same moment.
   const third = compare(

@@ -318,12 +318,18 @@ function endsEarly(list = []) {
   return ended >= 0 && (connected < 0 || ended < connected);
 }
 
-/** Whether a program has one of these done with a socket, or with any, anywhere. */
-function asksFor(part, who, names) {
-  if (typeof part !== 'object' || part === null) return false;
-  if ((who === null || part.who === who) && names.includes(part.do)) return true;
-  return Object.values(part).some((each) => asksFor(each, who, names));
+/** The steps with a socket, or with any, that do one of these, anywhere in a program. */
+function stepsOf(part, who, names) {
+  if (typeof part !== 'object' || part === null) return [];
+  const inside = Object.values(part).flatMap((each) => stepsOf(each, who, names));
+  const isOne = (who === null || part.who === who) && names.includes(part.do);
+  return isOne ? [part, ...inside] : inside;
 }
+
+const asksFor = (program, who, names) => stepsOf(program, who, names).length > 0;
+
+const PIPES = ['pipe', 'pipeOut'];
+const READERS = [...PIPES, 'flow', 'readable', 'iterate', 'echo', 'pipeEcho'];
 
 /** What known.js asks for. */
 function conditions(program, found, who, epoch) {
@@ -344,9 +350,12 @@ function conditions(program, found, who, epoch) {
     isUnreferenced: program.solo === true && asksFor(program, who, ['unref']),
     isDestroyed: asksFor(program, who, ['destroy']),
     isEcho: asksFor(program, who, ['echo', 'pipeEcho']),
-    // Where the step came before there was a socket nobody reads.
+    // Where the step came before there was a socket nobody reads, and a pipe() that is stuck stops all others.
     isHeld:
-      !asksFor(program, who, ['readable']) || !found[who]?.some(({ event }) => event === 'data'),
+      !asksFor(program, who, ['readable']) ||
+      !found[who]?.some(({ event }) => event === 'data') ||
+      stepsOf(program, who, PIPES).some(({ sink }) => sink === 'stuck'),
+    isShared: stepsOf(program, /^sink \d+ of (\w+)/.exec(who)?.[1], READERS).length > 1,
     unconnected: !found[who]?.some(({ event }) => event === 'connect' || event === 'accepted'),
   };
 }

@@ -13,7 +13,7 @@
  * its 'close' (`connectedTwice`), where ref() or unref() of a client comes before its connect() (`refsBefore`), where a
  * stream is ended before it is connected (`endsEarly`), in Node 22 or later (`isNode22`), where a program destroys the
  * socket (`isDestroyed`), sends back what that receives (`isEcho`), lets a process of its own end without it
- * (`isUnreferenced`), or does not read whatever there is on each 'readable' (`isHeld`), or where all bytes have come at the
+ * (`isUnreferenced`), does not read whatever there is on each 'readable' (`isHeld`), or has several readers (`isShared`), or where all bytes have come at the
  * end (`arrivesLater`), or the last count of connections is the same (`agreesLater`).
  */
 const INTENDED = [
@@ -186,6 +186,14 @@ const INTENDED = [
     strict: true,
   },
   {
+    what: 'the same: what a handler writes while the rest is read fails as that write did',
+    key: /^socket error\(EPIPE\) \/ callback\(write, EPIPE\)$/,
+    comesLater: true,
+    cascades: true,
+    reason: 'nothing that was received is thrown away, and the socket is destroyed behind it',
+    strict: true,
+  },
+  {
     what: 'the same: who destroys the socket with an error while the rest is read has that error',
     key: /^socket error\(EPIPE\) \/ error\(EMINE\)$/,
     cascades: true,
@@ -229,6 +237,21 @@ const INTENDED = [
     key: /^socket left: bytes wait true \/ false$/,
     isEcho: true,
     reason: 'what waited is sent together, of which more fits',
+    strict: true,
+  },
+  {
+    what: 'the same: whether the end that waits behind it has been sent',
+    key: /^(socket|peer) nothing more \/ finish$/,
+    isEcho: true,
+    cascades: true,
+    reason: 'what waited is sent together, of which more fits',
+    strict: true,
+  },
+  {
+    what: 'which bytes a pipe() gets first that begins while others read',
+    key: /^sink data \/ other bytes$/,
+    isShared: true,
+    reason: 'it begins with a chunk, and how the bytes are cut is up to the kernel and the clock',
     strict: true,
   },
   {
@@ -372,6 +395,7 @@ const CONDITIONS = [
   'isUnreferenced',
   'isEcho',
   'isHeld',
+  'isShared',
   'arrivesLater',
   'agreesLater',
 ];

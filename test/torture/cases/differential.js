@@ -42,7 +42,12 @@ async function run({ quick, seed, say }) {
     say(at < EXPLAINED ? await explain(example, quick ? 100 : 400) : example.key);
   }
   const share = (name) => `${(((counts[name] ?? 0) / count) * 100).toFixed(2)} % ${name}`;
-  const notes = [share('flaky'), share('unsteady'), `${expected.size} expected classes`];
+  const notes = [
+    share('flaky'),
+    share('unsteady'),
+    share('shifted'),
+    `${expected.size} expected classes`,
+  ];
   return [
     {
       what: 'programs on net and on USocket and UServer',
