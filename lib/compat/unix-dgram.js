@@ -8,7 +8,6 @@ const { Buffer } = require('buffer');
 const dgram = require('dgram');
 const { EventEmitter } = require('events');
 const { constants } = require('os');
-const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
 const { inContext } = require('../util/callback');
 const { publishBind, publishClose } = require('../util/diagnostics');
@@ -151,7 +150,7 @@ class Socket extends EventEmitter {
     if (typeof offset === 'number') {
       check.partLength(view, offset, length);
       check.optionalCallback(callback ?? undefined);
-      sendTo(this, view.byteLength === length ? view : part(view, offset, length), path, callback);
+      sendTo(this, view.length === length ? view : part(view, offset, length), path, callback);
     } else {
       check.optionalCallback(offset ?? undefined);
       sendToPeer(this, view, buffer, offset);
@@ -336,10 +335,10 @@ function sendTo(socket, view, path, callback) {
   }
   let status = trySend(id, view, to);
   if (isNoRoom(status)) {
-    const size = view.byteLength + WAITING_COST;
+    const size = view.length + WAITING_COST;
     if (socket[kWaitingSize] + size <= WAITING_LIMIT) {
       // A copy: with that package the Buffer is the caller's again when send() returns.
-      status = send(id, new Uint8Array(bytesOf(view)), to);
+      status = send(id, new Uint8Array(view), to);
       if (status > 0) {
         callback &&= inContext(callback);
         (socket[kWaiting] ??= new Map()).set(status, { size, path, callback });
@@ -349,11 +348,6 @@ function sendTo(socket, view, path, callback) {
     }
   }
   report(socket, callback, status, path);
-}
-
-/** A view as bytes. */
-function bytesOf(view) {
-  return isUint8Array(view) ? view : part(view, 0, view.byteLength);
 }
 
 /**

@@ -64,15 +64,16 @@ function descriptorsOf(fds, name = 'fds', max = MAX_FDS) {
  * A message as users give it, where it is no view: its bytes and its descriptors, if any.
  *
  * @param {string | { data, fds }} message
- * @returns {[ArrayBufferView, readonly number[] | undefined]}
+ * @returns {[Uint8Array, readonly number[] | undefined]}
  */
 function messageParts(message, encoding) {
   if (isOptions(message)) {
     const data = memberOf(message, 'data', message.data);
     const fds = memberOf(message, 'fds', message.fds);
     if (data !== undefined || fds !== undefined) {
-      const bytes = messageBytes(data === undefined ? '' : data, 'message.data', encoding);
-      return [bytes, descriptorsOf(fds, 'message.fds')];
+      const numbers = descriptorsOf(fds, 'message.fds');
+      // Last: what holds a descriptor may run code that detaches the buffer.
+      return [messageBytes(data === undefined ? '' : data, 'message.data', encoding), numbers];
     }
   }
   return [messageBytes(message, 'message', encoding), undefined];

@@ -2,9 +2,7 @@
 'use strict';
 
 const { Buffer } = require('buffer');
-const { isUint8Array } = require('util').types;
 const { descriptorsOf } = require('../native/fds');
-const { FastBuffer } = require('../native/sockets');
 const { runAlone } = require('../util/callback');
 const { codedError, invalidType, show } = require('../util/errors');
 const { memberOf } = require('../util/options');
@@ -22,7 +20,7 @@ function partsOf(message, encoding, callback) {
   };
   if (Array.isArray(message)) return { data: EMPTY, fds: someOf(message, 'message'), callback };
   if (ArrayBuffer.isView(message)) {
-    return { data: bytesOf(check.messageBytes(message)), callback };
+    return { data: check.messageBytes(message), callback };
   }
   const isObject = check.isOptions(message);
   const given = isObject ? memberOf(message, 'data', message.data) : undefined;
@@ -38,16 +36,13 @@ function partsOf(message, encoding, callback) {
     runAlone(first, error);
     callback(error);
   };
+  const numbers = someOf(fds, 'message.fds');
   return {
-    data: bytesOf(check.messageBytes(data, 'message.data', encoding)),
-    fds: someOf(fds, 'message.fds'),
+    // Last: what holds a descriptor may run code that detaches the buffer.
+    data: check.messageBytes(data, 'message.data', encoding),
+    fds: numbers,
     callback: first && callback ? both : (first ?? callback),
   };
-}
-
-function bytesOf(view) {
-  if (isUint8Array(view)) return view;
-  return new FastBuffer(view.buffer, view.byteOffset, view.byteLength);
 }
 
 /** As Writable does: ERR_UNKNOWN_ENCODING. */

@@ -208,7 +208,7 @@ class DgramSocket extends EventEmitter {
     else [view, fds] = messageParts(message);
     check.optionalCallback(callback);
     running(this);
-    submit(this, PEER, view, 0, view.byteLength, fds, undefined, callback);
+    submit(this, PEER, view, 0, view.length, fds, undefined, callback);
     return this[kWriter].hasRoom();
   }
 
@@ -449,16 +449,20 @@ function deliverUnusual(socket, data, flags, words, at) {
 /** sendTo(message, destPath[, { fds }][, callback]) */
 function sendToShort(socket, message, destPath, options, callback) {
   if (typeof options === 'function') [options, callback] = [undefined, options];
-  let view = message;
-  let numbers;
-  if (isUint8Array(message)) check.messageBytes(message);
-  else [view, numbers] = messageParts(message);
-  // No copy of options that are not there.
+  // No copy of options that are not there. They are asked first: their code might detach the buffer.
   const fds = options === undefined ? undefined : check.optionsObject(options).fds;
-  if (fds !== undefined) numbers = descriptorsOf(fds, 'options.fds');
+  let numbers = fds === undefined ? undefined : descriptorsOf(fds, 'options.fds');
+  let view = message;
+  if (isUint8Array(message)) {
+    check.messageBytes(message);
+  } else {
+    const [bytes, own] = messageParts(message);
+    view = bytes;
+    numbers ??= own;
+  }
   check.optionalCallback(callback);
   const destination = socket[kState].destinations.of(running(socket), destPath);
-  submit(socket, destination, view, 0, view.byteLength, numbers, destPath, callback);
+  submit(socket, destination, view, 0, view.length, numbers, destPath, callback);
   return socket[kWriter].hasRoom();
 }
 

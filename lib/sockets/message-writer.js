@@ -74,7 +74,7 @@ class MessageWriter {
     if (destination >= 0) {
       const id = this.owner[kId];
       if (fds !== undefined) result = send(id, view, destination, offset, length, fds);
-      else if (length !== view.byteLength) result = send(id, view, destination, offset, length);
+      else if (length !== view.length) result = send(id, view, destination, offset, length);
       else if (destination !== PEER) result = send(id, view, destination);
       else result = send(id, view);
     }

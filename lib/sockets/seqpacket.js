@@ -118,13 +118,12 @@ class SeqpacketSocket extends ConnectedSocket {
     else if (typeof offset === 'string') [encoding, offset] = [offset, undefined];
     if (typeof length === 'function') [length, callback] = [undefined, length];
     let fds;
-    // A Buffer, the usual case, is spared every other question.
+    // A Buffer with bytes, the usual case, is spared every other question.
     let view = message;
-    if (!isUint8Array(message)) {
-      [view, fds] = messageParts(message, encoding);
-    }
+    if (!isUint8Array(message)) [view, fds] = messageParts(message, encoding);
+    else if (message.length === 0) check.messageBytes(message);
     let start = 0;
-    let size = view.byteLength;
+    let size = view.length;
     if (offset !== undefined || length !== undefined) {
       start = check.integer(offset ?? 0, 'offset');
       size = check.partLength(view, start, length ?? Math.max(size - start, 0));

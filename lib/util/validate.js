@@ -47,15 +47,14 @@ function addressBytes(path, name) {
   }
 }
 
-/** A message: a view is taken as it is, a string becomes UTF-8. */
+/** The bytes of a message: a Uint8Array is taken as it is, a string becomes UTF-8. */
 function messageBytes(message, name = 'message', encoding = 'utf8') {
-  if (isUint8Array(message)) {
-    if (message.byteLength > 0 || hasMemory(message)) return message;
-    throw invalidValue(name, message, 'must not be a detached buffer');
-  }
+  // Of a Uint8Array `length` is asked for everywhere: V8 calls a function for `byteLength`, in all that runs on Node 20.
+  if (isUint8Array(message) && message.length > 0) return message;
   if (ArrayBuffer.isView(message)) {
-    if (hasMemory(message)) return message;
-    throw invalidValue(name, message, 'must not be a detached buffer');
+    const bytes = viewOf(message);
+    if (bytes === null) throw invalidValue(name, message, 'must not be a detached buffer');
+    return isUint8Array(message) ? message : bytes;
   }
   if (typeof message === 'string') return Buffer.from(message, encoding);
   throw invalidType(
@@ -65,17 +64,12 @@ function messageBytes(message, name = 'message', encoding = 'utf8') {
   );
 }
 
-/** Whether a view or an ArrayBuffer can still be looked into: asking one that was detached throws, or lies. */
-function hasMemory(buffer) {
+/** The bytes of a view, or null of one that was detached: asking that throws, or lies. */
+function viewOf(view) {
   try {
-    if (ArrayBuffer.isView(buffer)) {
-      new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
-    } else {
-      new Uint8Array(buffer);
-    }
-    return true;
+    return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   } catch {
-    return false;
+    return null;
   }
 }
 
@@ -102,7 +96,7 @@ function duration(value, name) {
 }
 
 /**
- * The part of a view from `offset` on, `length` bytes long.
+ * The part of a Uint8Array from `offset` on, `length` bytes long.
  *
  * @throws {RangeError} ERR_OUT_OF_RANGE, ERR_BUFFER_OUT_OF_BOUNDS
  * @returns {number} the length
@@ -110,8 +104,8 @@ function duration(value, name) {
 function partLength(view, offset, length) {
   integer(offset, 'offset');
   integer(length, 'length');
-  if (offset > view.byteLength || length > view.byteLength - offset) {
-    const name = offset > view.byteLength ? 'offset' : 'length';
+  if (offset > view.length || length > view.length - offset) {
+    const name = offset > view.length ? 'offset' : 'length';
     const message = `"${name}" is outside of buffer bounds`;
     throw codedError(RangeError, 'ERR_BUFFER_OUT_OF_BOUNDS', message);
   }

@@ -10,6 +10,8 @@ const afunix = require('../../lib');
 const { systemError } = require('../../lib/util/errors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
+const { quiet } = require('../helpers/seqpacket.js');
+const { abstractName } = require('../helpers/tmp.js');
 
 assertNoLeaks();
 
@@ -120,19 +122,83 @@ test('a detached DataView is refused with a code', () => {
   right.close();
 });
 
-test('detached bytes of every view are refused with a code, and are no empty message', () => {
-  const [left, right] = DgramSocket.pair();
-  const views = [Buffer, Uint8Array, Uint16Array, DataView].map((View) => {
-    const { buffer } = new Uint8Array(8);
-    const view = View === Buffer ? Buffer.from(buffer) : new View(buffer);
-    structuredClone(buffer, { transfer: [buffer] });
-    return view;
-  });
-  for (const view of views) {
-    assert.throws(() => left.send(view), { code: 'ERR_INVALID_ARG_VALUE', message: /detached/ });
-  }
-  // One without bytes that is not detached is an empty message.
-  assert.equal(left.send(new Uint8Array(0)), true);
-  left.close();
-  right.close();
-});
+/** Every kind of view, of memory of its own. */
+const VIEWS = [Buffer, Uint8Array, Uint16Array, DataView];
+const viewOf = (View) => {
+  const { buffer } = new Uint8Array(8);
+  return View === Buffer ? Buffer.from(buffer) : new View(buffer);
+};
+const detach = ({ buffer }) => void structuredClone(buffer, { transfer: [buffer] });
+const DETACHED = { code: 'ERR_INVALID_ARG_VALUE', message: /detached/ };
+
+test(
+  'detached bytes of every view are refused with a code, and are no empty message',
+  onLinux({}),
+  () => {
+    for (const [Socket, send] of [
+      [DgramSocket, 'send'],
+      [SeqpacketSocket, 'write'],
+      [SeqpacketSocket, 'end'],
+    ]) {
+      const [left, right] = Socket.pair();
+      for (const view of VIEWS.map(viewOf)) {
+        detach(view);
+        assert.throws(() => left[send](view), DETACHED, `${Socket.name}#${send}()`);
+        assert.throws(() => left[send]({ data: view, fds: [0] }), DETACHED);
+      }
+      // One without bytes that is not detached is an empty message.
+      assert.notEqual(left[send](new Uint8Array(0)), false);
+      left.destroy?.();
+      left.close?.();
+      right.destroy?.();
+      right.close?.();
+    }
+  },
+);
+
+test(
+  "what the user's code detaches within the call is refused as if it had been before",
+  onLinux({}),
+  async (t) => {
+    const name = abstractName();
+    const receiver = new DgramSocket().bind(name);
+    const sender = new DgramSocket().connect(name);
+    const pairs = [SeqpacketSocket.pair(), USocket.pair()];
+    t.after(() => {
+      for (const socket of [receiver, sender]) socket.close();
+      for (const socket of pairs.flat()) socket.destroy();
+    });
+    const [[message], [stream]] = pairs;
+    const holder = (view) => ({
+      get fd() {
+        detach(view);
+        return 0;
+      },
+    });
+    const calls = {
+      'sendTo() with options': (view) =>
+        sender.sendTo(view, name, {
+          get fds() {
+            detach(view);
+            return undefined;
+          },
+        }),
+      'sendTo() with fds': (view) => sender.sendTo(view, name, { fds: [holder(view)] }),
+      'sendTo() of parts': (view) => sender.sendTo({ data: view, fds: [holder(view)] }, name),
+      'send()': (view) => sender.send({ data: view, fds: [holder(view)] }),
+      'write() of messages': (view) => message.write({ data: view, fds: [holder(view)] }),
+      'write() of a stream': (view) => stream.write({ data: view, fds: [holder(view)] }),
+    };
+    const seen = [];
+    for (const socket of [receiver, pairs[0][1], pairs[1][1]]) {
+      socket.on('data', (data) => seen.push(data));
+    }
+    for (const [call, make] of Object.entries(calls)) {
+      for (const View of VIEWS) {
+        assert.throws(() => make(viewOf(View)), DETACHED, `${call}, ${View.name}`);
+      }
+    }
+    await quiet();
+    assert.deepEqual(seen, []);
+  },
+);
