@@ -181,6 +181,7 @@ if (isNodeBefore('22')) {
         stage.watch('client', client);
         client.once('connect', writes('younger'));
         await stage.saw('client', 'close');
+        await stage.saw('server', 'end');
         stage.peer.destroy();
         await stage.over();
       },
