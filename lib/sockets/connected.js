@@ -304,7 +304,9 @@ function deliver(socket, data) {
 function buffer(socket, data) {
   if (socket.errored !== null && socket.readableFlowing) {
     // A Readable that has failed takes nothing more.
-    const { decoder } = socket._readableState;
+    const readable = socket._readableState;
+    const { decoder } = readable;
+    readable.dataEmitted = true;
     socket.emit('data', decoder ? decoder.write(data) : data);
   } else if (!socket.push(data) && socket[kState].reading) {
     stopReading(socket);

@@ -4,10 +4,12 @@
 // sent, or failed, does not count any more.
 
 const assert = require('node:assert/strict');
+const { constants } = require('node:os');
 const { describe, test } = require('node:test');
 const { createSocket } = require('../../lib');
 const posix = require('../../lib/posix/index.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
+const { runScript } = require('../helpers/node.js');
 const { open } = require('../helpers/posix.js');
 const { onLinux } = require('../helpers/programs.js');
 const { temporaryPath } = require('../helpers/tmp.js');
@@ -77,6 +79,49 @@ describe("what waits in a socket of createSocket('unix_dgram')", onLinux(), () =
     // A megabyte, with something for each message, and what the kernel holds.
     assert.ok(counts[0] > 64, `${counts}`);
     assert.deepEqual(counts, [counts[0], counts[0], counts[0]]);
+  });
+
+  test('one callback that throws: each outcome is reported once', async (t) => {
+    const place = require.resolve('../../lib/posix/index.js');
+    const seen = await runScript(
+      t,
+      async ({ createSocket: create }, path, posixPlace) => {
+        const { bind, close, socket: open, AF_UNIX: family, SOCK_DGRAM: type } = require(
+          posixPlace,
+        );
+        const fd = open(family, type);
+        bind(fd, { sun_family: family, sun_path: path });
+        const found = [];
+        process.on('uncaughtException', ({ message }) => found.push(message));
+        const socket = create('unix_dgram');
+        socket.on('error', ({ code }) => found.push(`error ${code}`));
+        const message = Buffer.alloc(1000);
+        const send = (callback) => socket.send(message, 0, message.length, path, callback);
+        // Until one waits.
+        for (let waits = false; !waits;) {
+          waits = true;
+          send(() => (waits = false));
+        }
+        send();
+        send(() => {
+          found.push('throws');
+          throw new Error('uncaught');
+        });
+        send(({ code }) => found.push(`callback ${code}`));
+        close(fd);
+        const turns = async (count) => {
+          for (; count > 0; count--) await new Promise((done) => setImmediate(done));
+        };
+        while (found.length < 4) await turns(1);
+        await turns(10);
+        socket.close();
+        console.log(JSON.stringify(found));
+      },
+      [temporaryPath(t), place],
+    );
+    const { ECONNREFUSED } = constants.errno;
+    const code = -ECONNREFUSED;
+    assert.deepEqual(seen, [`error ${code}`, 'throws', 'uncaught', `callback ${code}`]);
   });
 
   test('after a failure, too', async (t) => {

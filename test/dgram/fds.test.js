@@ -112,6 +112,21 @@ describe('what can be sent', () => {
     });
   }
 
+  test("the descriptor of a dgram.Socket: without Node's warning of its `_handle`", async (t) => {
+    const warnings = await runScript(t, async ({ DgramSocket: Socket }) => {
+      const codes = [];
+      process.on('warning', ({ code }) => codes.push(code));
+      const udp = require('node:dgram').createSocket('udp4').bind(0, '127.0.0.1');
+      await require('node:events').once(udp, 'listening');
+      const [one, two] = Socket.pair();
+      await new Promise((done) => one.send({ data: 'x', fds: [udp] }, done));
+      await new Promise((done) => setImmediate(done));
+      for (const socket of [one, two, udp]) socket.close();
+      console.log(JSON.stringify(codes));
+    });
+    assert.deepEqual(warnings, []);
+  });
+
   test(`none, and up to ${MOST}, in order`, onLinux({}), async (t) => {
     const { paths, texts } = makeFiles(t, MOST);
     const [one, two] = openPair(t, { receiveFds: true });

@@ -382,6 +382,22 @@ describe('the C library', needsLinux, () => {
     assert.ok(interpreter(process.execPath));
   });
 
+  test('is the one of the report where the program names no loader, or is gone', (t) => {
+    const { execPath } = process;
+    t.after(() => (process.execPath = execPath));
+    const script = temporaryPath(t, 'script');
+    fs.writeFileSync(script, '#!/bin/sh\n');
+    const header = {};
+    t.mock.method(process.report, 'getReport', () => ({ header }));
+    for (const file of [script, `${script}-gone`]) {
+      process.execPath = file;
+      header.glibcVersionRuntime = '2.36';
+      assert.equal(platformName(), `linux-${process.arch}`);
+      delete header.glibcVersionRuntime;
+      assert.equal(platformName(), `linux-${process.arch}-musl`);
+    }
+  });
+
   test('of a file without a loader is unknown', (t) => {
     const file = temporaryPath(t, 'script');
     fs.writeFileSync(file, '#!/bin/sh\n');

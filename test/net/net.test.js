@@ -105,6 +105,7 @@ const PROGRAMS = {
       thrownBy(() => new lib.Socket({ objectMode: true })),
       thrownBy(() => lib.createServer('no options')),
       thrownBy(() => lib.createServer().listen({ path: abstractName(), signal: 5 })),
+      thrownBy(() => lib.createServer().listen({})),
     ];
   },
 

@@ -352,6 +352,8 @@ describe('faulty arguments', onLinux({}), () => {
       [{}, 'ERR_INVALID_ARG_TYPE'],
       [{ pid: 1, uid: -1, gid: 0 }, 'ERR_OUT_OF_RANGE'],
       [{ pid: 2 ** 31, uid: 0, gid: 0 }, 'ERR_OUT_OF_RANGE'],
+      [{ pid: 1, uid: 2 ** 32, gid: 0 }, 'ERR_OUT_OF_RANGE'],
+      [{ pid: 1, uid: 0, gid: 2 ** 32 }, 'ERR_OUT_OF_RANGE'],
     ]) {
       assert.throws(() => posix.sendmsg(sink, { iov, credentials }), { code });
     }

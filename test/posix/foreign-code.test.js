@@ -120,6 +120,12 @@ describe('what Object.prototype has got', onLinux({}), () => {
     const autobound = open(t, 'unix', 'dgram');
     polluted({ sun_path: meant.name }, () => posix.bind(autobound, { sun_family: AF_UNIX }));
     assert.match(posix.getsockname(autobound).sun_path, /^\0[0-9a-f]{5}$/);
+    const everywhere = { sin6_family: AF_INET6, sin6_port: 0, sin6_addr: '::' };
+    for (const name of ['sin6_flowinfo', 'sin6_scope_id']) {
+      const unbound = open(t, AF_INET6, SOCK_DGRAM);
+      polluted({ [name]: 'none' }, () => posix.bind(unbound, everywhere));
+      assert.equal(posix.getsockname(unbound)[name], 0);
+    }
     const error = polluted({ sun_family: AF_UNIX, sun_path: meant.name }, () => {
       try {
         return posix.bind(socket, here);

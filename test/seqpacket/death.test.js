@@ -380,3 +380,31 @@ describe('nothing is left', onLinux(), () => {
     assert.deepEqual(result, ['still there?']);
   });
 });
+
+test(
+  'whoever destroys the socket at the last words, and connects it again, has a life of its own',
+  onLinux(),
+  async (t) => {
+    const server = startServer(t);
+    // Which has read nothing yet.
+    const [client, peer] = makePair(t, { pauseOnConnect: true });
+    await write(peer, 'last words');
+    peer.destroy();
+    await closing(peer);
+    const events = eventsOf(client, ['error', 'connect']);
+    client.once('data', (message) => {
+      events.push(`data ${message}`);
+      client.destroy();
+      client.connect(server.address());
+    });
+    client.resume();
+    client.write('never read');
+    const [again] = await nextEvent(server, 'connection');
+    await until(() => events.includes('connect'), "'connect'");
+    await delay(10);
+    assert.equal(client.destroyed, false);
+    assert.deepEqual(events, ['data last words', 'connect']);
+    client.destroy();
+    await closing(again.resume());
+  },
+);

@@ -122,6 +122,11 @@ test('a detached DataView is refused with a code', () => {
   right.close();
 });
 
+test('ETOOMANYREFS has its name, which libuv does not know', onLinux({}), () => {
+  assert.equal(systemError(-constants.errno.EAGAIN, 'send').code, 'EAGAIN');
+  assert.equal(systemError(-109, 'sendmsg').code, 'ETOOMANYREFS');
+});
+
 /** Every kind of view, of memory of its own. */
 const VIEWS = [Buffer, Uint8Array, Uint16Array, DataView];
 const viewOf = (View) => {

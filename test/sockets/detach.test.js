@@ -82,6 +82,17 @@ for (const [name, Socket, Server] of KINDS) {
       await assertNoLeak(before);
     });
 
+    test('characters come along as such', async (t) => {
+      const [one, two] = makePair(t, { pauseOnConnect: true });
+      one.setEncoding('utf8');
+      one.read(0);
+      await write(two, 'é');
+      await until(() => one.readableLength > 0, 'the data to be buffered');
+      const { fd, data } = one.detach();
+      closeFd(fd);
+      assert.deepEqual(data, name === 'USocket' ? 'é' : ['é']);
+    });
+
     test('throws while writes wait, and when there is no connection', async (t) => {
       const socket = cleanUp(t, new Socket());
       assert.throws(() => socket.detach(), { code: 'ENOTCONN', syscall: 'detach' });

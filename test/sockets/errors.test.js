@@ -45,20 +45,24 @@ for (const [name, Class] of Object.entries({ USocket, SeqpacketSocket })) {
 
 for (const [name, Class] of Object.entries({ USocket, SeqpacketSocket })) {
   describe(`${name}: a failed write`, onLinux(), () => {
-    test('comes after what was received before, if that is read by now', async (t) => {
-      const [one, two] = Class.pair({ pauseOnConnect: true });
-      for (const end of [one, two]) cleanUp(t, end);
-      const events = eventsOf(one, ['error', 'close']);
-      one.once('readable', () => {});
-      two.write('last');
-      await until(() => one.readableLength > 0, 'the data');
-      two.destroy();
-      await quiet();
-      one.on('data', (data) => events.push(`data ${data}`)).resume();
-      one.write('never read');
-      await closing(one);
-      assert.deepEqual(events, ['data last', 'error EPIPE', 'close true']);
-    });
+    for (const isFirst of [false, true]) {
+      test(`comes after what was received before, if that is read ${isFirst ? 'just after' : 'by then'}`, async (t) => {
+        const [one, two] = Class.pair({ pauseOnConnect: true });
+        for (const end of [one, two]) cleanUp(t, end);
+        const events = eventsOf(one, ['error', 'close']);
+        one.once('readable', () => {});
+        two.write('last');
+        await until(() => one.readableLength > 0, 'the data');
+        two.destroy();
+        await quiet();
+        if (isFirst) one.write('never read');
+        one.on('data', (data) => events.push(`data ${data}`)).resume();
+        if (!isFirst) one.write('never read');
+        await closing(one);
+        assert.deepEqual(events, ['data last', 'error EPIPE', 'close true']);
+        assert.equal(one.readableDidRead, true);
+      });
+    }
   });
 }
 

@@ -132,6 +132,17 @@ describe('connect()', onLinux(), () => {
     assert.deepEqual([client.writable, client.errored], [true, null]);
   });
 
+  test('of what waited for the connection before, no listener is left', async (t) => {
+    const client = makeSocket(t).connect('/nobody/is/here');
+    const failed = nextEvent(client, 'error');
+    let code;
+    client.write('never sent', (error) => ({ code } = error));
+    await failed;
+    await closing(client);
+    assert.equal(code, 'ERR_SOCKET_CLOSED_BEFORE_CONNECTION');
+    assert.equal(client.listenerCount('connect'), 0);
+  });
+
   test("in a 'close' handler: what later handlers write is of the new life", async (t) => {
     const server = startServer(t);
     const client = makeSocket(t).connect(server.address());

@@ -76,6 +76,7 @@ describe('the peer dies', onLinux(), () => {
     await closing(one);
     assert.deepEqual(outcomes.codes, Outcomes.all(2, 'EPIPE'));
     assert.deepEqual(events, ['data last words', 'error EPIPE', 'close true']);
+    assert.equal(one.readableDidRead, true);
   });
 
   test('and we write, and destroy() the socket while its last words are read: they end there', async (t) => {

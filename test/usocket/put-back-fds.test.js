@@ -78,6 +78,15 @@ describe('descriptors that are put back', onLinux(), () => {
     assert.equal(makeSocket(t).unshift('d', []), true);
   });
 
+  test('a string is put back as its encoding says', async (t) => {
+    const [one, two] = makePair(t);
+    two.on('readable', () => {});
+    one.write('last');
+    await until(() => two.readableLength === 4, 'the bytes');
+    two.unshift('6669727374', 'hex');
+    assert.equal(String(two.read()), 'firstlast');
+  });
+
   test('one after the other: the last that is put back comes first', async (t) => {
     const [one, two] = makePair(t);
     const files = [1, 2, 3].map((number) => numberedFile(t, number));

@@ -37,6 +37,11 @@ module.exports = {
   ],
   'lib/sockets/dgram.js': [
     {
+      line: 'if (outcomes[index] < 0) notePeer(this[kState], outcomes[index]);',
+      becomes: ['outcomes[index] <= 0'],
+      why: 'what is sent is no sign that a peer is gone',
+    },
+    {
       line: 'if (this[kId] === 0 || state.isEnding) return this;',
       from: 'this[kId] === 0',
       becomes: ['false'],
@@ -195,6 +200,13 @@ module.exports = {
       why: 'shutdown(2) fails under strace alone, in `faults`; and a closed socket reports nothing any more',
     },
   ],
+  'lib/sockets/listen.js': [
+    {
+      line: 'state.stopListening = stops.length === 0 ? null : () => stops.forEach((stop) => stop?.());',
+      becomes: ['false'],
+      why: 'it spares a function where there is no signal',
+    },
+  ],
   'lib/sockets/members.js': [
     {
       line: 'return size < 0 ? undefined : size;',
@@ -240,7 +252,7 @@ module.exports = {
       why: 'an outcome that nobody is called with costs a tick, and is reported to nobody',
     },
     {
-      line: 'else if (length !== view.byteLength) result = send(id, view, destination, offset, length);',
+      line: 'else if (length !== view.length) result = send(id, view, destination, offset, length);',
       becomes: ['true'],
       why: 'the offset and the length cross as well, and say the same',
     },
@@ -323,6 +335,12 @@ module.exports = {
     },
   ],
   'lib/sockets/stream-writer.js': [
+    {
+      line: 'if (this.groups.length === 0 || chunk.length === 0) return [chunk, callback];',
+      from: 'this.groups.length === 0',
+      becomes: ['false'],
+      why: 'a short cut: without descriptors that wait none is carried',
+    },
     { line: 'let last = -1;', becomes: ['+1'], why: 'it is set before it is asked for' },
     {
       line: "return typeof chunk === 'string' ? this.attemptString(chunk, encoding) : this.attempt(chunk);",

@@ -106,17 +106,19 @@ module.exports = {
       becomes: [String.raw`/(^|\/)ld-musl-[^/]*/`],
       why: 'no loader is in a folder that has the name of one',
     },
-    {
-      line: 'return header.glibcVersionRuntime === undefined;',
-      becomes: ['false'],
-      why: 'the tests run with glibc, which the report names',
-    },
   ],
   'lib/net/serve.js': [
     {
       line: 'const kept = KEPT.filter((name) => web[name] !== undefined).map((name) => [name, web[name]]);',
       becomes: ['KEPT'],
       why: 'an option that is undefined is none',
+    },
+  ],
+  'lib/net/socket.js': [
+    {
+      line: 'return new stream.Writable({ write() {} }).write(new DataView(new ArrayBuffer(1)));',
+      becomes: ['{}'],
+      why: 'before Node 22 the view is refused ahead of that; there the mutants are tried',
     },
   ],
   'lib/posix/checks.js': [
@@ -200,6 +202,12 @@ module.exports = {
     },
   ],
   'lib/native/sockets.js': [
+    {
+      line: 'else if (length === 0 || flags & NO_BYTES) data = new FastBuffer(0);',
+      from: 'length === 0',
+      becomes: ['false'],
+      why: 'no bytes of the chunk are as empty, and keep it for longer',
+    },
     {
       line: 'if (owner === null || owner[kId] !== id || !owner[kAccepts]) return;',
       from: 'owner[kId] !== id',

@@ -72,7 +72,7 @@ module.exports = {
     ...of('seqpacket', 'server'),
   ],
   'lib/net/index.js': of('net', 'net'),
-  'lib/net/serve.js': of('net', 'serve', 'web', 'http2'),
+  'lib/net/serve.js': of('net', 'serve', 'serve-members', 'web', 'http2'),
   'lib/net/served.js': of('net', 'newcomers', 'serve', 'web'),
   'lib/net/server.js': of('net', 'net'),
   'lib/net/socket.js': [...of('net', 'net'), ...of('sockets', 'inherited-options')],
