@@ -147,12 +147,12 @@ class USocket extends ConnectedSocket {
     const isOver = isEnded || this.destroyed || this._writableState.errored;
     // Also after a failed write: the peer must not see a gap. A Writable reports the error with its code.
     const state = this[kState];
-    if (isOver) return super.write(data, encoding, callback);
     const writer = writerOf(this);
+    if (isOver) return super.write(data, encoding, writer.wrap(callback));
     if (this[kId] === 0) {
       // What is corked waits for connect(), and is sent.
       if (this.writableCorked > 0) state.bytesWritten += bytesIn(data, encoding);
-      return writer.give(data, encoding, callback);
+      return writer.give(data, encoding, writer.wrap(callback));
     }
     if (fds !== undefined || (writer.groups.length > 0 && data.length > 0)) {
       return writer.writeWithFds(data, encoding, fds, callback);

@@ -155,13 +155,16 @@ function compareLane(lane, expected, found, { isLoose, isFree, moving }, say) {
       const short = (name) => name.replace(/^(settled.*|left|over)$/, 'nothing more');
       const text = `${short(nameOne)} / ${short(nameTwo)}`;
       const agreesLater = lastCount(expected) === lastCount(found);
+      const failsLater = found
+        .slice(at)
+        .some((each) => each.event === 'error' && each.epoch === epoch);
       say(
         'event',
         epoch,
         at,
         text,
         { net: one, got: two },
-        { comesLater: later >= 0, agreesLater },
+        { comesLater: later >= 0, agreesLater, failsLater },
       );
       return;
     }
@@ -350,10 +353,10 @@ function conditions(program, found, who, epoch) {
     isUnreferenced: program.solo === true && asksFor(program, who, ['unref']),
     isDestroyed: asksFor(program, who, ['destroy']),
     isEcho: asksFor(program, who, ['echo', 'pipeEcho']),
-    // Where the step came before there was a socket nobody reads, and a pipe() that is stuck stops all others.
+    // Where the step came before there was a socket nobody reads, or later; and a pipe() that is stuck stops all others.
     isHeld:
       !asksFor(program, who, ['readable']) ||
-      !found[who]?.some(({ event }) => event === 'data') ||
+      !found[who]?.some((each) => each.event === 'data' && each.epoch <= epoch) ||
       stepsOf(program, who, PIPES).some(({ sink }) => sink === 'stuck'),
     isShared: stepsOf(program, /^sink \d+ of (\w+)/.exec(who)?.[1], READERS).length > 1,
     unconnected: !found[who]?.some(({ event }) => event === 'connect' || event === 'accepted'),

@@ -9,7 +9,7 @@
  * shape, does so, too. `cascades`: what follows differs with it. Only where a socket was connected again before its
  * 'close' (`reconnected`), where any client has more than one life (`secondLife`), of which one has ended its stream
  * before that (`endedBefore`), where the socket never was connected (`unconnected`), where what net did comes a little
- * later (`comesLater`), where what net does next is to fail (`failsNext`), where a socket was connected once more before
+ * later (`comesLater`), or another error (`failsLater`), where what net does next is to fail (`failsNext`), where a socket was connected once more before
  * its 'close' (`connectedTwice`), where ref() or unref() of a client comes before its connect() (`refsBefore`), where a
  * stream is ended before it is connected (`endsEarly`), in Node 22 or later (`isNode22`), where a program destroys the
  * socket (`isDestroyed`), sends back what that receives (`isEcho`), lets a process of its own end without it
@@ -182,6 +182,14 @@ const INTENDED = [
   {
     what: 'the same: a write that fails in a handler of data destroys the socket behind it',
     key: /^socket (returned|callback): destroyed true \/ false$/,
+    reason: 'nothing that was received is thrown away',
+    strict: true,
+  },
+  {
+    what: 'the same: who ends the socket once more in a handler of that has the error of this',
+    key: /^socket error\((EPIPE|ECONNRESET)\) \/ (data|data\(text\))$/,
+    failsLater: true,
+    cascades: true,
     reason: 'nothing that was received is thrown away',
     strict: true,
   },
@@ -386,6 +394,7 @@ const CONDITIONS = [
   'endedBefore',
   'unconnected',
   'comesLater',
+  'failsLater',
   'failsNext',
   'connectedTwice',
   'refsBefore',

@@ -234,6 +234,47 @@ describe('callbacks of write()', onLinux(), () => {
     assert.deepEqual(outcomes, ['first EPIPE', 'second EPIPE']);
     assert.deepEqual(events, ['error EPIPE', 'close true']);
   });
+
+  for (const [when, code, make] of [
+    [
+      'behind one that failed',
+      'EPIPE',
+      (t) => {
+        const [one, two] = makePair(t);
+        two.destroy();
+        return one;
+      },
+    ],
+    ['without a connection', 'ERR_SOCKET_CLOSED', (t) => makeSocket(t)],
+  ]) {
+    test(`run once where one that is written ${when} uncorks, in its context`, async (t) => {
+      const socket = make(t);
+      const events = eventsOf(socket, ['error', 'close']);
+      const outcomes = [];
+      const storage = new AsyncLocalStorage();
+      const note = (name, error) => outcomes.push([name, error.code, storage.getStore()]);
+      storage.run('outer', () => {
+        socket.write('x', (error) => {
+          note('first', error);
+          storage.run('inner', () => {
+            socket.write('', (again) => {
+              note('second', again);
+              socket.uncork();
+            });
+          });
+        });
+      });
+      socket.cork();
+      await closing(socket);
+      await quiet();
+      assert.deepEqual(outcomes, [
+        ['first', code, 'outer'],
+        ['second', code, 'inner'],
+      ]);
+      assert.equal(events[0], `error ${code}`);
+      assert.match(events.slice(1).join(), /^close /);
+    });
+  }
 });
 
 test(
