@@ -84,7 +84,8 @@ describe('descriptors that are put back', onLinux(), () => {
     one.write('last');
     await until(() => two.readableLength === 4, 'the bytes');
     two.unshift('6669727374', 'hex');
-    assert.equal(String(two.read()), 'firstlast');
+    // A size: without one Node 26 gives a chunk at a time.
+    assert.equal(String(two.read(9)), 'firstlast');
   });
 
   test('one after the other: the last that is put back comes first', async (t) => {
