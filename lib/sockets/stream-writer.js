@@ -19,6 +19,7 @@ const { kState } = require('./members');
 const { write: writeBytes, writeMany, writeString } = binding;
 const { MAX_STRING } = binding.layout;
 const { write } = Duplex.prototype;
+
 /** Descriptors that were written together and wait for bytes to travel with. */
 class Group {
   constructor(left, callback) {

@@ -35,13 +35,11 @@ const IMPLEMENTATIONS = {
 
 /** net with the timing of this package, where it depends on the peer or on the kernel in each way. */
 const ADAPTED = [];
-for (let bits = 0; bits < 16; bits++) {
-  const name = `adapted ${ADAPTED.length}`;
+const TIMINGS = ['readsLater', 'connectsLater', 'endsLater', 'readsOnce'];
+for (let bits = 0; bits < 1 << TIMINGS.length; bits++) {
+  const name = `adapted ${bits}`;
   ADAPTED.push(name);
-  const [readsLater, connectsLater, endsLater, readsOnce] = [1, 2, 4, 8].map(
-    (bit) => (bits & bit) > 0,
-  );
-  const timing = { endsLater, connectsLater, readsLater, readsOnce };
+  const timing = Object.fromEntries(TIMINGS.map((each, bit) => [each, ((bits >> bit) & 1) === 1]));
   IMPLEMENTATIONS[name] = () => require('./adapted.js').adapted(timing);
 }
 

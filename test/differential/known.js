@@ -8,13 +8,14 @@
  * without `key` is one that compare.js, operations.js or adapted.js keeps. `strict`: `afunix/net`, which keeps net's
  * shape, does so, too. `cascades`: what follows differs with it. Only where a socket was connected again before its
  * 'close' (`reconnected`), where any client has more than one life (`secondLife`), of which one has ended its stream
- * before that (`endedBefore`), where the socket never was connected (`unconnected`), where what net did comes a little
- * later (`comesLater`), or another error (`failsLater`), where what net does next is to fail (`failsNext`), where a socket was connected once more before
- * its 'close' (`connectedTwice`), where ref() or unref() of a client comes before its connect() (`refsBefore`), where a
- * stream is ended before it is connected (`endsEarly`), in Node 22 or later (`isNode22`), where a program destroys the
- * socket (`isDestroyed`), sends back what that receives (`isEcho`), lets a process of its own end without it
- * (`isUnreferenced`), does not read whatever there is on each 'readable' (`isHeld`), or has several readers (`isShared`), or where all bytes have come at the
- * end (`arrivesLater`), or the last count of connections is the same (`agreesLater`).
+ * before that (`endedBefore`), where the socket never was connected (`unconnected`), where what net did comes a
+ * little later (`comesLater`), or another error (`failsLater`), where what net does next is to fail (`failsNext`),
+ * where a socket was connected once more before its 'close' (`connectedTwice`), where ref() or unref() of a client
+ * comes before its connect() (`refsBefore`), where a stream is ended before it is connected (`endsEarly`), in Node
+ * 22 or later (`isNode22`), where a program destroys the socket (`isDestroyed`), sends back what that receives
+ * (`isEcho`), lets a process of its own end without it (`isUnreferenced`), does not read whatever there is on each
+ * 'readable' (`isHeld`), or has several readers (`isShared`), or where all bytes have come at the end
+ * (`arrivesLater`), or the last count of connections is the same (`agreesLater`).
  */
 const INTENDED = [
   {
