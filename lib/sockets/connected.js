@@ -239,7 +239,8 @@ class ConnectedSocket extends Duplex {
 
   /** Destroys the socket once everything written is sent. */
   destroySoon() {
-    if (!this.destroyed && !this.writableEnded) this.end();
+    // As in net, what has failed is not ended: that would uncork it.
+    if (!this.destroyed && !this.writableEnded && this.errored === null) this.end();
     const state = this[kState];
     if (this.writableFinished) this.destroy();
     else this.once('finish', () => life.destroyIn(this, state));

@@ -191,4 +191,22 @@ compare({
     await stage.over();
     stage.seen.server = [];
   },
+
+  'destroySoon() in the callback of a write that failed: what is corked is so in the next life':
+    async (stage) => {
+      await stage.serve((socket) => socket.resume());
+      const client = new stage.Socket();
+      stage.client = client;
+      stage.watch('client', client);
+      client.write('to nobody', () => {
+        client.cork();
+        client.destroySoon();
+      });
+      await stage.saw('client', 'close');
+      client.connect(stage.path);
+      await stage.saw('client', 'connect');
+      stage.note('client', client.writableCorked);
+      client.destroy();
+      await stage.over();
+    },
 });
