@@ -353,6 +353,7 @@ function conditions(program, found, who, epoch) {
     isUnreferenced: program.solo === true && asksFor(program, who, ['unref']),
     isDestroyed: asksFor(program, who, ['destroy']),
     isEcho: asksFor(program, who, ['echo', 'pipeEcho']),
+    isEchoed: asksFor(program, null, ['echo', 'pipeEcho']),
     // Where the step came before there was a socket nobody reads, or later; and a pipe() that is stuck stops all others.
     isHeld:
       !asksFor(program, who, ['readable']) ||

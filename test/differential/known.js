@@ -13,9 +13,9 @@
  * where a socket was connected once more before its 'close' (`connectedTwice`), where ref() or unref() of a client
  * comes before its connect() (`refsBefore`), where a stream is ended before it is connected (`endsEarly`), in Node
  * 22 or later (`isNode22`), where a program destroys the socket (`isDestroyed`), sends back what that receives
- * (`isEcho`), lets a process of its own end without it (`isUnreferenced`), does not read whatever there is on each
- * 'readable' (`isHeld`), or has several readers (`isShared`), or where all bytes have come at the end
- * (`arrivesLater`), or the last count of connections is the same (`agreesLater`).
+ * (`isEcho`) or what any socket does (`isEchoed`), lets a process of its own end without it (`isUnreferenced`), does
+ * not read whatever there is on each 'readable' (`isHeld`), or has several readers (`isShared`), or where all bytes
+ * have come at the end (`arrivesLater`), or the last count of connections is the same (`agreesLater`).
  */
 const INTENDED = [
   {
@@ -242,6 +242,14 @@ const INTENDED = [
     strict: true,
   },
   {
+    what: 'the same: how much of that its peer has received by then',
+    key: /^peer data \/ (fewer|more) bytes$/,
+    isEchoed: true,
+    arrivesLater: true,
+    reason: 'how much fits between depends on how the bytes were cut',
+    strict: true,
+  },
+  {
     what: 'the same: whether anything waits, where bytes are sent back as they are read, a few at a time',
     key: /^socket left: bytes wait true \/ false$/,
     isEcho: true,
@@ -404,6 +412,7 @@ const CONDITIONS = [
   'isDestroyed',
   'isUnreferenced',
   'isEcho',
+  'isEchoed',
   'isHeld',
   'isShared',
   'arrivesLater',
