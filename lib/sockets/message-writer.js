@@ -52,6 +52,8 @@ class MessageWriter {
     this.length = 0;
     /** Descriptors that wait. */
     this.fds = 0;
+    /** Outcomes that are known, and wait for those of messages before them. */
+    this.held = 0;
     this.needDrain = false;
     this.isDrainDue = false;
     /** Ticket → QueuedSend, in the order of acceptance. Made with the first entry. */
@@ -127,7 +129,7 @@ class MessageWriter {
     const isFull =
       this.length >= this.highWaterMark ||
       this.fds >= this.maxWaitingFds ||
-      (this.queued !== null && this.queued.size >= MOST_MESSAGES) ||
+      (this.queued !== null && this.queued.size + this.held >= MOST_MESSAGES) ||
       (this.due !== null && this.due.length >= 2 * MOST_MESSAGES);
     if (!isFull) return true;
     this.needDrain = true;
@@ -140,7 +142,7 @@ class MessageWriter {
   drain() {
     if (!this.needDrain || this.length > this.highWaterMark >>> 1) return;
     if (this.fds > this.maxWaitingFds >>> 1) return;
-    const waiting = this.queued === null ? 0 : this.queued.size;
+    const waiting = this.queued === null ? 0 : this.queued.size + this.held;
     if (waiting > (this.highWaterMark === 0 ? 0 : MOST_MESSAGES >>> 1)) return;
     this.needDrain = false;
     if (this.isDrainDue) return;
@@ -170,6 +172,7 @@ class MessageWriter {
     }
     last.followers ??= [];
     last.followers.push(callback, error);
+    this.held++;
   }
 
   /** The outcome of something that was not even tried; `callback` is the user's, or undefined. */
@@ -205,7 +208,7 @@ class MessageWriter {
       this.whenEmpty = null;
     }
     // What is due in the next tick was decided before.
-    if (this.due !== null) this.due.push(...done);
+    if (this.due !== null) addAll(this.due, done);
     else runAll(this, done);
   }
 
@@ -225,7 +228,9 @@ class MessageWriter {
     } else if (callback !== undefined) {
       list.push(callback, undefined);
     }
-    if (followers !== null) list.push(...followers);
+    if (followers === null) return;
+    addAll(list, followers);
+    this.held -= followers.length / 2;
   }
 
   /** Calls `callback` once nothing waits: at once if that is so. */
@@ -260,6 +265,7 @@ class MessageWriter {
     this.queued = null;
     this.length = 0;
     this.fds = 0;
+    this.held = 0;
     this.needDrain = false;
     this.whenEmpty = null;
   }
@@ -279,6 +285,11 @@ class MessageWriter {
       else this.afterCallbacks(callback);
     });
   }
+}
+
+/** Adds all of `more`: as arguments of one call, a hundred thousand would be too many. */
+function addAll(list, more) {
+  for (let index = 0; index < more.length; index++) list.push(more[index]);
 }
 
 function emitDrain(writer) {

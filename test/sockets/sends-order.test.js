@@ -77,6 +77,26 @@ for (const [name, Class] of Object.entries({ DgramSocket, SeqpacketSocket })) {
       assert.deepEqual(received, arriving);
     });
 
+    test('count as what waits, and none is lost, however many they are', async (t) => {
+      const { one, two, send, fill, outcomes, sent } = makeSender(t, Class);
+      fill();
+      const before = sent();
+      let drains = 0;
+      one.on('drain', () => drains++);
+      while (!one.writableNeedDrain && sent() < 5000) send(4, { fails: true });
+      assert.ok(sent() < 5000);
+      // Who does not heed that loses nothing.
+      while (sent() < 80_000) send(4, { fails: true });
+      two.on('data', () => {});
+      await until(() => outcomes.length === sent(), 'the callbacks');
+      assert.deepEqual(
+        outcomes,
+        outcomes.map((_, number) => (number < before ? [number] : [number, 'EBADF'])),
+      );
+      await until(() => drains > 0, 'drain');
+      assert.deepEqual([drains, one.writableNeedDrain], [1, false]);
+    });
+
     test("are 'error' events in the same place where they have no callback", async (t) => {
       const { one, two, send, fill, outcomes, sent } = makeSender(t, Class);
       fill();
