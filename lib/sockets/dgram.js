@@ -128,7 +128,7 @@ class DgramSocket extends EventEmitter {
     const id = running(this);
     const lost = binding.connect(id, name);
     if (typeof lost === 'number') return fail(lost, 'connect');
-    this[kWriter].cancel(lost);
+    this[kWriter].changePeer(lost);
     this[kState].isConnected = true;
     this[kState].peer = Buffer.from(name);
     this[kState].isPeerGone = false;
@@ -151,7 +151,7 @@ class DgramSocket extends EventEmitter {
     if (!state.isConnected) {
       throw codedError(Error, 'ERR_SOCKET_DGRAM_NOT_CONNECTED', 'Not connected');
     }
-    this[kWriter].cancel(demand(binding.disconnect(id), 'connect'));
+    this[kWriter].changePeer(demand(binding.disconnect(id), 'connect'));
     state.isConnected = false;
     state.peer = null;
     state.isPeerGone = false;
@@ -222,10 +222,15 @@ class DgramSocket extends EventEmitter {
   }
 
   [kSettled](outcomes) {
+    const writer = this[kWriter];
     for (let index = 1; index < outcomes.length; index += 2) {
-      if (outcomes[index] < 0) notePeer(this[kState], outcomes[index]);
+      const hasFailed = outcomes[index] < 0;
+      // What others refuse says nothing of the peer.
+      if (hasFailed && writer.destinationOf(outcomes[index - 1]) === PEER) {
+        notePeer(this[kState], outcomes[index]);
+      }
     }
-    this[kWriter].settle(outcomes);
+    writer.settle(outcomes);
   }
 
   [kMessage](data, flags, words, at) {

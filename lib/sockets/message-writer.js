@@ -24,6 +24,7 @@ const kSendError = Symbol('kSendError');
 /** A queued message, until native code settles it. */
 class QueuedSend {
   constructor(destination, length, fds, path, callback) {
+    /** null: a peer that the socket had before. */
     this.destination = destination;
     this.length = length;
     this.fds = fds;
@@ -239,8 +240,20 @@ class MessageWriter {
     else this.whenEmpty = callback;
   }
 
-  /** Messages that native code will not send after all. */
-  cancel(tickets) {
+  /** Where a message goes that waits; undefined if none does. */
+  destinationOf(ticket) {
+    return this.queued?.get(ticket)?.destination;
+  }
+
+  /**
+   * The socket has another peer, or none: what waits for the one before goes there, and is in nobody's way.
+   *
+   * @param {number[]} tickets - of what native code will not send after all
+   */
+  changePeer(tickets) {
+    for (const send of this.queued?.values() ?? []) {
+      if (send.destination === PEER) send.destination = null;
+    }
     const lost = [];
     for (const ticket of tickets) {
       const send = this.remove(ticket);

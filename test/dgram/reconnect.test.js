@@ -119,6 +119,36 @@ describe('a receiver that is restarted', onLinux(), () => {
     assert.equal(String((await messages.next()).data), 'to the peer');
   });
 
+  for (const [what, begin] of [
+    ['another destination', (sender, other, done) => sender.sendTo('x', other, done)],
+    [
+      'the peer of before',
+      (sender, other, done) => {
+        if (sender.remoteAddress === undefined) sender.connect(other);
+        sender.send('x', done);
+      },
+    ],
+  ]) {
+    test(`what waits for ${what} fails, which says nothing of the peer`, async (t) => {
+      const [name, other] = [temporaryPath(t), temporaryPath(t)];
+      const stalled = await startStalled(t, other);
+      const sender = openSocket(t);
+      const outcomes = new Outcomes();
+      let made = 0;
+      for (; sender.writableLength < 3; made++) begin(sender, other, outcomes.callback());
+      const messages = inbox(openSocket(t).bind(name));
+      sender.connect(name);
+      // The peer lives, although its name is another's.
+      fs.unlinkSync(name);
+      openSocket(t).bind(name);
+      await stalled.kill();
+      const codes = (await outcomes.settled(made)).map(([, code]) => code);
+      assert.equal(codes.at(-1), 'ECONNREFUSED');
+      assert.equal(await outcome(sender, 'to the peer'), undefined);
+      assert.equal(String((await messages.next()).data), 'to the peer');
+    });
+  }
+
   test('disconnect() forgets it', async (t) => {
     const name = temporaryPath(t);
     const sender = openSocket(t);
