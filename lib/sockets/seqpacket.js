@@ -191,7 +191,8 @@ class SeqpacketSocket extends ConnectedSocket {
 
   destroy(error, callback) {
     super.destroy(error, callback);
-    this[kWriter].close(() => life.destroyedError(error));
+    // Not where that was for the life before, or waits for what is received just now.
+    if (this.destroyed) this[kWriter].close(() => life.destroyedError(error));
     return this;
   }
 

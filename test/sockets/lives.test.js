@@ -53,6 +53,21 @@ for (const [name, kind] of Object.entries(KINDS)) {
         await assertAlive(socket, server);
         assert.deepEqual(events, ['connect']);
       });
+
+      test(`an end() ${when} fails no write of the next life`, async (t) => {
+        const server = startServer(t);
+        const elsewhere = startServer(t);
+        const socket = makeSocket(t);
+        const outcomes = new Outcomes();
+        if (when === 'while connecting') socket.connect(elsewhere.address());
+        socket.end(() => {});
+        socket.destroy();
+        socket.connect(server.address());
+        socket.write('of this life', outcomes.callback());
+        const [accepted] = await nextEvent(server, 'connection');
+        assert.equal(String((await nextEvent(accepted, 'data'))[0]), 'of this life');
+        assert.deepEqual(await outcomes.settled(1), [[0, undefined]]);
+      });
     }
 
     for (const [what, connect] of [
