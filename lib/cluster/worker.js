@@ -90,8 +90,9 @@ class Request {
     const { fds, plan, server, socket, steps, worker } = this;
     if (errno !== 0) throw server[kMakeError](errno, syscall, plan.path);
     const [fd] = fds;
+    const shared = { ...plan, fd };
     try {
-      steps.begin(server, plan, steps.open(server, { ...plan, fd }));
+      steps.begin(server, shared, steps.open(server, shared));
     } catch (error) {
       closeFd(fd);
       socket.destroy();

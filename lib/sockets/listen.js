@@ -5,7 +5,7 @@ const { Buffer } = require('buffer');
 const binding = require('../native/binding');
 const { descriptorOf } = require('../native/fds');
 const { demand } = require('../native/results');
-const { closeId, kId, loading, own } = require('../native/sockets');
+const { closeId, detachId, kId, loading, own } = require('../native/sockets');
 const { publishListen } = require('../util/diagnostics');
 const { codedError, invalidValue, noPath } = require('../util/errors');
 const { nextTick } = require('../util/host');
@@ -116,7 +116,7 @@ function begin(server, plan, id) {
     server[kAcceptIfWanted]();
   } catch (error) {
     server[kId] = 0;
-    closeId(id);
+    giveUp(id, plan);
     throw error;
   }
   const stops = plan.signals.map((signal) => check.onAbort(signal, () => server.close()));
@@ -129,26 +129,32 @@ function begin(server, plan, id) {
 }
 
 /** A listening socket; its id. */
-function open(server, { path, fd, name, backlog, mode, uid, gid, unlink }) {
+function open(server, listenPlan) {
+  const { path, fd, name, backlog, mode, uid, gid, unlink } = listenPlan;
   const { plan } = server[kState];
   const { [kMakeError]: makeError } = server;
-  if (fd !== undefined) {
-    const adopted = binding.adoptListener(loading, plan.type, descriptorOf(fd, 'options.fd'));
-    const id = demand(adopted, 'adopt', undefined, makeError);
-    if (!plan.isUsual) plan.configure(id);
-    return id;
-  }
-  const id = demand(binding.createListener(loading, plan.type), 'socket', path, makeError);
+  const isAdopted = fd !== undefined;
+  const made = isAdopted
+    ? binding.adoptListener(loading, plan.type, descriptorOf(fd, 'options.fd'))
+    : binding.createListener(loading, plan.type);
+  const id = demand(made, isAdopted ? 'adopt' : 'socket', path, makeError);
   try {
     // Before anybody can connect: what is sent first has credentials too.
     if (!plan.isUsual) plan.configure(id);
+    if (isAdopted) return id;
     const listening = binding.listen(id, name, backlog, mode, uid, gid, unlink);
     demand(listening, 'listen', path, makeError);
     return id;
   } catch (error) {
-    closeId(id);
+    giveUp(id, listenPlan);
     throw error;
   }
+}
+
+/** It does not listen after all. A descriptor that was given is the caller's again. */
+function giveUp(id, { fd }) {
+  if (fd === undefined) closeId(id);
+  else detachId(id);
 }
 
 module.exports = { listen };

@@ -30,6 +30,38 @@ describe('a system call that fails', onLinux(skipUnless('cc')), () => {
   };
 
   for (const kind of ['Seqpacket', 'U']) {
+    for (const call of ['setsockopt', 'epoll_ctl']) {
+      test(`${kind}Server: ${call} for a descriptor to listen on leaves it the caller's`, async (t) => {
+        const source = `async (afunix, strike, name) => {
+          const { ${kind}Server: Server, ${kind}Socket: Socket } = afunix;
+          const { once } = require('node:events');
+          const { accessSync, fstatSync } = require('node:fs');
+          // Under a number of which the event loop knows nothing.
+          const first = new Server().listen(name);
+          const fd = afunix.dup(first);
+          first.detach();
+          const { ino } = fstatSync(fd);
+          const codes = [];
+          const server = new Server({ credentials: true }, (socket) => socket.end());
+          server.on('error', ({ code }) => codes.push(code));
+          accessSync(strike);
+          try {
+            server.listen({ fd });
+          } catch ({ code }) {
+            codes.push(code);
+          }
+          await new Promise(setImmediate);
+          codes.push(server.listening, fstatSync(fd).ino === ino);
+          server.listen({ fd });
+          await once(new Socket().connect(name).resume(), 'close');
+          server.close();
+          await once(server, 'close');
+          console.log(JSON.stringify(codes));
+        }`;
+        assert.deepEqual(await run(t, source, call, 'ENOMEM'), ['ENOMEM', false, true]);
+      });
+    }
+
     test(`${kind}Server: epoll_ctl for a connection is its 'error', and the next is served`, async (t) => {
       const source = `async ({ ${kind}Server: Server, ${kind}Socket: Socket }, strike, name) => {
         const { once } = require('node:events');
