@@ -6,6 +6,7 @@ const net = require('net');
 const { kConnectionKind } = require('../sockets/server');
 const { UServer } = require('../sockets/userver');
 const { kConnectionClosed } = require('../sockets/members');
+const { closeFd } = require('../native/fds');
 const { demand } = require('../native/results');
 const { detachId, peerCredentials } = require('../native/sockets');
 const { setTimeout } = require('../util/host');
@@ -39,7 +40,7 @@ class ServedPlan extends NetPlan {
 function ServedSocket({ id, server, forSocket }) {
   const peer = peerCredentials(id);
   const [fd] = demand(detachId(id), 'detach');
-  const socket = new net.Socket({ ...forSocket, fd });
+  const socket = socketOf({ ...forSocket, fd });
   socket.peerCredentials = peer;
   server.sockets.add(socket);
   socket.once('close', () => {
@@ -47,6 +48,16 @@ function ServedSocket({ id, server, forSocket }) {
     server[kConnectionClosed]();
   });
   return socket;
+}
+
+/** A net.Socket; where none can be made, nobody else knows of the descriptor. */
+function socketOf(options) {
+  try {
+    return new net.Socket(options);
+  } catch (error) {
+    closeFd(options.fd);
+    throw error;
+  }
 }
 
 /** A UServer of net.Sockets. */

@@ -8,8 +8,10 @@ const { once } = require('node:events');
 const http = require('node:http');
 const { describe, test } = require('node:test');
 const { serve } = require('../../lib');
+const unix = require('../../lib/net');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
+const { cleanUp } = require('../helpers/seqpacket.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { within } = require('../helpers/wait.js');
 
@@ -29,6 +31,23 @@ describe('a web server of serve()', onLinux(), () => {
     web.close();
     await within(closed, "'close'");
     assert.ok(names.includes('close'), names.join());
+  });
+
+  test("closes a connection of which no net.Socket can be made, which is its 'error'", async (t) => {
+    const web = http.createServer();
+    // As a constructor of http would refuse it.
+    web.highWaterMark = -1;
+    const path = temporaryPath(t);
+    serve(web, path);
+    await once(web, 'listening');
+    const failed = once(web, 'error');
+    const client = cleanUp(t, unix.connect(path));
+    client.on('error', () => {});
+    const closed = once(client.resume(), 'close');
+    const [error] = await within(failed, "'error'");
+    assert.equal(error.code, 'ERR_INVALID_ARG_VALUE');
+    await within(closed, 'the end of the connection');
+    await web[Symbol.asyncDispose]();
   });
 
   test('is disposed of once, and where it has closed already', async (t) => {
