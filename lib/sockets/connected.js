@@ -11,6 +11,7 @@ const sockets = require('../native/sockets');
 const { publishClose } = require('../util/diagnostics');
 const { clearTimeout, nextTick, setImmediate, setTimeout } = require('../util/host');
 const check = require('../util/validate');
+const { bufferOf } = require('./chunks');
 const { finishConnecting } = require('./connecting');
 const life = require('./life');
 const { kConnectionClosed, kState, shareSocketMembers } = require('./members');
@@ -251,7 +252,8 @@ class ConnectedSocket extends Duplex {
    * noticing. Everything written must have been sent.
    *
    * @returns {{ fd: number, data: any, fds: number[] }} the descriptor, what was received and not read (null if
-   *   nothing; bytes, or an array of messages), and received descriptors that nobody has taken: all yours
+   *   nothing; bytes, or an array of messages; with setEncoding() strings, but bytes where a character has not come
+   *   whole), and received descriptors that nobody has taken: all yours
    * @throws {Error} EBUSY: writes wait; ENOTCONN: there is no connection
    */
   detach() {
@@ -262,16 +264,27 @@ class ConnectedSocket extends Duplex {
     this[kId] = 0;
     const data = [];
     for (let chunk; (chunk = super.read()) !== null;) data.push(chunk);
+    const rest = partOfCharacter(this._readableState.decoder);
+    if (rest !== null) data.push(rest);
     this.destroy();
-    return { fd, data: this.readableObjectMode ? data : joined(data), fds };
+    const isWhole = this.readableObjectMode;
+    return { fd, data: isWhole ? data : joined(data, this.readableEncoding), fds };
   }
 }
 
 shareSocketMembers(ConnectedSocket);
 
-function joined(chunks) {
+/** All in one: a string, or bytes where one chunk is no string. */
+function joined(chunks, encoding) {
   if (chunks.length === 0) return null;
-  return typeof chunks[0] === 'string' ? chunks.join('') : Buffer.concat(chunks);
+  if (chunks.every((chunk) => typeof chunk === 'string')) return chunks.join('');
+  return Buffer.concat(chunks.map((chunk) => bufferOf(chunk, encoding)));
+}
+
+/** What a decoder keeps of a character that has not come whole; null if there is none. */
+function partOfCharacter(decoder) {
+  if (!decoder || decoder.lastNeed === 0) return null;
+  return Buffer.from(decoder.lastChar.subarray(0, decoder.lastTotal - decoder.lastNeed));
 }
 
 function deliverUnusual(socket, data, flags, words, at) {

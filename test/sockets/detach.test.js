@@ -93,6 +93,28 @@ for (const [name, Socket, Server] of KINDS) {
       assert.deepEqual(data, name === 'USocket' ? 'é' : ['é']);
     });
 
+    test('part of a character comes along as bytes', async (t) => {
+      for (const [encoding, bytes] of [
+        ['utf8', Buffer.from('a€').subarray(0, 3)],
+        ['utf16le', Buffer.from([0x61, 0, 0x3d, 0xd8, 0x0a])],
+        ['base64', Buffer.from([1, 2, 3, 4])],
+      ]) {
+        const [one, two] = makePair(t, { pauseOnConnect: true });
+        one.setEncoding(encoding);
+        one.read(0);
+        await write(two, bytes);
+        await until(() => one.bytesRead === bytes.length, 'the bytes');
+        const { fd, data } = one.detach();
+        closeFd(fd);
+        const chunks = name === 'USocket' ? [data] : data;
+        const all = chunks.map((chunk) =>
+          typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk,
+        );
+        assert.deepEqual(Buffer.concat(all), bytes, encoding);
+        two.destroy();
+      }
+    });
+
     test('throws while writes wait, and when there is no connection', async (t) => {
       const socket = cleanUp(t, new Socket());
       assert.throws(() => socket.detach(), { code: 'ENOTCONN', syscall: 'detach' });
