@@ -19,6 +19,10 @@ class Server extends UServer {
   constructor(options, connectionListener) {
     if (typeof options === 'function') [options, connectionListener] = [undefined, options];
     const given = check.optionsObject(options ?? undefined);
+    const { highWaterMark } = given;
+    if (highWaterMark !== undefined) check.number(highWaterMark, 'options.highWaterMark');
+    // As in net, one below 0 is none.
+    if (highWaterMark < 0) given.highWaterMark = undefined;
     super(given, connectionListener ?? undefined);
     /** As net has them. */
     this.allowHalfOpen = given.allowHalfOpen ?? false;

@@ -2,6 +2,7 @@
 'use strict';
 
 const { EventEmitter } = require('events');
+const { Duplex } = require('stream');
 const { EAGAIN } = require('os').constants.errno;
 const binding = require('../native/binding');
 const { demand } = require('../native/results');
@@ -77,6 +78,8 @@ class SocketServer extends EventEmitter {
     this.maxConnections = undefined;
     this[kId] = 0;
     const plan = new kind.Plan({ __proto__: null, ...forSockets });
+    // What Duplex refuses now it would refuse for each connection.
+    new Duplex(plan.duplex);
     this[kState] = new ServerState(kind, plan, allow, signal);
     if (connectionListener) this.on('connection', connectionListener);
   }

@@ -26,6 +26,8 @@ class USocketPlan extends ConnectedPlan {
     this.onread = checkOnread(options.onread);
     this.fdsWithData = checkFdsWithData(options.fdsWithData, this.onread);
     this.timeout = options.timeout;
+    // As setTimeout() does it: a server throws at once, and not each of its connections.
+    if (this.timeout) check.duration(this.timeout, 'msecs');
     /** Whether 'connected' is an event, as usocket has it. */
     this.emitsConnected = true;
     /** From this length on every write takes Writable's way, whose result is what net's is. */

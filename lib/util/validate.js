@@ -73,9 +73,14 @@ function viewOf(view) {
   }
 }
 
+/** A number. */
+function number(value, name) {
+  if (typeof value !== 'number') throw invalidType(name, 'of type number', value);
+}
+
 /** An integer from `min` to `max`. */
 function integer(value, name, min = 0, max = Number.MAX_SAFE_INTEGER) {
-  if (typeof value !== 'number') throw invalidType(name, 'of type number', value);
+  number(value, name);
   if (!Number.isInteger(value)) throw outOfRange(name, 'an integer', value);
   if (value < min || value > max) throw outOfRange(name, `>= ${min} and <= ${max}`, value);
   return value;
@@ -88,7 +93,7 @@ function optionalNumber(value, name, max) {
 
 /** A number of milliseconds for a timer; one beyond what timers can do is the longest, as in net. */
 function duration(value, name) {
-  if (typeof value !== 'number') throw invalidType(name, 'of type number', value);
+  number(value, name);
   if (!(value >= 0 && value < Infinity)) {
     throw outOfRange(name, 'a non-negative finite number', value);
   }
@@ -180,6 +185,7 @@ module.exports = {
   integer,
   isOptions,
   messageBytes,
+  number,
   onAbort,
   optionalBoolean,
   optionalCallback,

@@ -4,8 +4,11 @@
 // Object.prototype, two names for one thing, and what is refused.
 
 const assert = require('node:assert/strict');
+const net = require('node:net');
 const { describe, test } = require('node:test');
+const { inspect } = require('node:util');
 const afunix = require('../../lib');
+const unix = require('../../lib/net');
 const posix = require('../../lib/posix');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
@@ -158,5 +161,29 @@ describe('a connection', onLinux(), () => {
       await until(() => events.includes('end'), 'the end');
       assert.deepEqual(events, ['buffer 40000', `data ${process.pid}`, 'end']);
     });
+  }
+});
+
+test('a server refuses what each of its connections would refuse', onLinux(), () => {
+  for (const [Server, options, code] of [
+    [UServer, { readableHighWaterMark: -1 }, 'ERR_INVALID_ARG_VALUE'],
+    [UServer, { highWaterMark: '64k' }, 'ERR_INVALID_ARG_VALUE'],
+    [UServer, { timeout: 'soon' }, 'ERR_INVALID_ARG_TYPE'],
+    [UServer, { timeout: -1 }, 'ERR_OUT_OF_RANGE'],
+    [SeqpacketServer, { readableHighWaterMark: 1.5 }, 'ERR_INVALID_ARG_VALUE'],
+    [SeqpacketServer, { writableHighWaterMark: -1 }, 'ERR_OUT_OF_RANGE'],
+  ]) {
+    assert.throws(() => new Server(options), { code }, inspect(options));
+  }
+});
+
+test("a mark of a server with net's shape is what it is in net", onLinux(), () => {
+  for (const lib of [net, unix]) {
+    for (const highWaterMark of ['64k', null]) {
+      const code = 'ERR_INVALID_ARG_TYPE';
+      assert.throws(() => new lib.Server({ highWaterMark }), { code }, String(highWaterMark));
+    }
+    // No mark at all.
+    new lib.Server({ highWaterMark: -1 });
   }
 });
