@@ -2,7 +2,7 @@
 //! async context, the retry timer, and the order in which they end.
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 use socket2::Type;
@@ -221,17 +221,12 @@ impl Handle {
         if owned::is_owned(fd) {
             return Err(Errno::EXIST);
         }
-        let owned = socket::adopt(fd, kind)?;
-        match self.env.polls.demand_free(fd).and_then(|()| check(owned.as_fd())) {
-            Ok(()) => {
-                self.install(owned);
-                Ok(())
-            }
-            Err(errno) => {
-                let _ = owned.into_raw_fd();
-                Err(errno)
-            }
-        }
+        let borrowed = socket::demand_kind(fd, kind)?;
+        self.env.polls.demand_free(fd)?;
+        // Its flags are those of everybody who has it: one that is refused keeps them.
+        check(borrowed)?;
+        self.install(socket::take_over(borrowed)?);
+        Ok(())
     }
 
     /// Runs `body` with the descriptor; EBADF once it is closed.

@@ -38,31 +38,33 @@ pub fn protect(fd: OwnedFd) -> Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Takes over a descriptor that JavaScript gives up, if it is an open Unix socket of `kind`; makes
-/// it nonblocking and CLOEXEC.
-///
-/// EBADF, ENOTSOCK, EAFNOSUPPORT for another family, EPROTOTYPE for another type: then, and where
-/// a later step fails and the caller lets go with `into_raw_fd`, it stays JavaScript's.
-pub fn adopt(fd: RawFd, kind: Type) -> Result<OwnedFd> {
+/// A descriptor that JavaScript gives up, if it is an open Unix socket of `kind`: nothing about it
+/// changes yet. EBADF, ENOTSOCK, EAFNOSUPPORT for another family, EPROTOTYPE for another type.
+pub fn demand_kind<'a>(fd: RawFd, kind: Type) -> Result<BorrowedFd<'a>> {
     if fd < 0 {
         return Err(Errno::BADF);
     }
-    // SAFETY: not -1; every use below is a system call that checks the number.
-    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    // SAFETY: not -1; every use is a system call that checks the number.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
     // The address's family rather than SO_DOMAIN, which macOS lacks.
-    if local_address(borrowed)?.family() != libc::AF_UNIX {
+    if local_address(fd)?.family() != libc::AF_UNIX {
         return Err(Errno::AFNOSUPPORT);
     }
-    let socket = SockRef::from(&borrowed);
-    if socket.r#type()? != kind {
+    if SockRef::from(&fd).r#type()? != kind {
         return Err(Errno::PROTOTYPE);
     }
+    Ok(fd)
+}
+
+/// Takes it over, and makes it nonblocking and CLOEXEC. On Err it stays JavaScript's.
+pub fn take_over(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let socket = SockRef::from(&fd);
     socket.set_nonblocking(true)?;
     socket.set_cloexec(true)?;
     #[cfg(target_vendor = "apple")]
     let _ = socket.set_nosigpipe(true);
     // SAFETY: an open descriptor, and the caller gives it up.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    Ok(unsafe { OwnedFd::from_raw_fd(fd.as_raw_fd()) })
 }
 
 /// `connect(2)`. EAGAIN from a listener whose backlog is full.

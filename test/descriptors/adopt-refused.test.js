@@ -24,6 +24,8 @@ const { AF_INET, AF_UNIX, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } = posix;
 /** Asserts that what adopts throws this code, or emits it, and that the descriptor is still open. */
 async function refuses(adopt, fd, code) {
   const { ino } = fs.fstatSync(fd);
+  const flags = () => [posix.F_GETFL, posix.F_GETFD].map((command) => posix.fcntl(fd, command));
+  const before = flags();
   let failure;
   try {
     const emitter = adopt(fd);
@@ -33,6 +35,8 @@ async function refuses(adopt, fd, code) {
   }
   assert.equal(failure.code, code);
   assert.equal(fs.fstatSync(fd).ino, ino);
+  // Others may have it, who rely on its flags.
+  assert.deepEqual(flags(), before);
 }
 
 /** Sends from one descriptor to the other. */
