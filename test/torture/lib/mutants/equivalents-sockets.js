@@ -37,7 +37,7 @@ module.exports = {
   ],
   'lib/sockets/dgram.js': [
     {
-      line: 'if (outcomes[index] < 0) notePeer(this[kState], outcomes[index]);',
+      line: 'const hasFailed = outcomes[index] < 0;',
       becomes: ['outcomes[index] <= 0'],
       why: 'what is sent is no sign that a peer is gone',
     },

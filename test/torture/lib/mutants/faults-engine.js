@@ -17,7 +17,11 @@ module.exports = [
     'adopt-closes',
     'what cannot be adopted is closed',
     ['test/descriptors/adopt-refused.test.js'],
-    edit(HANDLE, 'let _ = owned.into_raw_fd();', 'drop(owned);'),
+    edit(
+      HANDLE,
+      'check(borrowed)?;\n        self.install(socket::take_over(borrowed)?);',
+      'let owned = socket::take_over(borrowed)?;\n        check(owned.as_fd())?;\n        self.install(owned);',
+    ),
   ),
   fault(
     'detach-removes-file',

@@ -189,4 +189,26 @@ module.exports = [
       '',
     ),
   ),
+  fault(
+    'held-not-counted',
+    'outcomes that wait behind others are no reason for send() to return false',
+    ['test/sockets/sends-order.test.js'],
+    edit(MESSAGE_WRITER, '    this.held++;\n', ''),
+  ),
+  fault(
+    'peer-of-others',
+    'a message that waits for another destination, and fails, is taken for one to the peer',
+    ['test/dgram/reconnect.test.js'],
+    edit(
+      'lib/sockets/dgram.js',
+      'hasFailed && writer.destinationOf(outcomes[index - 1]) === PEER',
+      'hasFailed',
+    ),
+  ),
+  fault(
+    'listen-closes-refused',
+    'a descriptor that listen() cannot use after all is closed',
+    ['test/sockets/faults.test.js'],
+    edit('lib/sockets/listen.js', '  else detachId(id);', '  else closeId(id);'),
+  ),
 ];
