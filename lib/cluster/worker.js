@@ -34,7 +34,9 @@ function share(server, plan, steps) {
 class Request {
   constructor(server, plan, steps, worker) {
     this.server = server;
-    this.plan = plan;
+    // Used in later turns: a relative name, and the caller's Buffer, mean what they mean now.
+    this.plan = { ...plan, name: Buffer.from(plan.name) };
+    this.place = Buffer.from(check.addressBytes(plan.path));
     this.steps = steps;
     this.worker = worker;
     this.socket = new USocket();
@@ -59,11 +61,11 @@ class Request {
   }
 
   question() {
-    const { path, backlog, mode, uid, gid, unlink } = this.plan;
+    const { backlog, mode, uid, gid, unlink } = this.plan;
     const given = (number) => (number < 0 ? undefined : number);
     return {
       type: this.server[kState].plan.type,
-      name: Buffer.from(check.addressBytes(path)).toString('hex'),
+      name: this.place.toString('hex'),
       backlog,
       mode: given(mode),
       uid: given(uid),
@@ -113,9 +115,9 @@ class Request {
 
   /** As without a cluster. */
   listenAlone() {
-    const { plan, server, steps } = this;
+    const { place, plan, server, steps } = this;
     try {
-      steps.begin(server, plan, steps.open(server, plan));
+      steps.begin(server, plan, steps.open(server, { ...plan, name: place }));
     } catch (error) {
       if (error.code === 'EADDRINUSE') error.message += `; ${REMEDY}`;
       throw error;

@@ -37,5 +37,6 @@ process.on('message', (message) => {
 });
 if (kind === 'serve') afunix.serve(server, options);
 else server.listen(options);
+if (options.moveTo) process.chdir(options.moveTo);
 report('called', String(server.listening));
 if (options.closeAtOnce) server.close();

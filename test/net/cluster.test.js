@@ -13,7 +13,7 @@ const { SeqpacketSocket, UServer, USocket } = require('../../lib');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB, runScript } = require('../helpers/node.js');
 const { onLinux, startProgram } = require('../helpers/programs.js');
-const { abstractName, temporaryPath } = require('../helpers/tmp.js');
+const { abstractName, temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
 const { Queue, delay, until, within } = require('../helpers/wait.js');
 
 const WORKER = path.join(__dirname, '..', 'helpers', 'cluster-worker.js');
@@ -154,6 +154,15 @@ describe('workers of a cluster', onLinux(), () => {
       assert.equal(await reported(worker, 'listening'), name);
     }
     await untilAnswered(name, workers);
+  });
+
+  test('a relative name is that of the folder in which listen() was called', async (t) => {
+    const folder = temporaryFolder(t);
+    const options = { path: 'a name', moveTo: '/' };
+    const worker = startWorker(t, 'UServer', options, { cwd: folder });
+    cluster.setupPrimary({ cwd: undefined });
+    assert.equal(await reported(worker, 'listening'), 'a name');
+    assert.equal(await ask(path.join(folder, 'a name')), worker.process.pid);
   });
 
   test('errors of the primary are the events of the worker', async (t) => {
@@ -329,6 +338,20 @@ describe('a process manager', onLinux(), () => {
       await manager.ended();
     });
   }
+
+  test('that loads nothing: a relative name is that of the folder in which listen() was called', async (t) => {
+    const folder = temporaryFolder(t);
+    const options = JSON.stringify({ path: 'a name', moveTo: '/' });
+    const args = ['--eval', MANAGER, '--', '', '', WORKER, 'UServer', options];
+    const manager = startProgram(t, process.execPath, args, { cwd: folder });
+    let report;
+    do report = JSON.parse(await manager.lines.next('a report'));
+    while (report.event === 'called');
+    assert.deepEqual([report.event, report.message], ['listening', 'a name']);
+    assert.equal(await ask(path.join(folder, 'a name')), report.pid);
+    manager.kill();
+    await manager.ended();
+  });
 
   test('that loads nothing: only an address in use speaks of the primary', async (t) => {
     const manager = startManager(t, '', '', 'UServer', `${__filename}/below`);
