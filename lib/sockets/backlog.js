@@ -20,88 +20,95 @@ function now() {
   return seconds * 1000 + nanoseconds / 1e6;
 }
 
+/** A socket that waits. */
+class Waiter {
+  /** @see waitForBacklog */
+  constructor(queue, socket, deadline, done) {
+    this.queue = queue;
+    this.socket = socket;
+    this.deadline = deadline;
+    this.done = done;
+  }
+
+  /** The socket was destroyed, or is on its way to another server. */
+  leave() {
+    this.queue.remove(this);
+  }
+
+  /** The socket keeps the process alive from now on, or not. */
+  updateRef() {
+    if (this.socket[kState].referenced) this.queue.timer.ref();
+    // Otherwise the next look sees to it: looking through thousands for each of them would take long.
+  }
+}
+
 class Queue {
   constructor(key) {
     this.key = key;
-    /** In the order in which they came: { socket, id, queue, deadline, done }; native code has the name. */
-    this.waiting = [];
+    /** In the order in which they came; native code has the name. Leaving costs the same however many there are. */
+    this.waiting = new Set();
     this.pause = 1;
     this.timer = null;
     /** No deadline is earlier: a look at thousands is due only then. */
     this.firstDeadline = Infinity;
   }
 
-  join(waiter) {
-    this.waiting.push(waiter);
+  add(waiter) {
+    this.waiting.add(waiter);
     this.firstDeadline = Math.min(this.firstDeadline, waiter.deadline);
     if (this.timer === null) this.look();
-    else this.updateRef();
+    else waiter.updateRef();
+  }
+
+  remove(waiter) {
+    this.waiting.delete(waiter);
+    if (this.waiting.size > 0) return;
+    clearTimeout(this.timer);
+    queues.delete(this.key);
   }
 
   look() {
     this.timer = setTimeout(lookAgain, this.pause, this);
-    this.updateRef();
-  }
-
-  /** The timer keeps the process alive if one of those that wait does. */
-  updateRef() {
-    const keeps = this.waiting.some(({ socket }) => socket[kState].referenced);
-    if (keeps) this.timer.ref();
-    else this.timer.unref();
+    // The timer keeps the process alive if one of those that wait does.
+    for (const { socket } of this.waiting) if (socket[kState].referenced) return;
+    this.timer.unref();
   }
 
   /** Connects the first ones, until the backlog is full again. */
   advance() {
-    const { waiting } = this;
-    let done = 0;
-    for (; done < waiting.length; done++) {
-      const waiter = waiting[done];
-      if (!isWaiting(waiter)) continue;
-      const status = binding.connect(waiter.id);
+    for (const waiter of this.waiting) {
+      const { socket, done } = waiter;
+      const status = binding.connect(socket[kId]);
       if (status === -EAGAIN) break;
       this.pause = 1;
-      waiter.done(waiter.socket, status);
+      this.waiting.delete(waiter);
+      done(socket, status);
     }
-    if (done > 0) waiting.splice(0, done);
   }
 
   /** Gives up those whose time has passed. */
   expire(time) {
     if (time < this.firstDeadline) return;
     this.firstDeadline = Infinity;
-    this.waiting = this.waiting.filter((waiter) => {
-      if (!isWaiting(waiter)) return false;
-      const isOver = time >= waiter.deadline;
-      if (isOver) waiter.done(waiter.socket, -ETIMEDOUT);
-      else this.firstDeadline = Math.min(this.firstDeadline, waiter.deadline);
-      return !isOver;
-    });
-  }
-
-  leave() {
-    this.waiting = this.waiting.filter(isWaiting);
-    if (this.waiting.length > 0) {
-      if (this.timer !== null) this.updateRef();
-      return;
+    for (const waiter of this.waiting) {
+      const { socket, deadline, done } = waiter;
+      if (time < deadline) {
+        this.firstDeadline = Math.min(this.firstDeadline, deadline);
+      } else {
+        this.waiting.delete(waiter);
+        done(socket, -ETIMEDOUT);
+      }
     }
-    clearTimeout(this.timer);
-    queues.delete(this.key);
   }
-}
-
-/** Neither destroyed meanwhile, nor on its way to another server. */
-function isWaiting({ socket, id, queue }) {
-  return socket[kId] === id && socket[kState].backlog === queue;
 }
 
 function lookAgain(queue) {
-  queue.timer = null;
   const time = now();
   queue.pause = Math.min(queue.pause * 2, MAX_PAUSE);
   // `done` only arranges for something to happen later: no JavaScript of users runs here.
   queue.advance();
   queue.expire(time);
-  if (queue.waiting.length > 0) queue.look();
+  if (queue.waiting.size > 0) queue.look();
   else queues.delete(queue.key);
 }
 
@@ -118,9 +125,9 @@ function waitForBacklog(socket, name, milliseconds, done) {
   const key = `${socket[kState].plan.type} ${name.toString('latin1')}`;
   let queue = queues.get(key);
   if (queue === undefined) queues.set(key, (queue = new Queue(key)));
-  const waiter = { socket, id: socket[kId], queue, deadline: now() + milliseconds, done };
-  socket[kState].backlog = queue;
-  queue.join(waiter);
+  const waiter = new Waiter(queue, socket, now() + milliseconds, done);
+  socket[kState].backlog = waiter;
+  queue.add(waiter);
 }
 
 module.exports = { waitForBacklog };

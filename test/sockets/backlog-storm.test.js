@@ -12,6 +12,7 @@ const { assertIdle } = require('../helpers/idle-cpu.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp } = require('../helpers/seqpacket.js');
+const { closed } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
 
@@ -69,3 +70,40 @@ for (const [type, Server, Socket] of [
     });
   });
 }
+
+/** Sockets that are destroyed at once, where the process may open as many. */
+const MANY = 8000;
+const isRoomy = () => {
+  const { soft } = process.report.getReport().userLimits.open_files;
+  return soft === 'unlimited' || Number(soft) > 2 * MANY;
+};
+
+/** Milliseconds of processor time that destroying these takes. */
+function costOfDestroying(sockets) {
+  const before = process.cpuUsage();
+  for (const socket of sockets) socket.destroy();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1e3;
+}
+
+const skipped = isRoomy() ? {} : { skip: 'the process may not open that many' };
+
+test(
+  'those that wait are destroyed as fast as others, however many',
+  onLinux(skipped),
+  async (t) => {
+    const path = abstractName();
+    const server = new UServer().listen(path, 1);
+    t.after(() => server.close());
+    let ratio;
+    // A collection may fall into one of the two.
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const others = Array.from({ length: MANY / 2 }, () => USocket.pair()).flat();
+      const waiting = Array.from({ length: MANY }, () => new USocket(path).on('error', () => {}));
+      ratio = costOfDestroying(waiting) / costOfDestroying(others);
+      await Promise.all([...others, ...waiting].map((socket) => closed(socket)));
+      if (ratio < 3) return;
+    }
+    assert.fail(`${ratio} times`);
+  },
+);

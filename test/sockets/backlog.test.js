@@ -90,6 +90,48 @@ for (const [Server, Socket] of [
       assert.deepEqual(result, [false, true, true]);
     });
 
+    for (const how of ['ref() of one', 'another one']) {
+      test(`keep the process from ${how} on`, async (t) => {
+        const code = await runScript(
+          t,
+          (afunix, server, socket, path, how) => {
+            const listener = new afunix[server]().listen(path, 0).unref().pause();
+            listener.on('connection', () => {});
+            const connect = () => new afunix[socket]({ connectTimeout: 200 }).connect(path);
+            const report = (one) =>
+              one.on('error', (error) => console.log(JSON.stringify(error.code)));
+            connect().unref();
+            const waiting = connect()
+              .on('error', () => {})
+              .unref();
+            // By then the timer keeps nobody.
+            setTimeout(() => report(how === 'another one' ? connect() : waiting.ref()), 50);
+          },
+          [Server.name, Socket.name, temporaryPath(t), how],
+        );
+        assert.equal(code, 'ETIMEDOUT');
+      });
+    }
+
+    test('are looked for anew where the last one has left before', async (t) => {
+      const server = new Server().listen(abstractName(), 0).pause();
+      server.on('connection', (socket) => cleanUp(t, socket).resume());
+      const connect = () =>
+        cleanUp(t, new Socket())
+          .on('error', () => {})
+          .connect(server.address());
+      const first = connect();
+      const last = connect();
+      await until(() => !first.connecting, 'a full backlog');
+      await closing(last.destroy());
+      const next = connect();
+      await delay(20);
+      server.resume();
+      await until(() => !next.connecting, 'the connection');
+      assert.equal(next.destroyed, false);
+      server.close();
+    });
+
     test('go on waiting where another one has no more time', async (t) => {
       const server = new Server().listen(abstractName(), 0).pause();
       server.on('connection', (socket) => cleanUp(t, socket).resume());

@@ -63,29 +63,18 @@ module.exports = {
   ],
   'lib/sockets/backlog.js': [
     {
-      line: 'if (this.timer !== null) this.updateRef();',
-      becomes: ['this.timer === null'],
-      why: 'the next look does it, too, some milliseconds later',
-    },
-    {
-      line: 'if (!isWaiting(waiter)) return false;',
-      becomes: ['true'],
-      from: 'false',
-      why: 'those that wait no more have left: leave()',
-    },
-    {
       line: 'if (time < this.firstDeadline) return;',
       becomes: ['false'],
       why: 'a short cut: nobody is given up before that',
     },
     {
-      line: 'if (this.waiting.length > 0) {',
-      becomes: ['this.waiting.length >= 0'],
+      line: 'if (this.waiting.size > 0) return;',
+      becomes: ['this.waiting.size >= 0'],
       why: 'the timer, which keeps nothing alive then, finds nobody, and ends',
     },
     {
-      line: 'const isOver = time >= waiter.deadline;',
-      becomes: ['time > waiter.deadline'],
+      line: 'if (time < deadline) {',
+      becomes: ['time <= deadline'],
       why: 'who is not given up at the very moment is with the next attempt',
     },
   ],

@@ -245,19 +245,23 @@ module.exports = [
     'backlog-overtaken',
     'a connection that waits for a backlog is overtaken by one that came later',
     ['test/sockets/backlog.test.js'],
-    edit(BACKLOG, '    this.waiting.push(waiter);\n', '    this.waiting.unshift(waiter);\n'),
+    edit(
+      BACKLOG,
+      'of this.waiting) {\n      const { socket, done } = waiter;',
+      'of [...this.waiting].reverse()) {\n      const { socket, done } = waiter;',
+    ),
   ),
   fault(
     'backlog-without-end',
     'waiting for a backlog never times out',
     ['test/seqpacket/connect.test.js'],
-    edit(BACKLOG, 'time >= waiter.deadline;', 'time >= Infinity;'),
+    edit(BACKLOG, 'if (time < deadline) {', 'if (time < Infinity) {'),
   ),
   fault(
     'backlog-never-unreferenced',
     'unref() of a connection that waits for a backlog: the timer keeps the process',
     ['test/seqpacket/connect.test.js', 'test/seqpacket/ref.test.js'],
-    edit(BACKLOG, '    if (keeps) this.timer.ref();', '    if (keeps || true) this.timer.ref();'),
+    edit(BACKLOG, '    this.timer.unref();\n', ''),
   ),
   fault(
     'allow-anything-true',
