@@ -278,7 +278,10 @@ fn taken(
     take: impl FnOnce(&mut Inbox) -> Result<Vec<OwnedFd>>,
 ) -> Vec<OwnedFd> {
     let endpoint = endpoint(call, env);
-    endpoint.and_then(|endpoint| take(&mut endpoint.receiver.inbox())).unwrap_or_default()
+    let fds = endpoint.and_then(|endpoint| take(&mut endpoint.receiver.inbox()));
+    let fds = fds.unwrap_or_default();
+    env.note_given(&fds);
+    fds
 }
 
 fn of_descriptor<T: Answer>(

@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 use napi::sys;
@@ -16,7 +17,7 @@ use crate::engine::handle::{Event, Handle, Source};
 use crate::engine::sockets::{Socket, Table};
 use crate::node::js::{AsyncContext, Js, Reference};
 use crate::node::polls::Polls;
-use crate::node::uv::{Loop, Signal, Soon, Token};
+use crate::node::uv::{Loop, READABLE, Signal, Soon, Token};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::name::Folders;
 
@@ -78,6 +79,8 @@ pub struct Environment {
     current: Cell<(i32, bool)>,
     /// Other sockets that may wait for something else by now.
     changed: RefCell<Vec<i32>>,
+    /// Descriptors that JavaScript has got from us in this turn.
+    given: RefCell<Vec<RawFd>>,
     ended: Cell<bool>,
 }
 
@@ -109,6 +112,7 @@ impl Environment {
             soon: RefCell::new(None),
             current: Cell::new((0, false)),
             changed: RefCell::new(Vec::new()),
+            given: RefCell::new(Vec::new()),
             ended: Cell::new(false),
         });
         let me = Rc::downgrade(&env);
@@ -203,6 +207,28 @@ impl Environment {
             }
             self.settle();
         });
+        if self.turns.get() == 0 {
+            self.given.borrow_mut().clear();
+        }
+    }
+
+    /// Notes descriptors that came with a message and that JavaScript gets now.
+    pub fn note_given(&self, fds: &[OwnedFd]) {
+        if self.turns.get() > 0 {
+            self.given.borrow_mut().extend(fds.iter().map(AsRawFd::as_raw_fd));
+        }
+    }
+
+    /// EEXIST if a handle of anybody else's has the descriptor.
+    ///
+    /// To know that takes a look at every handle of the loop, which are many where connections are
+    /// passed on. Of what has come in this very turn only those are asked for that are active: as
+    /// libuv does it where a poll is started. That one is kept for the socket.
+    pub fn demand_free(&self, fd: RawFd) -> Result<()> {
+        let found = self.given.borrow().iter().position(|one| *one == fd);
+        let Some(at) = found else { return self.polls.demand_free(fd) };
+        self.given.borrow_mut().swap_remove(at);
+        self.polls.watch(fd, Token::NONE)?.arm(READABLE)
     }
 
     /// Reports an event of a socket when libuv reports what was done at once: in a later phase of

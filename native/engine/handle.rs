@@ -222,7 +222,7 @@ impl Handle {
             return Err(Errno::EXIST);
         }
         let borrowed = socket::demand_kind(fd, kind)?;
-        self.env.polls.demand_free(fd)?;
+        self.env.demand_free(fd)?;
         // Its flags are those of everybody who has it: one that is refused keeps them.
         check(borrowed)?;
         self.install(socket::take_over(borrowed)?);

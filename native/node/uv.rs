@@ -207,14 +207,18 @@ unsafe extern "C" fn search_one(raw: *mut uv_handle_t, search: *mut c_void) {
     let search = unsafe { &mut *search.cast::<Search>() };
     let mut fd = -1;
     // SAFETY: a live handle; uv_fileno fails for those that have no descriptor or are closing.
-    let (is_same, is_poll, is_active) = unsafe {
+    let is_same = unsafe { (host().uv_fileno)(raw, &mut fd) } == 0 && fd == search.fd;
+    if !is_same || raw == search.ours {
+        return;
+    }
+    // SAFETY: as above.
+    let (is_poll, is_active) = unsafe {
         (
-            (host().uv_fileno)(raw, &mut fd) == 0 && fd == search.fd,
             (host().uv_handle_get_type)(raw) == types::uv_handle_type_UV_POLL,
             (host().uv_is_active)(raw) != 0,
         )
     };
-    search.found |= is_same && raw != search.ours && (is_active || !is_poll);
+    search.found |= is_active || !is_poll;
 }
 
 /// What libuv's callbacks find behind a handle's `data`. Freed, with the handle's memory, in the
