@@ -11,6 +11,7 @@ const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing } = require('../helpers/seqpacket.js');
+const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { delay, until } = require('../helpers/wait.js');
 
@@ -112,6 +113,22 @@ for (const [Server, Socket] of [
         assert.equal(code, 'ETIMEDOUT');
       });
     }
+
+    test('have the time that they were given, to some milliseconds', async (t) => {
+      const server = new Server().listen(abstractName(), 0).pause();
+      const connect = () =>
+        cleanUp(t, new Socket({ connectTimeout: 100 })).connect(server.address());
+      const first = connect();
+      await until(() => !first.connecting, 'a full backlog');
+      // A clock that is read in seconds and the rest of one: both have to count, and the rest starts anew soon.
+      while (process.hrtime()[1] > 2e8) await delay(20);
+      const start = performance.now();
+      const [error] = await nextEvent(connect(), 'error');
+      const time = performance.now() - start;
+      assert.equal(error.code, 'ETIMEDOUT');
+      assert.ok(time > 95 && time < 700, `${time} ms`);
+      server.close();
+    });
 
     test('are looked for anew where the last one has left before', async (t) => {
       const server = new Server().listen(abstractName(), 0).pause();

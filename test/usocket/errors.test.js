@@ -67,6 +67,14 @@ describe("errors have net's shape", onLinux(), () => {
     }
   });
 
+  test('listen() on a descriptor: there is no address', async () => {
+    const server = new UServer();
+    const failing = nextEvent(server, 'error');
+    server.listen({ fd: 999_999 });
+    const [error] = await failing;
+    assert.deepEqual(Object.keys(error).sort(), ['code', 'errno', 'syscall']);
+  });
+
   test("write(): EPIPE, and 'read' ECONNRESET", async (t) => {
     const [one, two] = makePair(t);
     two.destroy();

@@ -330,6 +330,18 @@ module.exports = {
       becomes: ['false'],
       why: 'a short cut: without descriptors that wait none is carried',
     },
+    {
+      line: 'if (full === 1) {',
+      from: "{ const { chunk, encoding } = entries[last]; return typeof chunk === 'string' ? this.attemptString(c",
+      becomes: ['{}'],
+      why: 'a short cut: one chunk can be sent as several are',
+    },
+    {
+      line: 'this.failGroups(() => this.cancelled);',
+      from: '() => this.cancelled',
+      becomes: ['() => undefined'],
+      why: 'without an error a callback gets this one: wrap()',
+    },
     { line: 'let last = -1;', becomes: ['+1'], why: 'it is set before it is asked for' },
     {
       line: "return typeof chunk === 'string' ? this.attemptString(chunk, encoding) : this.attempt(chunk);",
