@@ -23,7 +23,8 @@ function clusterOfWorker() {
 
 /** As in sockets/sharing.js. The outcome is an event in a later turn: 'listening' or 'error'. */
 function share(server, plan, steps) {
-  if (plan.exclusive || plan.fd !== undefined || plan.name.length === 0) return false;
+  // Without a name: a descriptor, too.
+  if (plan.exclusive || plan.name.length === 0) return false;
   const cluster = clusterOfWorker();
   if (cluster === undefined) return false;
   new Request(server, plan, steps, cluster.worker).send();

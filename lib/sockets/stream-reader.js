@@ -78,7 +78,6 @@ class StreamReader {
 
   /** The next `count` descriptors, which are the caller's from here on. */
   take(count) {
-    if (count === 0) return [];
     this.fds -= count;
     let over = 0;
     // Each group once, whatever others made of Array.prototype.

@@ -384,3 +384,21 @@ test('a getter that calls in between does no harm', onLinux({}), (t) => {
     ['first', 'second'],
   );
 });
+
+test(
+  'a call that fails is made once: what the kernel says once is what is thrown',
+  onLinux(),
+  (t) => {
+    for (const call of [
+      (fd) => posix.send(fd, Buffer.from('x')),
+      (fd) => posix.send(fd, Buffer.from('x'), 1, posix.MSG_DONTWAIT),
+    ]) {
+      const [left, right] = posix.socketpair(AF_UNIX, SOCK_DGRAM);
+    t.after(() => posix.close(left));
+      posix.close(right);
+      // The kernel dissolves the connection when it says so.
+      assert.throws(() => call(left), { code: 'ECONNREFUSED' });
+      assert.throws(() => call(left), { code: /^E(NOTCONN|DESTADDRREQ)$/ });
+    }
+  },
+);

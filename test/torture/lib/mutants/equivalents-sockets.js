@@ -37,6 +37,12 @@ module.exports = {
   ],
   'lib/sockets/dgram.js': [
     {
+      line: 'if ((flags & ~flag.NAME) === 0 && !state.plan.pidfd) {',
+      from: '(flags & ~flag.NAME) === 0 && !state.plan.pidfd',
+      becomes: ['false'],
+      why: 'a short cut: the other way handles usual messages as well',
+    },
+    {
       line: 'const hasFailed = outcomes[index] < 0;',
       becomes: ['outcomes[index] <= 0'],
       why: 'what is sent is no sign that a peer is gone',
@@ -55,6 +61,11 @@ module.exports = {
     },
   ],
   'lib/sockets/connecting.js': [
+    {
+      line: 'if (!plan.isUsual) plan.configure(id);',
+      becomes: ['true'],
+      why: 'a short cut: what is usual is what native code has already',
+    },
     {
       line: 'if (!socket[kState].plan.onread) return false;',
       becomes: ['false'],
@@ -83,6 +94,12 @@ module.exports = {
       line: '} else if (state.timerDelay > 0) {',
       becomes: ['state.timerDelay >= 0'],
       why: 'the negative of 0 is 0',
+    },
+    {
+      line: 'if (state.final !== null) {',
+      from: "{ nextTick(life.failFinal, this, state, life.destroyedError(error, 'end')); }",
+      becomes: ['{}'],
+      why: OLD_NODE,
     },
     {
       line: 'if (state.final !== null) {',

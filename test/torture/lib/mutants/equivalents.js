@@ -25,6 +25,11 @@ module.exports = {
   },
   'lib/compat/unix-dgram.js': [
     {
+      line: 'for (let index = 0; index < outcomes.length; index += 2) {',
+      becomes: ['index <= outcomes.length'],
+      why: 'behind the last outcome there is none, which is of no message',
+    },
+    {
       line: 'const isUnconnected = (status) => status === -ENOTCONN || status === -EDESTADDRREQ;',
       from: '-EDESTADDRREQ',
       becomes: ['+EDESTADDRREQ'],
