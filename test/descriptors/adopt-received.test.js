@@ -56,7 +56,7 @@ const skipped = isRoomy() ? {} : { skip: 'the process may not open that many' };
 test(
   'adopting what has come costs the same however many sockets are open',
   onLinux(skipped),
-  async (t) => {
+  async () => {
     let ratio;
     // The processor may be another's for a moment.
     for (let attempt = 0; attempt < 3; attempt++) {

@@ -394,7 +394,7 @@ test(
       (fd) => posix.send(fd, Buffer.from('x'), 1, posix.MSG_DONTWAIT),
     ]) {
       const [left, right] = posix.socketpair(AF_UNIX, SOCK_DGRAM);
-    t.after(() => posix.close(left));
+      t.after(() => posix.close(left));
       posix.close(right);
       // The kernel dissolves the connection when it says so.
       assert.throws(() => call(left), { code: 'ECONNREFUSED' });
