@@ -7,6 +7,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const { test } = require('node:test');
+const vm = require('node:vm');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { ROOT } = require('../helpers/pages.js');
 const { files } = require('../torture/cases/valgrind.js');
@@ -35,6 +36,24 @@ test('every planted fault can be planted, and has its tests', () => {
   );
   assert.deepEqual(missing(faults.flatMap(({ tests }) => tests)), []);
   assert.equal(new Set(faults.map(({ name }) => name)).size, faults.length);
+});
+
+test('a planted fault leaves a program: what is none would be seen by any test', () => {
+  const broken = faults.filter(({ edits }) =>
+    edits.some(({ file, search, replace }) => {
+      if (!file.endsWith('.js')) return false;
+      try {
+        vm.compileFunction(read(file).replace(search, () => replace));
+        return false;
+      } catch {
+        return true;
+      }
+    }),
+  );
+  assert.deepEqual(
+    broken.map(({ name }) => name),
+    [],
+  );
 });
 
 test('every reason why a mutant of lib/ is not seen is about a line that is there', () => {

@@ -156,6 +156,12 @@ describe('workers of a cluster', onLinux(), () => {
     await untilAnswered(name, workers);
   });
 
+  test('permissions of 0 are none', async (t) => {
+    const name = temporaryPath(t);
+    await listeningWorker(t, 'UServer', { path: name, mode: 0 });
+    assert.equal(fs.statSync(name).mode & 0o777, 0);
+  });
+
   test('a relative name is that of the folder in which listen() was called', async (t) => {
     const folder = temporaryFolder(t);
     const options = { path: 'a name', moveTo: '/' };

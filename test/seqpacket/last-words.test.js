@@ -22,7 +22,7 @@ const PAUSE = 150;
 function bereave(t, count, read) {
   const [fd, peer] = socketpair(posix.SOCK_SEQPACKET);
   const socket = cleanUp(t, new SeqpacketSocket({ fd }));
-  const events = eventsOf(socket, ['error', 'close']);
+  const events = eventsOf(socket, ['end', 'error', 'close']);
   read(socket);
   for (let number = 0; number < count; number++) posix.send(peer, Buffer.from(`${number}`));
   posix.close(peer);

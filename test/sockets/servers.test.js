@@ -35,6 +35,20 @@ for (const [name, Server, Socket] of [
   const take = (t, server) => server.on('connection', (socket) => cleanUp(t, socket));
 
   describe(name, onLinux(), () => {
+    test('is disposed of when its last connection has ended, also behind close()', async (t) => {
+      const server = take(t, start(t));
+      const client = connect(t, server);
+      await nextEvent(server, 'connection');
+      server.close();
+      const events = eventsOf(server, ['close']);
+      const disposed = server[Symbol.asyncDispose]().then(() => events.push('disposed'));
+      await quiet();
+      assert.deepEqual(events, []);
+      client.destroy();
+      await within(disposed, 'the end of the server');
+      assert.deepEqual(events, ['close undefined', 'disposed']);
+    });
+
     test("a server that `allow` closes has no 'connection' any more", async (t) => {
       const events = [];
       const server = start(t, {

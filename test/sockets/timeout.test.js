@@ -190,3 +190,18 @@ test('a message that goes on waiting is no activity', onLinux(), async (t) => {
   const order = await tryLonger((soon) => orderOf(t, SeqpacketSocket, prepare, soon));
   assert.deepEqual(order, ['active', 'idle']);
 });
+
+test('a write that waits, and of which more is sent, is activity', onLinux(), async (t) => {
+  const prepare = async ([one, two]) => {
+    two.pause();
+    await quiet();
+    one.write(Buffer.alloc(4_000_000));
+    return async () => {
+      const enough = two.bytesRead + 1_000_000;
+      two.on('data', () => two.bytesRead > enough && two.pause()).resume();
+      await until(() => two.isPaused(), 'some of it');
+    };
+  };
+  const order = await tryLonger((soon) => orderOf(t, USocket, prepare, soon));
+  assert.deepEqual(order, ['idle', 'active']);
+});

@@ -60,6 +60,13 @@ module.exports = {
       why: 'the same once more, of which the second close() does nothing',
     },
   ],
+  'lib/sockets/chunks.js': [
+    {
+      line: "const BYTES_EACH = { __proto__: null, utf8: 3, 'utf-8': 3, latin1: 1, binary: 1, ascii: 1 };",
+      becomes: ['{}'],
+      why: 'a short cut: a string of another encoding becomes a Buffer first',
+    },
+  ],
   'lib/sockets/connecting.js': [
     {
       line: 'if (!plan.isUsual) plan.configure(id);',
@@ -105,6 +112,11 @@ module.exports = {
       line: 'if (state.final !== null) {',
       becomes: ['false'],
       why: OLD_NODE,
+    },
+    {
+      line: 'if (state.phase !== CONNECTING || state.status >= 0) life.finishNow(state);',
+      becomes: ['state.status > 0'],
+      why: 'who is connected and connects once more is refused',
     },
     {
       line: 'if (lastQueued > 0 && queued > 0 && queued !== lastQueued) state.timer.refresh();',
@@ -162,6 +174,12 @@ module.exports = {
     },
   ],
   'lib/sockets/life.js': [
+    {
+      line: 'if (state.ended || socket[kId] === 0) return true;',
+      from: 'state.ended || socket[kId] === 0',
+      becomes: ['false'],
+      why: 'a short cut: native code has nothing more of what has ended',
+    },
     {
       line: "const known = typeof error === 'object' ? error : destroyedError(undefined, 'end');",
       from: "typeof error === 'object'",
@@ -247,6 +265,11 @@ module.exports = {
     },
   ],
   'lib/sockets/message-writer.js': [
+    {
+      line: 'if (send !== undefined) this.addOutcome(lost, send, ECANCELED);',
+      becomes: ['true'],
+      why: 'native code names none but those that wait',
+    },
     {
       line: 'const send = this.queued?.get(ticket);',
       becomes: ['this.queued.get'],

@@ -34,7 +34,7 @@ module.exports = [
     edit(
       CONNECTED,
       'if (lastQueued > 0 && queued > 0 && queued !== lastQueued) state.timer.refresh();',
-      '',
+      'if (state === null) state.timer.refresh();',
     ),
   ),
   fault(
