@@ -302,6 +302,10 @@ describe('write()', onLinux(), () => {
     const socket = new SeqpacketSocket();
     t.after(() => socket.destroy());
     await assert.rejects(write(socket, 'x'), { code: 'ENOTCONN', syscall: 'sendmsg' });
+    // Who gives no callback hears of it, too.
+    const failing = nextEvent(socket, 'error');
+    socket.write('x');
+    assert.equal((await failing)[0].code, 'ENOTCONN');
     assert.equal(socket.destroyed, false);
   });
 });

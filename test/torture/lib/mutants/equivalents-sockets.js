@@ -391,7 +391,7 @@ module.exports = {
     },
     {
       line: 'if (chunk.length > 0) buffers.push(bufferOf(chunk, encoding));',
-      becomes: ['chunk.length >= 0'],
+      becomes: ['chunk.length >= 0', 'true'],
       why: 'no bytes more of one system call',
     },
     {
