@@ -89,6 +89,12 @@ function detachId(id) {
   return result;
 }
 
+/** Gives up a socket that is of no use after all. A descriptor that was adopted is the caller's again. */
+function giveUpId(id, isAdopted) {
+  if (isAdopted) detachId(id);
+  else closeId(id);
+}
+
 /** The sender's name in bytes, a copy. Nothing that users can replace sees `words`. */
 function senderName(words, index, length) {
   const name = new FastBuffer(length);
@@ -208,6 +214,7 @@ module.exports = {
   detachId,
   fdsToken,
   flag,
+  giveUpId,
   kAccepts,
   kConnected,
   kConnection,

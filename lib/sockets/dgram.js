@@ -392,8 +392,7 @@ function open(socket, plan, fd) {
     if (plan.signal) state.stopListening = check.onAbort(plan.signal, () => socket.close());
   } catch (error) {
     socket[kId] = 0;
-    if (isAdopted) detachId(id);
-    else closeId(id);
+    sockets.giveUpId(id, isAdopted);
     throw error;
   }
 }

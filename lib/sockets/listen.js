@@ -5,7 +5,7 @@ const { Buffer } = require('buffer');
 const binding = require('../native/binding');
 const { descriptorOf } = require('../native/fds');
 const { demand } = require('../native/results');
-const { closeId, detachId, kId, loading, own } = require('../native/sockets');
+const { giveUpId, kId, loading, own } = require('../native/sockets');
 const { publishListen } = require('../util/diagnostics');
 const { codedError, invalidValue, noPath } = require('../util/errors');
 const { nextTick } = require('../util/host');
@@ -116,7 +116,7 @@ function begin(server, plan, id) {
     server[kAcceptIfWanted]();
   } catch (error) {
     server[kId] = 0;
-    giveUp(id, plan);
+    giveUpId(id, plan.fd !== undefined);
     throw error;
   }
   const stops = plan.signals.map((signal) => check.onAbort(signal, () => server.close()));
@@ -129,8 +129,7 @@ function begin(server, plan, id) {
 }
 
 /** A listening socket; its id. */
-function open(server, listenPlan) {
-  const { path, fd, name, backlog, mode, uid, gid, unlink } = listenPlan;
+function open(server, { path, fd, name, backlog, mode, uid, gid, unlink }) {
   const { plan } = server[kState];
   const { [kMakeError]: makeError } = server;
   const isAdopted = fd !== undefined;
@@ -146,15 +145,9 @@ function open(server, listenPlan) {
     demand(listening, 'listen', path, makeError);
     return id;
   } catch (error) {
-    giveUp(id, listenPlan);
+    giveUpId(id, isAdopted);
     throw error;
   }
-}
-
-/** It does not listen after all. A descriptor that was given is the caller's again. */
-function giveUp(id, { fd }) {
-  if (fd === undefined) closeId(id);
-  else detachId(id);
 }
 
 module.exports = { listen };

@@ -209,6 +209,6 @@ module.exports = [
     'listen-closes-refused',
     'a descriptor that listen() cannot use after all is closed',
     ['test/sockets/faults.test.js'],
-    edit('lib/sockets/listen.js', '  else detachId(id);', '  else closeId(id);'),
+    edit('lib/native/sockets.js', '  if (isAdopted) detachId(id);\n  else ', '  '),
   ),
 ];
