@@ -11,6 +11,7 @@ use crate::engine::env::{Environment, Hooks};
 use crate::node::js::AsyncContext;
 use crate::node::polls::Poll;
 use crate::node::uv::{Timer, Token};
+use crate::sys::descriptor;
 use crate::sys::errno::{Errno, Result};
 use crate::sys::owned;
 use crate::sys::socket;
@@ -221,7 +222,8 @@ impl Handle {
         if owned::is_owned(fd) {
             return Err(Errno::EXIST);
         }
-        let borrowed = socket::demand_kind(fd, kind)?;
+        let borrowed = descriptor::borrow(fd)?;
+        socket::demand_kind(borrowed, kind)?;
         self.env.demand_free(fd)?;
         // Its flags are those of everybody who has it: one that is refused keeps them.
         check(borrowed)?;

@@ -38,14 +38,9 @@ pub fn protect(fd: OwnedFd) -> Result<OwnedFd> {
     Ok(fd)
 }
 
-/// A descriptor that JavaScript gives up, if it is an open Unix socket of `kind`: nothing about it
-/// changes yet. EBADF, ENOTSOCK, EAFNOSUPPORT for another family, EPROTOTYPE for another type.
-pub fn demand_kind<'a>(fd: RawFd, kind: Type) -> Result<BorrowedFd<'a>> {
-    if fd < 0 {
-        return Err(Errno::BADF);
-    }
-    // SAFETY: not -1; every use is a system call that checks the number.
-    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+/// Whether a descriptor is an open Unix socket of `kind`: EBADF, ENOTSOCK, EAFNOSUPPORT for another
+/// family, EPROTOTYPE for another type.
+pub fn demand_kind(fd: BorrowedFd<'_>, kind: Type) -> Result<()> {
     // The address's family rather than SO_DOMAIN, which macOS lacks.
     if local_address(fd)?.family() != libc::AF_UNIX {
         return Err(Errno::AFNOSUPPORT);
@@ -53,10 +48,10 @@ pub fn demand_kind<'a>(fd: RawFd, kind: Type) -> Result<BorrowedFd<'a>> {
     if SockRef::from(&fd).r#type()? != kind {
         return Err(Errno::PROTOTYPE);
     }
-    Ok(fd)
+    Ok(())
 }
 
-/// Takes it over, and makes it nonblocking and CLOEXEC. On Err it stays JavaScript's.
+/// Takes over a descriptor that JavaScript gives up, and makes it nonblocking and CLOEXEC. On Err it stays JavaScript's.
 pub fn take_over(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
     let socket = SockRef::from(&fd);
     socket.set_nonblocking(true)?;
