@@ -7,6 +7,7 @@ const assert = require('node:assert/strict');
 const net = require('node:net');
 const { test } = require('node:test');
 const { USocket, closeFd, socketpair } = require('../../lib');
+const { needsDescriptors } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp } = require('../helpers/seqpacket.js');
@@ -26,7 +27,7 @@ function passOne(socket) {
 const OPEN = 6000;
 const PASSED = 101;
 
-/** The median of the microseconds that it takes to adopt one of many that come. */
+/** The median of the nanoseconds that it takes to adopt one of many that come. */
 async function costOfAdopting() {
   const [from, to] = USocket.pair();
   const times = [];
@@ -45,17 +46,9 @@ async function costOfAdopting() {
   return times.sort((one, other) => one - other)[PASSED >> 1];
 }
 
-/** Whether the process may open so many. */
-function isRoomy() {
-  const { soft } = process.report.getReport().userLimits.open_files;
-  return soft === 'unlimited' || Number(soft) > OPEN + 4 * PASSED;
-}
-
-const skipped = isRoomy() ? {} : { skip: 'the process may not open that many' };
-
 test(
   'adopting what has come costs the same however many sockets are open',
-  onLinux(skipped),
+  onLinux(needsDescriptors(OPEN + 4 * PASSED)),
   async () => {
     let ratio;
     // The processor may be another's for a moment.

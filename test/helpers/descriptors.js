@@ -72,6 +72,13 @@ async function withFiles(t, count, body) {
 /** Descriptors of /dev/null, as cheap as they come. */
 const nulls = (count) => Array.from({ length: count }, () => fs.openSync('/dev/null'));
 
+/** For tests that have so many open: skipped where the process may not. */
+function needsDescriptors(count) {
+  const { soft } = process.report.getReport().userLimits.open_files;
+  const isEnough = soft === 'unlimited' || Number(soft) > count;
+  return isEnough ? {} : { skip: `the process may not open ${count} descriptors` };
+}
+
 module.exports = {
   O_CLOEXEC,
   assertNoLeak,
@@ -79,6 +86,7 @@ module.exports = {
   countFds,
   flagsOf,
   makeFiles,
+  needsDescriptors,
   nulls,
   readAndClose,
   withFiles,

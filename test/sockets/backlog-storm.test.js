@@ -8,6 +8,7 @@ const { describe, test } = require('node:test');
 const { SeqpacketServer, SeqpacketSocket, UServer, USocket } = require('../../lib');
 const binding = require('../../lib/native/binding.js');
 const posix = require('../../lib/posix/index.js');
+const { needsDescriptors } = require('../helpers/descriptors.js');
 const { assertIdle } = require('../helpers/idle-cpu.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
@@ -71,12 +72,8 @@ for (const [type, Server, Socket] of [
   });
 }
 
-/** Sockets that are destroyed at once, where the process may open as many. */
+/** Sockets that are destroyed at once. */
 const MANY = 8000;
-const isRoomy = () => {
-  const { soft } = process.report.getReport().userLimits.open_files;
-  return soft === 'unlimited' || Number(soft) > 2 * MANY;
-};
 
 /** Milliseconds of processor time that destroying these takes. */
 function costOfDestroying(sockets) {
@@ -86,11 +83,9 @@ function costOfDestroying(sockets) {
   return (user + system) / 1e3;
 }
 
-const skipped = isRoomy() ? {} : { skip: 'the process may not open that many' };
-
 test(
   'those that wait are destroyed as fast as others, however many',
-  onLinux(skipped),
+  onLinux(needsDescriptors(2 * MANY)),
   async (t) => {
     const path = abstractName();
     const server = new UServer().listen(path, 1);
