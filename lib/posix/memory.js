@@ -4,6 +4,7 @@
 
 const { types } = require('util');
 const { codedError, invalidType, invalidValue, outOfRange } = require('../util/errors');
+const { number } = require('../util/validate');
 
 const { isView } = ArrayBuffer;
 const { isArrayBuffer, isDataView, isSharedArrayBuffer } = types;
@@ -26,7 +27,7 @@ const sharedViews = new WeakMap();
 
 /** A length in bytes that reaches not beyond the buffer. */
 function checkLength(len, available) {
-  if (typeof len !== 'number') throw invalidType('len', 'of type number', len);
+  number(len, 'len');
   if (!Number.isInteger(len)) throw outOfRange('len', 'an integer', len);
   if (len >= 0 && len <= available) return;
   const message = `"len" is outside of buffer bounds: ${len} of ${available} bytes`;

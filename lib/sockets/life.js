@@ -73,7 +73,7 @@ class ConnectionState {
     /** The same for the next life: as it was said without a socket, until there is a connection. */
     this.referencedNext = true;
     this.server = plan.server;
-    /** Those that wait for the same server, while this one does. */
+    /** Its place among those that wait for the same server, while it does: see backlog.js. */
     this.backlog = null;
     /** What users see of it. */
     this.timeout = undefined;
