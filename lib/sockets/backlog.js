@@ -5,7 +5,7 @@
 const { EAGAIN, ETIMEDOUT } = require('os').constants.errno;
 const binding = require('../native/binding');
 const { kId } = require('../native/sockets');
-const { clearTimeout, setTimeout } = require('../util/host');
+const { clearTimeout, hrtime, setTimeout } = require('../util/host');
 const { kState } = require('./members');
 
 /** The longest pause between two looks, in milliseconds. */
@@ -16,7 +16,7 @@ const queues = new Map();
 
 /** Milliseconds of a clock that only goes forward. */
 function now() {
-  const [seconds, nanoseconds] = process.hrtime();
+  const [seconds, nanoseconds] = hrtime();
   return seconds * 1000 + nanoseconds / 1e6;
 }
 

@@ -4,10 +4,10 @@
 const { clearTimeout, setImmediate, setTimeout } = require('timers');
 const { runInThisContext } = require('vm');
 
-/** Node's own process: Jest's sandboxes have a copy, whose nextTick() may be a fake when this is loaded. */
-const { nextTick } = runInThisContext('process');
+/** Node's own process: Jest's sandboxes have a copy, whose functions may be fakes when this is loaded. */
+const { hrtime, nextTick } = runInThisContext('process');
 
 /** Before Node 20.13 a Writable that is destroyed calls back for end() only where _final() does. */
 const forgetsEnd = /^20\.(\d|1[0-2])\./.test(process.versions.node);
 
-module.exports = { clearTimeout, forgetsEnd, nextTick, setImmediate, setTimeout };
+module.exports = { clearTimeout, forgetsEnd, hrtime, nextTick, setImmediate, setTimeout };

@@ -130,6 +130,19 @@ for (const [Server, Socket] of [
       server.close();
     });
 
+    test('have that time under a clock that stands still, too', async (t) => {
+      const server = new Server().listen(abstractName(), 0).pause();
+      const connect = () =>
+        cleanUp(t, new Socket({ connectTimeout: 50 })).connect(server.address());
+      const first = connect();
+      await until(() => !first.connecting, 'a full backlog');
+      // As fake timers do it.
+      t.mock.method(process, 'hrtime', () => [0, 0]);
+      const [error] = await nextEvent(connect(), 'error');
+      assert.equal(error.code, 'ETIMEDOUT');
+      server.close();
+    });
+
     test('are looked for anew where the last one has left before', async (t) => {
       const server = new Server().listen(abstractName(), 0).pause();
       server.on('connection', (socket) => cleanUp(t, socket).resume());
