@@ -4,6 +4,7 @@
 const { Buffer } = require('buffer');
 const { isMainThread } = require('worker_threads');
 const { closeFd } = require('../native/fds');
+const { descriptorError, flag } = require('../native/sockets');
 const { kMakeError } = require('../sockets/life');
 const { kState } = require('../sockets/members');
 const { USocket } = require('../sockets/usocket');
@@ -93,6 +94,8 @@ class Request {
     const { fds, plan, server, socket, steps, worker } = this;
     if (errno !== 0) throw server[kMakeError](errno, syscall, plan.path);
     const [fd] = fds;
+    // It could not be received: why is the next event of this connection, which nobody hears of.
+    if (fd === undefined) throw descriptorError(flag.FDS_LOST);
     const shared = { ...plan, fd };
     try {
       steps.begin(server, shared, steps.open(server, shared));

@@ -3,8 +3,13 @@
 // Owns the program of a worker in tests of clusters: a server of some kind that answers with its pid. It reports what
 // happens to its server, and closes it when it is asked to.
 //
-//   cluster-worker.js KIND OPTIONS     OPTIONS: of listen(), as JSON
+//   cluster-worker.js KIND OPTIONS     OPTIONS: of listen(), as JSON, and for this program:
+//     moveTo       the folder to go to behind listen()
+//     closeAtOnce  closes the server behind listen()
+//     counts       reports how many descriptors it has, before listen() and when that has failed
+//     leaves       opens files until no more than so many descriptors are left, before listen()
 
+const fs = require('node:fs');
 const afunix = require('../../lib');
 const unix = require('../../lib/net');
 
@@ -15,6 +20,20 @@ const options = JSON.parse(json);
 const report = (event, message) => {
   if (process.connected) process.send({ event, message, pid: process.pid });
 };
+
+const count = () => {
+  if (options.counts) report('count', fs.readdirSync('/proc/self/fd').length);
+};
+
+/** Leaves so many descriptors to this process. */
+function openFiles(left) {
+  const files = [];
+  try {
+    for (;;) files.push(fs.openSync('/dev/null'));
+  } catch {
+    for (const fd of files.slice(-left)) fs.closeSync(fd);
+  }
+}
 
 const answer = (socket) => {
   socket.on('error', () => {});
@@ -29,12 +48,17 @@ const makers = {
 };
 
 const server = makers[kind]();
-server.on('error', (error) => report('error', `${error.code} ${error.message}`));
+server.on('error', (error) => {
+  report('error', `${error.code} ${error.message}`);
+  setTimeout(count, 20);
+});
 server.on('listening', () => report('listening', server.address()));
 server.on('close', () => report('close'));
 process.on('message', (message) => {
   if (message === 'close') server.close();
 });
+count();
+if (options.leaves) openFiles(options.leaves);
 if (kind === 'serve') afunix.serve(server, options);
 else server.listen(options);
 if (options.moveTo) process.chdir(options.moveTo);

@@ -321,6 +321,65 @@ function startManager(t, before, after, kind, path) {
   return manager;
 }
 
+describe('a worker that cannot have the socket', onLinux(), () => {
+  test('what it was given does not listen: it says so, and keeps nothing of it', async (t) => {
+    const reports = await runScript(
+      t,
+      ({ UServer: Server }, protocol, exec, options) => {
+        const primary = require('node:cluster');
+        const { nameOf, onLine, lineOf } = require(protocol);
+        // This one answers in place of the package.
+        primary.removeAllListeners('fork');
+        const door = new Server((socket) => {
+          socket.on('error', () => {});
+          onLine(socket, () => socket.write({ data: lineOf({ errno: 0 }), fds: [1] }));
+        });
+        door.listen(nameOf(process.pid)).unref();
+        const args = ['UServer', JSON.stringify(options)];
+        primary.setupPrimary({ exec, args, execArgv: [] });
+        const found = [];
+        primary.fork().on('message', function note({ event, message }) {
+          found.push([event, message]);
+          if (event !== 'count' || found.length === 1) return;
+          console.log(JSON.stringify(found));
+          this.process.kill();
+        });
+      },
+      [
+        require.resolve('../../lib/cluster/protocol.js'),
+        WORKER,
+        { path: temporaryPath(t), counts: true },
+      ],
+    );
+    const [[, before], , [event, message], [, after]] = reports;
+    assert.equal(event, 'error');
+    assert.match(message, /^(ENOTSOCK|EINVAL|EAFNOSUPPORT|EPROTOTYPE) /);
+    assert.equal(after, before);
+  });
+
+  test('it may not open one descriptor more: that is the error', async (t) => {
+    const found = await runScript(
+      t,
+      (_afunix, exec, options) => {
+        const primary = require('node:cluster');
+        const args = ['UServer', JSON.stringify(options)];
+        primary.setupPrimary({ exec, args, execArgv: [] });
+        primary.fork().on('message', function note({ event, message }) {
+          if (event === 'called') return;
+          console.log(JSON.stringify([event, message]));
+          this.process.kill();
+        });
+      },
+      [WORKER, { path: temporaryPath(t), leaves: 1 }],
+      { openFiles: 200 },
+    );
+    assert.deepEqual(found, [
+      'error',
+      'ERR_AFUNIX_FDS_LOST Descriptors of a message were lost: the process may not open any more',
+    ]);
+  });
+});
+
 describe('a process manager', onLinux(), () => {
   for (const [what, ...loads] of [
     ['loads nothing', '', ''],
