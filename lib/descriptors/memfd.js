@@ -26,10 +26,11 @@ const MAX_NAME = 249;
  * @returns {number}
  */
 function memfd(data = '', options = undefined) {
-  const bytes = check.messageBytes(data, 'data');
+  // Options first: code of theirs might detach the buffer.
   const { name = 'afunix', seal } = check.optionsObject(options);
   const nameBytes = fileName(name);
   const sealed = check.optionalBoolean(seal, 'options.seal', false);
+  const bytes = check.messageBytes(data, 'data');
   return demand(binding.memfd(nameBytes, bytes, +sealed));
 }
 

@@ -103,21 +103,37 @@ function senderName(words, index, length) {
   return name;
 }
 
+/** Of the words of a batch that is being handed over: its buffers, and the words of the batch that this one interrupts. */
+const kBuffers = Symbol('kBuffers');
+const kOuter = Symbol('kOuter');
+
+/** The words of the innermost batch that is being handed over. One whose handler threw is that until native code goes on. */
+let current = null;
+
 /**
  * Hands the messages of a batch to the owner: `words[COUNT]` of them, noting in `words[CURSOR]` how far it
  * came. After an exception native code reports that and calls again for the rest.
  */
 function onMessages(words, buffers) {
   const id = words[ID];
-  const owner = owners[id & INDEX_MASK];
-  const count = words[COUNT];
-  const several = isArray(buffers);
-  let buffer = several ? undefined : buffers;
+  if (current !== words) words[kOuter] = current;
+  words[kBuffers] = buffers;
+  current = words;
   // Many messages share a slab: as with Node's own pool, none may take it away from the others.
   for (let slabs = words[NEW_SLABS], at = 0; slabs !== 0; slabs >>>= 1, at++) {
-    if (slabs & 1) markAsUntransferable(several ? buffers[at] : buffer);
+    if (slabs & 1) markAsUntransferable(isArray(buffers) ? buffers[at] : buffers);
   }
-  for (let index = words[CURSOR]; index < count; index++) {
+  handOver(id, owners[id & INDEX_MASK], words, buffers);
+  current = words[kOuter];
+  words[kBuffers] = undefined;
+}
+
+function handOver(id, owner, words, buffers) {
+  const several = isArray(buffers);
+  let buffer = several ? undefined : buffers;
+  const count = words[COUNT];
+  // The cursor may have moved: who gives the socket up takes the rest.
+  for (let index = words[CURSOR]; index < count; index = words[CURSOR]) {
     words[CURSOR] = index + 1;
     // Closed by the handler of a message before.
     if (owner === null || owner[kId] !== id) return;
@@ -131,6 +147,13 @@ function onMessages(words, buffers) {
     else if (length === 0 || flags & NO_BYTES) data = new FastBuffer(0);
     else data = new FastBuffer(buffer, words[at + OFFSET], length);
     owner[kMessage](data, flags, words, at);
+  }
+}
+
+/** Hands over at once what is left of a batch of that socket, to whose handler this is a call: nobody else has it. */
+function handOverRest(id, owner) {
+  for (let words = current; words !== null; words = words[kOuter]) {
+    if (words[ID] === id) handOver(id, owner, words, words[kBuffers]);
   }
 }
 
@@ -215,6 +238,7 @@ module.exports = {
   fdsToken,
   flag,
   giveUpId,
+  handOverRest,
   kAccepts,
   kConnected,
   kConnection,

@@ -12,7 +12,7 @@ const { membersOf } = require('../util/options');
 const { MAX_INT, integer, isOptions, optionalBoolean } = require('../util/validate');
 const { MIN_INT, int, isInt, native } = require('./checks');
 const { close, dup, fcntl, pipe, poll } = require('./descriptors');
-const { checkLength, lengthOf, measured, memoryOf, vectorsOf } = require('./memory');
+const { checkLength, checkVectors, lengthOf, measured, memoryOf, vectorsOf } = require('./memory');
 const { domainOf, typeOf } = require('./names');
 const {
   SocketAddresses,
@@ -256,11 +256,12 @@ function sendmsg(sockfd, message, flags = 0) {
   const memories = vectorsOf(iov, 'message.iov');
   const descriptors = descriptorsOf(fds, 'message.fds');
   const claimed = credentialsOf(credentials);
+  if (address !== undefined) addresses.write(address, 'message.address');
+  checkVectors(memories, 'message.iov');
   if (address === undefined) {
     const sent = native.sendmsg(sockfd, memories, flags, undefined, descriptors, claimed);
     return demand(sent, 'sendmsg');
   }
-  addresses.write(address, 'message.address');
   const sent = native.sendmsg(sockfd, memories, flags, slot, descriptors, claimed);
   return demand(sent, 'sendmsg', address, addressError);
 }

@@ -100,4 +100,9 @@ function vectorsOf(iov, name) {
   return Array.from(iov, (part, index) => memoryOf(part, `${name}[${index}]`));
 }
 
-module.exports = { checkLength, lengthOf, measured, memoryOf, vectorsOf };
+/** Where code of the user's has run since, it may have detached one of them. */
+function checkVectors(memories, name) {
+  for (const memory of memories) memoryOf(memory, name);
+}
+
+module.exports = { checkLength, checkVectors, lengthOf, measured, memoryOf, vectorsOf };

@@ -14,9 +14,11 @@ const check = require('../util/validate');
 const { bufferOf } = require('./chunks');
 const { finishConnecting } = require('./connecting');
 const life = require('./life');
-const { kConnectionClosed, kState, shareSocketMembers } = require('./members');
+const { kConnectionClosed, kState, kWriter, shareSocketMembers } = require('./members');
+const { takeUntaken } = require('./received-fds');
 
-const { closeId, detachId, flag, kConnected, kEnd, kError, kFinished, kId } = sockets;
+const { closeId, detachId, flag, handOverRest } = sockets;
+const { kConnected, kEnd, kError, kFinished, kId } = sockets;
 const { kMessage, lengthAt } = sockets;
 const { CLOSED, CONNECTING, ConnectionState, OPEN } = life;
 const { closeAtOnce, closeLater, fail, finishFailure, isOfBefore, receiveRest } = life;
@@ -253,26 +255,53 @@ class ConnectedSocket extends Duplex {
    *
    * @returns {{ fd: number, data: any, fds: number[] }} the descriptor, what was received and not read (null if
    *   nothing; bytes, or an array of messages; with setEncoding() strings, but bytes where a character has not come
-   *   whole), and received descriptors that nobody has taken: all yours
+   *   whole), and received descriptors that nobody has taken, in the order in which they came: all yours
    * @throws {Error} EBUSY: writes wait; ENOTCONN: there is no connection
    */
   detach() {
     if (this[kState].phase !== OPEN) throw this[kMakeError](-ENOTCONN, 'detach');
-    if (this.writableLength > 0) throw this[kMakeError](-EBUSY, 'detach');
-    const result = demand(detachId(this[kId]), 'detach');
-    const [fd, ...fds] = result;
+    if (this.writableLength > 0 || this[kWriter]?.isWaiting()) {
+      throw this[kMakeError](-EBUSY, 'detach');
+    }
+    const data = takeUnread(this);
+    // Those of messages that are given away here are asked for while the socket has them.
+    const ofMessages = data.flatMap(takeUntaken);
+    const [fd, ...fds] = demand(detachId(this[kId]), 'detach');
     this[kId] = 0;
-    const data = [];
-    for (let chunk; (chunk = super.read()) !== null;) data.push(chunk);
-    const rest = partOfCharacter(this._readableState.decoder);
-    if (rest !== null) data.push(rest);
     this.destroy();
     const isWhole = this.readableObjectMode;
-    return { fd, data: isWhole ? data : joined(data, this.readableEncoding), fds };
+    return {
+      fd,
+      data: isWhole ? data : joined(data, this.readableEncoding),
+      fds: fds.concat(ofMessages),
+    };
   }
 }
 
 shareSocketMembers(ConnectedSocket);
+
+/** All that native code has taken from the kernel and nobody has read: without events, a listener would have it twice. */
+function takeUnread(socket) {
+  const state = socket[kState];
+  const readable = socket._readableState;
+  // What is left of a batch goes behind what is buffered. Neither is 'data' emitted nor 'end'.
+  const { flowing } = readable;
+  readable.flowing = false;
+  readable.closeEmitted = true;
+  handOverRest(socket[kId], socket);
+  const { inHand } = state;
+  state.inHand = null;
+  if (inHand !== null) socket.push(inHand);
+  // A read is not to take up receiving.
+  state.ended = true;
+  const data = [];
+  for (let chunk; (chunk = Duplex.prototype.read.call(socket)) !== null;) data.push(chunk);
+  const rest = partOfCharacter(readable.decoder);
+  if (rest !== null) data.push(rest);
+  // For a connection that follows.
+  readable.flowing = flowing;
+  return data;
+}
 
 /** All in one: a string, or bytes where one chunk is no string. */
 function joined(chunks, encoding) {

@@ -11,8 +11,10 @@ class Connections {
   constructor(server) {
     this.server = server;
     this.isOver = false;
-    /** Came for other listeners while this loop was busy. */
+    /** Came for other listeners while this loop was busy; or, accepted already, when the server was given up. */
     this.buffered = [];
+    /** Those of them that nobody else has got. */
+    this.own = new Set();
     /** What next() waits for. */
     this.waiting = [];
     this.isIdle = false;
@@ -24,7 +26,11 @@ class Connections {
   }
 
   next() {
-    if (this.buffered.length > 0) return Promise.resolve(this.result(this.buffered.shift()));
+    if (this.buffered.length > 0) {
+      const socket = this.buffered.shift();
+      this.own.delete(socket);
+      return Promise.resolve(this.result(socket));
+    }
     if (this.isOver || (!this.server.listening && this.server[kState].connections === 0)) {
       this.end();
       return Promise.resolve(this.result());
@@ -38,12 +44,17 @@ class Connections {
 
   return(value) {
     this.end();
+    for (const socket of this.own) socket.destroy();
     return Promise.resolve({ value, done: true });
   }
 
   put(socket) {
-    if (this.waiting.length === 0) this.buffered.push(socket);
-    else this.waiting.shift()(this.result(socket));
+    if (this.waiting.length > 0) {
+      this.waiting.shift()(this.result(socket));
+    } else {
+      this.buffered.push(socket);
+      if (this.server.listenerCount('connection') === 1) this.own.add(socket);
+    }
     this.setIdle(this.waiting.length === 0);
   }
 

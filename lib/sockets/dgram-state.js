@@ -36,6 +36,8 @@ class DgramState {
     this.referenced = true;
     this.dropped = 0;
     this.destinations = new Destinations();
+    /** A message whose error is being emitted, and which comes behind that; as loops have it. */
+    this.inHand = null;
     this.senderPath = plan.pathsAsBuffers ? Buffer.alloc(0) : '';
     this.stopListening = null;
   }

@@ -237,11 +237,12 @@ export declare class DgramSocket<Encoding extends PathEncoding = 'utf8'> extends
   /** end(), as a promise of `'close'`. */
   [Symbol.asyncDispose](): Promise<void>;
   /**
-   * Gives the descriptor up, for another process or another object; its file stays.
+   * Gives the descriptor up, for another process or another object; its file stays. `data`: messages that were received
+   * and not emitted yet, if there are any: called by a listener, when several have come at once.
    *
    * @throws EBUSY: messages wait to be sent; ERR_SOCKET_DGRAM_NOT_RUNNING
    */
-  detach(): Detached<null>;
+  detach(): Detached<DgramMessage<Encoding>[] | null>;
 
   /** Messages until the socket is closed. Throws what would be an `'error'` event. */
   [Symbol.asyncIterator](): AsyncGenerator<DgramMessage<Encoding>, void, undefined>;

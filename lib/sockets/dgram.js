@@ -6,7 +6,7 @@ const { EventEmitter } = require('events');
 const { constants } = require('os');
 const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
-const { NO_FDS, descriptorOf, descriptorsOf, messageParts } = require('../native/fds');
+const { descriptorOf, descriptorsOf, messageParts } = require('../native/fds');
 const { demand } = require('../native/results');
 const sockets = require('../native/sockets');
 const { publishBind, publishClose } = require('../util/diagnostics');
@@ -15,22 +15,18 @@ const { nextTick } = require('../util/host');
 const check = require('../util/validate');
 const { PEER } = require('./destinations');
 const { kSetReading, messagesOf } = require('./dgram-iterator');
+const { decodePath, receive, takeUnread } = require('./dgram-receive');
 const { notePeer, submit } = require('./dgram-send');
 const { DgramPlan, DgramState } = require('./dgram-state');
 const members = require('./members');
 const { MessageWriter, kSendError } = require('./message-writer');
 const { makePair } = require('./pair');
-const { closeReceived, receivedWith } = require('./received-fds');
 
-const { closeId, detachId, flag, kError, kEnd, kId, kMessage, kSenderName, kSettled } = sockets;
+const { closeId, detachId, kError, kEnd, kId, kMessage, kSenderName, kSettled } = sockets;
 const { kState, kWriter, setBufferSize } = members;
 const { SOCK_DGRAM } = binding;
 
-const { ENOBUFS, ENOTCONN } = constants.errno;
-/** What makes a message an `'error'` event. */
-const BAD_MESSAGE = flag.TRUNCATED | sockets.FDS_MISSING;
-
-const NO_MESSAGE_INFO = Object.freeze({ fds: NO_FDS, credentials: undefined });
+const { EBUSY, ENOTCONN } = constants.errno;
 
 /**
  * A Unix datagram socket. Messages arrive whole and one at a time; nothing is ever cut.
@@ -178,6 +174,8 @@ class DgramSocket extends EventEmitter {
     check.partLength(view, offset, length);
     check.optionalCallback(callback);
     const destination = this[kState].destinations.of(running(this), destPath);
+    // What only looks like a URL may have code of its own, which detaches the buffer.
+    if (view.length === 0) check.messageBytes(view, 'buffer');
     submit(this, destination, view, offset, length, undefined, destPath, callback);
     return this[kWriter].hasRoom();
   }
@@ -234,13 +232,7 @@ class DgramSocket extends EventEmitter {
   }
 
   [kMessage](data, flags, words, at) {
-    const state = this[kState];
-    if (flags & flag.NAME) state.senderPath = decodePath(this[kSenderName], this);
-    if ((flags & ~flag.NAME) === 0 && !state.plan.pidfd) {
-      deliver(this, data, state.senderPath, NO_MESSAGE_INFO);
-    } else {
-      deliverUnusual(this, data, flags, words, at);
-    }
+    receive(this, data, flags, words, at);
   }
 
   [kError](errno) {
@@ -328,15 +320,18 @@ class DgramSocket extends EventEmitter {
   /**
    * Gives the descriptor up, for another process or another object; its file stays.
    *
-   * @returns {{ fd: number, data: null, fds: number[] }} yours from here on
+   * @returns {{ fd: number, data: object[] | null, fds: number[] }} the descriptor; messages that were received and not
+   *   emitted yet, as loops yield them, or null; and descriptors of none of these: all yours from here on
    * @throws {Error} EBUSY: messages wait to be sent; ERR_SOCKET_DGRAM_NOT_RUNNING
    */
   detach() {
     const id = running(this);
+    if (this[kWriter].isWaiting()) throw systemError(-EBUSY, 'detach');
+    const unread = takeUnread(this);
     const [fd, ...fds] = demand(detachId(id), 'detach');
     this[kId] = 0;
     finishClosing(this);
-    return { fd, data: null, fds };
+    return { fd, data: unread.length > 0 ? unread : null, fds };
   }
 
   /** end(), as a promise of `'close'`. */
@@ -419,37 +414,6 @@ function finishClosing(socket) {
   });
 }
 
-/** A message for whoever listens, under node-unix-socket's name and under dgram's. */
-function deliver(socket, data, path, info) {
-  socket.emit('data', data, path, info);
-  if (socket.listenerCount('message') > 0) emitMessage(socket, data, path, info);
-}
-
-function emitMessage(socket, data, path, info) {
-  if (socket[kId] === 0) return;
-  socket.emit('message', data, { address: path, path, size: data.length, ...info });
-}
-
-/** The same for a message that is cut, or that more comes with than its sender's name. */
-function deliverUnusual(socket, data, flags, words, at) {
-  const { plan, senderPath: path } = socket[kState];
-  // What nobody will take stays with native code, which closes it in any case.
-  const hears = socket.listenerCount('data') > 0 || socket.listenerCount('message') > 0;
-  const wanted = (flags & flag.TRUNCATED) === 0 && hears;
-  const info = receivedWith(socket, plan, wanted, flags, words, at);
-  let delivered = false;
-  try {
-    if (flags & BAD_MESSAGE) socket.emit('error', receiveError(flags, path));
-  } finally {
-    // Also if that throws, for want of a listener, the message itself is not lost.
-    if (wanted && socket[kId] > 0) {
-      delivered = true;
-      deliver(socket, data, path, info);
-    }
-    if (!delivered) closeReceived(info);
-  }
-}
-
 /** sendTo(message, destPath[, { fds }][, callback]) */
 function sendToShort(socket, message, destPath, options, callback) {
   if (typeof options === 'function') [options, callback] = [undefined, options];
@@ -466,17 +430,10 @@ function sendToShort(socket, message, destPath, options, callback) {
   }
   check.optionalCallback(callback);
   const destination = socket[kState].destinations.of(running(socket), destPath);
+  // As above.
+  if (view.length === 0) check.messageBytes(view);
   submit(socket, destination, view, 0, view.length, numbers, destPath, callback);
   return socket[kWriter].hasRoom();
-}
-
-function decodePath(bytes, socket) {
-  return socket[kState].plan.pathsAsBuffers ? bytes : bytes.toString();
-}
-
-function receiveError(flags, path) {
-  if (flags & flag.TRUNCATED) return systemError(-ENOBUFS, 'recvmsg', path);
-  return sockets.descriptorError(flags);
 }
 
 function emitIfOpen(socket, event) {

@@ -46,6 +46,8 @@ class ConnectionState {
     this.phase = UNCONNECTED;
     /** Native code reads. */
     this.reading = false;
+    /** A chunk whose descriptors are being emitted, and which comes behind them. */
+    this.inHand = null;
     /** Data was asked for before there was a connection. */
     this.wantsData = false;
     /** The peer sends no more. */

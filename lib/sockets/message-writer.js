@@ -234,10 +234,15 @@ class MessageWriter {
     this.held -= followers.length / 2;
   }
 
+  /** Whether messages wait, also such without bytes. */
+  isWaiting() {
+    return this.queued !== null && this.queued.size > 0;
+  }
+
   /** Calls `callback` once nothing waits: at once if that is so. */
   afterLast(callback) {
-    if (this.queued === null || this.queued.size === 0) callback();
-    else this.whenEmpty = callback;
+    if (this.isWaiting()) this.whenEmpty = callback;
+    else callback();
   }
 
   /** Where a message goes that waits; undefined if none does. */

@@ -7,6 +7,9 @@ const { NO_FDS, closeFd } = require('../native/fds');
 const { credentialsAt, fdsToken, flag, kId } = require('../native/sockets');
 const { codedError } = require('../util/errors');
 
+/** How often such a property has been taken. */
+let takes = 0;
+
 /**
  * Gives a message or chunk a property that is taken when it is first read.
  *
@@ -27,9 +30,22 @@ function defineTaken(data, name, socket, take) {
         const message = `The descriptors were closed with the socket: read ${name} before that`;
         throw codedError(Error, 'ERR_AFUNIX_FDS_CLOSED', message);
       }
-      return (taken ??= take(id));
+      if (taken === undefined) {
+        taken = take(id);
+        takes++;
+      }
+      return taken;
     },
   });
+}
+
+/** Takes what came with a message while its socket is open: its descriptors, unless its reader has them already. */
+function takeUntaken(message) {
+  // Its pidfd stays with it.
+  void message.pidfd;
+  const before = takes;
+  const { fds } = message;
+  return takes === before ? NO_FDS : fds;
 }
 
 /** What lets descriptors wait under a message's token. */
@@ -59,4 +75,4 @@ function closeReceived({ fds, pidfd }) {
   if (pidfd !== undefined) closeFd(pidfd);
 }
 
-module.exports = { closeReceived, defineTaken, receivedWith };
+module.exports = { closeReceived, defineTaken, receivedWith, takeUntaken };

@@ -5,7 +5,7 @@
 const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
 const { NO_FDS } = require('../native/fds');
-const { kId } = require('../native/sockets');
+const { fdsToken, kId, lengthAt } = require('../native/sockets');
 const { codedError, invalidType, invalidValue } = require('../util/errors');
 const check = require('../util/validate');
 const { defineTaken } = require('./received-fds');
@@ -37,7 +37,19 @@ class StreamReader {
    * Descriptors came with a chunk. The kernel puts bytes that were written before in front of those that have
    * descriptors, but none behind: only of a chunk's last byte it is certain that it was written with them.
    */
-  add(count, last) {
+  add(words, at, chunk) {
+    const { onread, socket } = this;
+    const state = socket[kState];
+    // A listener may give the socket up, and the chunk with it.
+    state.inHand = onread === null ? chunk : onread.current.subarray(0, lengthAt(words, at));
+    try {
+      this.addFds(fdsToken(words, at), state.bytesRead - 1);
+    } finally {
+      state.inHand = null;
+    }
+  }
+
+  addFds(count, last) {
     // Most go to a listener at once, and never wait.
     if (this.fds === 0 && this.isHeard()) {
       this.socket.emit('fds', binding.takeNextFds(this.socket[kId], count));

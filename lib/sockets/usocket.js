@@ -6,7 +6,7 @@ const { Duplex } = require('stream');
 const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
 const { descriptorsOf } = require('../native/fds');
-const { fdsToken, flag, kId, kWritten, lengthAt } = require('../native/sockets');
+const { flag, kId, kWritten, lengthAt } = require('../native/sockets');
 const { runAlone } = require('../util/callback');
 const { invalidType, noPath, streamError } = require('../util/errors');
 const { nextTick, setImmediate } = require('../util/host');
@@ -216,6 +216,8 @@ class USocket extends ConnectedSocket {
       return super.end(undefined, undefined, life.endCallback(this, callback));
     }
     if (!isClosed) {
+      // Before it is counted.
+      if (encoding) checkEncoding(encoding);
       this[kState].bytesWritten += bytesIn(message, encoding);
       writerOf(this).given++;
     }
@@ -298,7 +300,7 @@ class USocket extends ConnectedSocket {
 
   [kDeliver](data, flags, words, at) {
     try {
-      if (flags & flag.FDS) readerOf(this).add(fdsToken(words, at), this[kState].bytesRead - 1);
+      if (flags & flag.FDS) readerOf(this).add(words, at, data);
     } finally {
       // Not where a listener closed the socket; but an exception of a listener costs no bytes.
       if (!this.destroyed) {

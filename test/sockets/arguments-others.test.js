@@ -7,6 +7,7 @@ const assert = require('node:assert/strict');
 const { constants } = require('node:os');
 const { test } = require('node:test');
 const afunix = require('../../lib');
+const posix = require('../../lib/posix');
 const { systemError } = require('../../lib/util/errors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
@@ -15,7 +16,7 @@ const { abstractName } = require('../helpers/tmp.js');
 
 assertNoLeaks();
 
-const { DgramSocket, SeqpacketSocket, USocket, createSocket, fdType } = afunix;
+const { DgramSocket, SeqpacketSocket, USocket, createSocket, fdType, memfd } = afunix;
 
 test('options of a pair are an object or nothing, whatever its class', onLinux({}), () => {
   for (const Socket of [DgramSocket, SeqpacketSocket, USocket]) {
@@ -35,6 +36,7 @@ test('an unknown encoding is refused, and nothing is sent', onLinux({}), async (
         assert.throws(() => left[call]('not sent', encoding), code, Socket.name);
       }
     }
+    assert.equal(left.bytesWritten, 0);
     left.end('sent');
     const received = await right.toArray();
     assert.equal(Buffer.concat(received).toString(), 'sent');
@@ -180,7 +182,45 @@ test(
         return 0;
       },
     });
+    /** What is taken for a URL, and has code of its own. */
+    const likeUrl = (view) => ({
+      href: 'file:///',
+      protocol: 'file:',
+      hostname: '',
+      get pathname() {
+        detach(view);
+        return '/nowhere';
+      },
+    });
+    const [posixSocket, posixPeer] = posix.socketpair('dgram');
+    t.after(() => [posixSocket, posixPeer].forEach(posix.close));
+    const other = createSocket('unix_dgram');
+    t.after(() => other.close());
     const calls = {
+      'sendTo() by what is like a URL': (view) => sender.sendTo(view, likeUrl(view)),
+      'sendTo() of a part': (view) => sender.sendTo(view, 0, view.byteLength, likeUrl(view)),
+      'send() by what is like a URL': (view) => sender.send(view, likeUrl(view)),
+      'send() of unix-dgram': (view) => other.send(view, 0, view.byteLength, likeUrl(view)),
+      'posix.sendmsg() with fds': (view) =>
+        posix.sendmsg(posixSocket, { iov: view, fds: [holder(view)] }),
+      'posix.sendmsg() with an address': (view) =>
+        posix.sendmsg(posixSocket, {
+          iov: [view],
+          address: {
+            sun_family: posix.AF_UNIX,
+            get sun_path() {
+              detach(view);
+              return '/nowhere';
+            },
+          },
+        }),
+      'memfd()': (view) =>
+        memfd(view, {
+          get name() {
+            detach(view);
+            return 'name';
+          },
+        }),
       'sendTo() with options': (view) =>
         sender.sendTo(view, name, {
           get fds() {
@@ -205,5 +245,7 @@ test(
     }
     await quiet();
     assert.deepEqual(seen, []);
+    const room = Buffer.alloc(1);
+    assert.throws(() => posix.recv(posixPeer, room, 1, posix.MSG_DONTWAIT), { code: 'EAGAIN' });
   },
 );

@@ -193,6 +193,49 @@ for (const [name, Socket, Server] of KINDS) {
       await nextEvent(server, 'close');
     });
 
+    for (const [what, isShared] of [
+      ['the others are closed', false],
+      ['what another listener has stays open', true],
+    ]) {
+      test(`in a loop that ends with it: ${what}`, async (t) => {
+        const server = new Server().listen(temporaryPath(t)).pause();
+        const clients = Array.from({ length: 4 }, () => {
+          return cleanUp(t, new Socket()).connect(server.address());
+        });
+        await Promise.all(clients.map((client) => nextEvent(client, 'connect')));
+        const accepted = [];
+        if (isShared) server.on('connection', (socket) => accepted.push(socket));
+        server.resume();
+        for await (const socket of server) {
+          accepted.push(cleanUp(t, socket));
+          closeFd(server.detach().fd);
+          break;
+        }
+        await quiet(20);
+        const open = new Set(accepted.filter((socket) => !socket.destroyed));
+        assert.equal(open.size, isShared ? clients.length : 1);
+        for (const socket of open) socket.destroy();
+        for (const client of clients) await closing(client.on('error', () => {}).resume());
+      });
+    }
+
+    test('in a loop that goes on: it gets the others', async (t) => {
+      const server = new Server().listen(temporaryPath(t)).pause();
+      const clients = Array.from({ length: 4 }, () => {
+        return cleanUp(t, new Socket()).connect(server.address());
+      });
+      await Promise.all(clients.map((client) => nextEvent(client, 'connect')));
+      server.resume();
+      let count = 0;
+      for await (const socket of server) {
+        cleanUp(t, socket);
+        if (count === 0) closeFd(server.detach().fd);
+        if (++count === clients.length) break;
+        assert.equal(socket.destroyed, false);
+      }
+      for (const client of clients) client.destroy();
+    });
+
     test('while it hands connections over, it may be closed', async (t) => {
       const server = new Server().listen(temporaryPath(t)).pause();
       const clients = Array.from({ length: 3 }, () => {

@@ -270,7 +270,7 @@ exactly<number | undefined>()(socket.sendBufferSize);
 exactly<number | undefined>()(socket.receiveBufferSize);
 exactly<number | undefined>()(socket.maxMessageSize);
 exactly<typeof socket>()(socket.end().end(() => {}));
-exactly<afunix.Detached<null>>()(socket.detach());
+exactly<afunix.Detached<afunix.DgramMessage[] | null>>()(socket.detach());
 exactly<number[]>()(socket.detach().fds);
 exactly<number>()(socket.getRecvBufferSize());
 exactly<void>()(socket.setRecvBufferSize(1));

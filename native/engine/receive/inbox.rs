@@ -1,7 +1,7 @@
 //! Owns: what a socket keeps of what it received: descriptors that wait to be taken, and the sender
 //! of the last message.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 
 use crate::engine::batch::flag;
@@ -19,8 +19,8 @@ const ALWAYS: usize = 16;
 /// Received descriptors that JavaScript has not taken yet. Dropping closes them.
 #[derive(Default)]
 pub struct Inbox {
-    /// A message's, by the token that JavaScript knows.
-    by_token: HashMap<u32, Vec<Pending>>,
+    /// A message's, by the token that JavaScript knows, in the order of their arrival.
+    by_token: BTreeMap<u32, Vec<Pending>>,
     /// How many these are.
     count: usize,
     last_token: u32,
@@ -106,7 +106,7 @@ impl Inbox {
     /// All that were sent, as above.
     pub fn take_all(&mut self) -> Vec<OwnedFd> {
         self.count = 0;
-        let of_messages = self.by_token.drain().flat_map(|(_, fds)| fds);
+        let of_messages = std::mem::take(&mut self.by_token).into_values().flatten();
         self.queue.drain(..).chain(of_messages).map(Pending::take).collect()
     }
 

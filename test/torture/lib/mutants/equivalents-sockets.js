@@ -35,13 +35,15 @@ module.exports = {
       why: REMEMBERED,
     },
   ],
-  'lib/sockets/dgram.js': [
+  'lib/sockets/dgram-receive.js': [
     {
       line: 'if ((flags & ~flag.NAME) === 0 && !state.plan.pidfd) {',
       from: '(flags & ~flag.NAME) === 0 && !state.plan.pidfd',
       becomes: ['false'],
       why: 'a short cut: the other way handles usual messages as well',
     },
+  ],
+  'lib/sockets/dgram.js': [
     {
       line: 'const hasFailed = outcomes[index] < 0;',
       becomes: ['outcomes[index] <= 0'],

@@ -69,8 +69,8 @@ module.exports = [
     ['test/seqpacket/finish.test.js'],
     edit(
       MESSAGE_WRITER,
-      'if (this.queued === null || this.queued.size === 0) callback();',
-      'if (this.queued === null || this.queued.size > 0) callback();',
+      'if (this.isWaiting()) this.whenEmpty = callback;\n    else callback();',
+      'callback();',
     ),
   ),
   fault(
@@ -210,5 +210,17 @@ module.exports = [
     'a descriptor that listen() cannot use after all is closed',
     ['test/sockets/faults.test.js'],
     edit('lib/native/sockets.js', '  if (isAdopted) detachId(id);\n  else ', '  '),
+  ),
+  fault(
+    'rest-of-burst',
+    'what came with a message whose listener gives the socket up is lost',
+    ['test/sockets/detach-unread.test.js'],
+    edit('lib/native/sockets.js', 'if (words[ID] === id) handOver(', 'if (false) handOver('),
+  ),
+  fault(
+    'chunk-in-hand',
+    'the bytes of descriptors whose listener gives the socket up are lost',
+    ['test/sockets/detach-unread.test.js'],
+    edit('lib/sockets/connected.js', '  if (inHand !== null) socket.push(inHand);\n', ''),
   ),
 ];

@@ -9,7 +9,7 @@ const of = (room, ...names) => names.map((name) => `test/${room}/${name}.test.js
 const CONNECTED = [
   ...of('usocket', 'life', 'states', 'errors', 'reset-readers', 'net', 'net-reading', 'death'),
   ...of('seqpacket', 'end', 'death', 'queued-death', 'finish', 'ref'),
-  ...of('sockets', 'errors', 'timeout', 'detach', 'dead-peers', 'throwing'),
+  ...of('sockets', 'errors', 'timeout', 'detach', 'detach-unread', 'dead-peers', 'throwing'),
 ];
 const MESSAGES = [
   ...of('dgram', 'dgram', 'events', 'send', 'when-full', 'lost-messages', 'connect'),
@@ -20,7 +20,7 @@ const DGRAM = [
   ...of('dgram', 'dgram', 'connect', 'life', 'events', 'bind', 'send', 'habits', 'reconnect'),
   ...of('dgram', 'bind-failures', 'fds', 'when-full', 'iterator-fds', 'destinations'),
   ...of('sockets', 'signal', 'arguments', 'options', 'detach', 'throwing', 'diagnostics'),
-  ...of('sockets', 'control-messages'),
+  ...of('sockets', 'control-messages', 'detach-unread'),
 ];
 const SERVERS = [
   ...of('sockets', 'servers', 'signal', 'detach', 'drain-backlog', 'options', 'throwing'),
@@ -33,7 +33,7 @@ const STREAMS = [
   ...of('usocket', 'states', 'errors', 'traffic', 'life', 'net-streams', 'put-back-fds', 'onread'),
   ...of('usocket', 'fds-event', 'fds-with-data', 'neighbours', 'net-reading', 'as-net'),
   ...of('sockets', 'waiting-fds', 'timeout', 'detach', 'arguments-others', 'throwing'),
-  ...of('sockets', 'few-descriptors'),
+  ...of('sockets', 'few-descriptors', 'detach-unread'),
 ];
 const POSIX = of(
   'posix',
@@ -69,6 +69,7 @@ module.exports = {
   'lib/native/sockets.js': [
     ...of('dgram', 'events', 'dgram', 'fds'),
     ...of('sockets', 'close-in-data', 'lifecycle', 'detach', 'foreign-code', 'collector'),
+    ...of('sockets', 'detach-unread'),
     ...of('seqpacket', 'server'),
   ],
   'lib/net/index.js': of('net', 'net'),
@@ -85,7 +86,7 @@ module.exports = {
   'lib/sockets/backlog.js': [
     ...of('seqpacket', 'connect', 'ref'),
     ...of('usocket', 'server', 'life'),
-    ...of('sockets', 'servers', 'names'),
+    ...of('sockets', 'servers', 'names', 'backlog'),
   ],
   'lib/sockets/chunks.js': [...STREAMS, ...of('sockets', 'arguments')],
   'lib/sockets/connected.js': CONNECTED,
@@ -95,9 +96,10 @@ module.exports = {
     ...of('sockets', 'backlog', 'lives', 'diagnostics-again'),
     ...CONNECTED,
   ],
-  'lib/sockets/connections.js': of('sockets', 'servers', 'collector'),
+  'lib/sockets/connections.js': of('sockets', 'servers', 'collector', 'detach'),
   'lib/sockets/destinations.js': [...of('dgram', 'destinations'), ...of('sockets', 'names')],
   'lib/sockets/dgram-iterator.js': of('dgram', 'life', 'iterator-fds'),
+  'lib/sockets/dgram-receive.js': DGRAM,
   'lib/sockets/dgram-send.js': DGRAM,
   'lib/sockets/dgram-state.js': DGRAM,
   'lib/sockets/dgram.js': DGRAM,
@@ -128,7 +130,11 @@ module.exports = {
     ...of('seqpacket', 'seqpacket'),
     ...of('usocket', 'usocket'),
   ],
-  'lib/sockets/received-fds.js': [...of('dgram', 'fds', 'iterator-fds'), ...of('usocket', 'fds')],
+  'lib/sockets/received-fds.js': [
+    ...of('dgram', 'fds', 'iterator-fds'),
+    ...of('usocket', 'fds'),
+    ...of('sockets', 'detach-unread'),
+  ],
   'lib/sockets/seqpacket.js': [
     ...of('seqpacket', 'seqpacket', 'connect', 'end', 'finish', 'sizes', 'ref'),
     ...CONNECTED,

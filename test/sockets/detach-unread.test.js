@@ -1,0 +1,288 @@
+'use strict';
+
+// Owns what detach() gives with the descriptor: all that was taken from the kernel and read by nobody, once, in
+// order, whoever is just listening to what when it is called.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const { beforeEach, describe, test } = require('node:test');
+const afunix = require('../../lib');
+const {
+  assertNoLeak,
+  countFds,
+  makeFiles,
+  nulls,
+  readAndClose,
+} = require('../helpers/descriptors.js');
+const { assertNoLeaks } = require('../helpers/leaks.js');
+const { runScript } = require('../helpers/node.js');
+const { onLinux } = require('../helpers/programs.js');
+const { cleanUp, eventsOf, quiet, write } = require('../helpers/seqpacket.js');
+const { inbox, nextEvent, openPair, openSocket } = require('../helpers/sockets.js');
+const { abstractName } = require('../helpers/tmp.js');
+const { until } = require('../helpers/wait.js');
+
+assertNoLeaks();
+
+const { SeqpacketServer, SeqpacketSocket, UServer, USocket, closeFd } = afunix;
+
+/** So many messages come together; a socket for which they do that takes them in one call from then on. */
+const BURST = 8;
+
+const makePair = (t, Socket, options) => Socket.pair(options).map((end) => cleanUp(t, end));
+
+// What the test before destroyed is closed when descriptors are counted.
+beforeEach(() => quiet(20));
+
+/**
+ * Sends bursts to a socket, and waits for each. The listener for the last one is called with the text of each message.
+ */
+async function inBursts(send, socket, onLast) {
+  for (let burst = 0; burst < 4; burst++) {
+    let count = 0;
+    const listener = (data) => {
+      count++;
+      if (burst === 3) onLast(String(data));
+    };
+    socket.on('data', listener);
+    for (let number = 0; number < BURST; number++) send(`${burst}.${number}`);
+    await until(() => count === BURST || burst === 3, 'a burst');
+    await quiet();
+    socket.off('data', listener);
+  }
+}
+
+describe('detach() in the middle of a burst', onLinux(), () => {
+  test('of a SeqpacketSocket: the messages behind come along', async (t) => {
+    const [one, two] = makePair(t, SeqpacketSocket);
+    const events = eventsOf(one);
+    const seen = [];
+    let found;
+    await inBursts(
+      (text) => two.write(text),
+      one,
+      (text) => {
+        seen.push(text);
+        if (text === '3.2') found = one.detach();
+      },
+    );
+    assert.deepEqual(seen, ['3.0', '3.1', '3.2']);
+    assert.deepEqual(found.data.map(String), ['3.3', '3.4', '3.5', '3.6', '3.7']);
+    assert.deepEqual(events, ['close undefined']);
+    const other = cleanUp(t, new SeqpacketSocket(found.fd));
+    await write(two, 'the next');
+    assert.equal(String((await nextEvent(other, 'data'))[0]), 'the next');
+  });
+
+  for (const [how, pair] of [
+    ['a pair', (t) => openPair(t)],
+    [
+      'one that is bound',
+      (t) => {
+        const socket = openSocket(t).bind(abstractName());
+        return [socket, openSocket(t).bind(abstractName()).connect(socket.address())];
+      },
+    ],
+  ]) {
+    test(`of a DgramSocket, ${how}: the messages behind come along`, async (t) => {
+      const [one, two] = pair(t);
+      const seen = [];
+      let found;
+      await inBursts(
+        (text) => two.send(text),
+        one,
+        (text) => {
+          seen.push(text);
+          if (text === '3.2') found = one.detach();
+        },
+      );
+      assert.deepEqual(seen, ['3.0', '3.1', '3.2']);
+      const texts = found.data.map(({ data }) => String(data));
+      assert.deepEqual(texts, ['3.3', '3.4', '3.5', '3.6', '3.7']);
+      for (const { path, fds, credentials } of found.data) {
+        assert.deepEqual([path, fds, credentials], [two.address(), [], undefined]);
+      }
+      const messages = inbox(openSocket(t, { fd: found.fd }));
+      two.send('the next');
+      assert.equal(String((await messages.next()).data), 'the next');
+    });
+  }
+
+  test('of a DgramSocket: each message has its sender, and what the options ask for', async (t) => {
+    const one = openSocket(t, { credentials: true, pidfd: true }).bind(abstractName());
+    const senders = [0, 1].map(() => openSocket(t).bind(abstractName()));
+    let at = 0;
+    let found;
+    await inBursts(
+      (text) => senders[at++ % 2].sendTo(text, one.address()),
+      one.on('data', (_data, _path, { pidfd }) => pidfd === undefined || closeFd(pidfd)),
+      (text) => {
+        if (text === '3.1') found = one.detach();
+      },
+    );
+    closeFd(found.fd);
+    const names = senders.map((sender) => sender.address());
+    assert.deepEqual(
+      found.data.map(({ path }) => path),
+      [names[0], names[1], names[0], names[1], names[0], names[1]],
+    );
+    for (const { credentials, pidfd } of found.data) {
+      assert.equal(credentials.pid, process.pid);
+      if (pidfd === undefined) continue;
+      assert.equal(afunix.isAlive(pidfd), true);
+      closeFd(pidfd);
+    }
+  });
+
+  test('of a SeqpacketSocket: a pidfd stays with its message', async (t) => {
+    const [one, two] = makePair(t, SeqpacketSocket, { pidfd: true, pauseOnConnect: true });
+    one.read(0);
+    for (const text of ['a', 'b']) await write(two, text);
+    await until(() => one.readableLength === 2, 'the messages');
+    const { fd, data } = one.detach();
+    closeFd(fd);
+    for (const { pidfd } of data) {
+      if (pidfd === undefined) continue;
+      assert.equal(afunix.isAlive(pidfd), true);
+      closeFd(pidfd);
+    }
+  });
+
+  test('by a listener that throws: nothing is lost, and nothing comes twice', async (t) => {
+    const found = await runScript(t, ({ SeqpacketSocket: Socket }) => {
+      const [one, two] = Socket.pair();
+      const seen = [];
+      one.on('data', (data) => {
+        seen.push(String(data));
+        if (String(data) !== '3.2') return;
+        const rest = one.detach().data.map(String);
+        process.once('uncaughtException', ({ message }) => {
+          two.destroy();
+          setTimeout(() => console.log(JSON.stringify([seen.slice(-3), rest, message])), 50);
+        });
+        throw new Error('of the listener');
+      });
+      const send = (burst) => {
+        for (let number = 0; number < 8; number++) two.write(`${burst}.${number}`);
+        if (burst < 3) setTimeout(send, 20, burst + 1);
+      };
+      send(0);
+    });
+    assert.deepEqual(found, [
+      ['3.0', '3.1', '3.2'],
+      ['3.3', '3.4', '3.5', '3.6', '3.7'],
+      'of the listener',
+    ]);
+  });
+});
+
+for (const Socket of [USocket, SeqpacketSocket]) {
+  describe(`detach() of a ${Socket.name} that is paused`, onLinux(), () => {
+    test('what it gives is no event', async (t) => {
+      const [one, two] = makePair(t, Socket);
+      const seen = [];
+      one.on('data', (data) => {
+        seen.push(String(data));
+        one.pause();
+      });
+      const events = eventsOf(one);
+      await write(two, 'read');
+      await until(() => seen.length === 1, 'the first message');
+      two.end('not read');
+      await until(() => one.readableLength > 0, 'the rest to be buffered');
+      await quiet();
+      const { fd, data } = one.detach();
+      closeFd(fd);
+      assert.equal([data].flat().join(), 'not read');
+      await quiet();
+      assert.deepEqual(seen, ['read']);
+      assert.deepEqual(events, ['close undefined']);
+    });
+
+    test('it takes no more from the kernel, however much is buffered', async (t) => {
+      const [one, two] = makePair(t, Socket, { readableHighWaterMark: 4, pauseOnConnect: true });
+      const events = eventsOf(one);
+      one.read(0);
+      for (let count = 0; count < 8; count++) await write(two, Buffer.alloc(100, count));
+      await until(() => one.readableLength >= 4, 'the buffer to be full');
+      const length = one.readableLength;
+      const { fd, data } = one.detach();
+      closeFd(fd);
+      assert.equal(data.length, length);
+      await quiet();
+      assert.deepEqual(events, ['close undefined']);
+    });
+
+    test('connected again it goes on as it was', async (t) => {
+      const [one, two] = makePair(t, Socket);
+      const server = new (Socket === USocket ? UServer : SeqpacketServer)((socket) => {
+        socket.end('from the server');
+      }).listen(abstractName());
+      t.after(() => server.close());
+      const seen = [];
+      one.on('data', (data) => seen.push(String(data)));
+      await write(two, 'first');
+      await until(() => seen.length === 1, 'the first message');
+      closeFd(one.detach().fd);
+      one.connect(server.address());
+      await nextEvent(one, 'end');
+      assert.deepEqual(seen, ['first', 'from the server']);
+    });
+  });
+}
+
+describe('detach() while descriptors wait', onLinux(), () => {
+  test('of a SeqpacketSocket: each message has its own, and all are in order', async (t) => {
+    const { paths, texts } = makeFiles(t, 12);
+    const [one, two] = makePair(t, SeqpacketSocket, { receiveFds: true, pauseOnConnect: true });
+    one.read(0);
+    const files = paths.map((path) => fs.openSync(path));
+    for (let at = 0; at < files.length; at += 2) {
+      await write(two, { data: `${at}`, fds: files.slice(at, at + 2) });
+    }
+    files.forEach(closeFd);
+    await until(() => one.readableLength === 6, 'the messages');
+    // The first is put back with descriptors that its reader has; the second is read, and has its own yet.
+    const [first, second] = [one.read(), one.read()];
+    const taken = [...first.fds];
+    one.unshift(first);
+    const { fd, data, fds } = one.detach();
+    closeFd(fd);
+    assert.deepEqual(data.map(String), ['0', '4', '6', '8', '10']);
+    assert.deepEqual(data[0].fds, taken);
+    assert.deepEqual(
+      data.slice(1).flatMap((message) => message.fds),
+      fds.slice(2),
+    );
+    assert.throws(() => second.fds, { code: 'ERR_AFUNIX_FDS_CLOSED' });
+    assert.deepEqual(readAndClose([...taken, ...fds]), texts);
+  });
+
+  const onread = { buffer: Buffer.alloc(100), callback: () => true };
+  for (const [how, options] of [
+    ['', {}],
+    ['with onread, ', { onread }],
+    ['with setEncoding(), ', {}],
+  ]) {
+    test(`of a USocket, ${how}by a listener for 'fds': their bytes come along`, async (t) => {
+      const before = countFds();
+      const [one, two] = makePair(t, USocket);
+      const { fd: given } = one.detach();
+      const socket = cleanUp(t, new USocket({ fd: given, ...options }));
+      if (how.includes('setEncoding')) socket.setEncoding('utf8');
+      const seen = [];
+      if (!how.includes('onread')) socket.on('data', (data) => seen.push(String(data)));
+      const taking = new Promise((resolve) => {
+        socket.on('fds', (came) => resolve({ came, ...socket.detach() }));
+      });
+      const files = nulls(2);
+      await write(two, { data: 'with two', fds: files });
+      files.forEach(closeFd);
+      const { came, fd, data, fds } = await taking;
+      assert.deepEqual([String(data), came.length, fds, seen], ['with two', 2, [], []]);
+      for (const each of [fd, ...came]) closeFd(each);
+      two.destroy();
+      await assertNoLeak(before);
+    });
+  }
+});
