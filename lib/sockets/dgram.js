@@ -104,7 +104,8 @@ class DgramSocket extends EventEmitter {
 
   /**
    * Sets the peer, connect(2): messages go to it with send(), and come from it alone. Synchronous;
-   * `'connect'` follows in the next tick. Messages queued for the peer before still go there. If the peer's receiver
+   * `'connect'` follows in the next tick. Messages queued for the peer before still go there, ahead of what is sent after
+   * a connect() to that one once more. If the peer's receiver
    * is closed and another takes its name, the next send() finds that one, after one error.
    *
    * @param {string | Buffer | URL} path
@@ -124,10 +125,11 @@ class DgramSocket extends EventEmitter {
     const id = running(this);
     const lost = binding.connect(id, name);
     if (typeof lost === 'number') return fail(lost, 'connect');
-    this[kWriter].changePeer(lost);
-    this[kState].isConnected = true;
-    this[kState].peer = Buffer.from(name);
-    this[kState].isPeerGone = false;
+    const state = this[kState];
+    this[kWriter].changePeer(lost, state.isConnected && Boolean(state.peer?.equals(name)));
+    state.isConnected = true;
+    state.peer = Buffer.from(name);
+    state.isPeerGone = false;
     const reading = binding.setReading(id, 1);
     if (reading < 0) return fail(reading, 'epoll_ctl');
     if (callback) this.once('connect', callback);

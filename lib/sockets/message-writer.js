@@ -254,10 +254,11 @@ class MessageWriter {
    * The socket has another peer, or none: what waits for the one before goes there, and is in nobody's way.
    *
    * @param {number[]} tickets - of what native code will not send after all
+   * @param {boolean} [isSame] - the peer has the name of the one before, and gets what waits
    */
-  changePeer(tickets) {
+  changePeer(tickets, isSame = false) {
     for (const send of this.queued?.values() ?? []) {
-      if (send.destination === PEER) send.destination = null;
+      if (send.destination === PEER && !isSame) send.destination = null;
     }
     const lost = [];
     for (const ticket of tickets) {

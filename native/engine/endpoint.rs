@@ -195,14 +195,13 @@ impl Endpoint {
 
     /// Returns the tickets of messages that have lost their way, because the old peer has no name.
     fn change_peer(&self, change: impl FnOnce(BorrowedFd<'_>) -> Result<()>) -> Result<Vec<u32>> {
-        let old = if self.sender.is_waiting() {
-            self.handle.with_fd(socket::peer_address).ok()
-        } else {
-            None
-        };
+        if !self.sender.is_waiting() {
+            return self.handle.with_fd(change).map(|()| Vec::new());
+        }
+        let peer = || self.handle.with_fd(socket::peer_address).ok();
+        let old = peer();
         self.handle.with_fd(change)?;
-        let Some(old) = old else { return Ok(Vec::new()) };
-        let lost = self.sender.change_peer(&self.handle, &old);
+        let lost = self.sender.change_peer(&self.handle, old.as_ref(), peer().as_ref());
         // The peer has changed: an error here would lose the tickets.
         self.rearm_or_retry();
         Ok(lost)

@@ -5,7 +5,7 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
-const { SeqpacketServer, SeqpacketSocket, UServer, USocket } = require('../../lib');
+const { SeqpacketServer, SeqpacketSocket, UServer, USocket, closeFd } = require('../../lib');
 const { Chance } = require('../differential/chance.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
@@ -21,7 +21,7 @@ const KINDS = {
   USocket: { Class: USocket, Server: UServer },
 };
 const EVENTS = ['close', 'data', 'end', 'error', 'finish', 'prefinish', 'readable'];
-const LIVES = 100;
+const LIVES = Number(process.env.LIVES ?? 100);
 const PAUSES = [tick, turn, () => quiet(3)];
 
 /** What may be called, by name. `accepted` is the far end, once there was one. */
@@ -30,6 +30,13 @@ function operations(socket, { name, accepted, again, callback, listen }) {
     [`connect again in '${event}'`, () => listen(event, again)],
     [`connect again behind '${event}'`, () => listen(event, () => process.nextTick(again))],
   ]);
+  const giveUp = () => {
+    try {
+      closeFd(socket.detach().fd);
+    } catch (error) {
+      assert.ok(['ENOTCONN', 'EBUSY'].includes(error.code), error);
+    }
+  };
   return {
     ...Object.fromEntries(inListeners),
     connect: () => socket.connect(name),
@@ -47,6 +54,8 @@ function operations(socket, { name, accepted, again, callback, listen }) {
     'write a descriptor': () => socket.write({ data: 'x', fds: [0] }, callback('write')),
     pause: () => socket.pause(),
     resume: () => socket.resume(),
+    'give it up': giveUp,
+    "give it up in 'data'": () => listen('data', giveUp),
     'the peer dies': () => accepted()?.destroy(),
     'the peer ends': () => accepted()?.end(),
     'the peer writes': () => accepted()?.write('hello'),

@@ -35,6 +35,8 @@ struct Waiting {
     payload: Payload,
     /// Duplicates: the sender may have closed its own.
     fds: Vec<OwnedFd>,
+    /// It was sent to the connected peer, also where that is another one by now.
+    is_peers: bool,
 }
 
 impl Waiting {
@@ -280,7 +282,7 @@ impl MessageQueue {
             destination.tried = Instant::now();
         }
         let payload = Payload::keep(js, offer.buffer, offer.offset, offer.bytes);
-        destination.waiting.push_back(Waiting { ticket, payload, fds });
+        destination.waiting.push_back(Waiting { ticket, payload, fds, is_peers: id == PEER });
         self.next_ticket = ticket;
         self.waiting += 1;
         Ok(ticket)
@@ -342,6 +344,20 @@ impl MessageQueue {
             destination.waiting.extend(waiting);
         }
         Vec::new()
+    }
+
+    /// The socket is connected to `new`: what waits there since that was the peer before is the
+    /// peer's again, so that nothing overtakes it.
+    pub fn recall_peer(&mut self, new: &UnixAddr) {
+        let Some(id) = self.by_name.get(&Name::from(*new)).copied() else { return };
+        let Ok(destination) = self.get(id) else { return };
+        let (mut recalled, others): (VecDeque<_>, VecDeque<_>) =
+            destination.waiting.drain(..).partition(|waiting| waiting.is_peers);
+        destination.waiting = others;
+        if let Ok(peer) = self.get(PEER) {
+            recalled.append(&mut peer.waiting);
+            peer.waiting = recalled;
+        }
     }
 
     /// Arms the helper socket that polls as writable once a destination has room. `is_wrong`: it

@@ -165,14 +165,20 @@ impl Sender {
         }
     }
 
-    /// The peer changes: what waits for `old` still goes there. Returns the tickets of messages
-    /// that have lost their way, because it has no name that can be trusted.
-    pub fn change_peer(&self, handle: &Handle, old: &UnixAddr) -> Vec<u32> {
-        if !self.is_waiting() {
-            return Vec::new();
-        }
+    /// The peer changes: what waits for `old` still goes there, and what was sent to `new` when that
+    /// was the peer before goes ahead of what comes now. Returns the tickets of messages that have
+    /// lost their way, because the old one has no name that can be trusted.
+    pub fn change_peer(
+        &self,
+        handle: &Handle,
+        old: Option<&UnixAddr>,
+        new: Option<&UnixAddr>,
+    ) -> Vec<u32> {
         let Ok(mut messages) = self.messages() else { return Vec::new() };
-        let lost = messages.readdress_peer(old);
+        let lost = old.map_or_else(Vec::new, |old| messages.readdress_peer(old));
+        if let Some(new) = new {
+            messages.recall_peer(new);
+        }
         self.waits_for_self.set(false);
         // The retry finds out what each destination has to wait for now.
         if messages.waiting() > 0 {

@@ -212,6 +212,12 @@ module.exports = [
     edit('lib/native/sockets.js', '  if (isAdopted) detachId(id);\n  else ', '  '),
   ),
   fault(
+    'peer-overtaken',
+    'what waits for a peer is overtaken by what is sent after a connect() to it once more',
+    ['test/dgram/reconnect-order.test.js'],
+    edit('native/engine/send/sender.rs', '            messages.recall_peer(new);\n', ''),
+  ),
+  fault(
     'rest-of-burst',
     'what came with a message whose listener gives the socket up is lost',
     ['test/sockets/detach-unread.test.js'],
