@@ -40,7 +40,18 @@ class Receivers {
   /** Somebody takes the socket over, who reads in one way or another. */
   take(fd) {
     const { Socket, chance } = this;
-    const socket = new Socket({ fd, receiveFds: true });
+    const ways = ['flows', 'is asked', 'pauses'];
+    const how = chance.one(Socket === USocket ? [...ways, 'onread', 'fdsWithData'] : ways);
+    const options = { fd, receiveFds: true };
+    if (how === 'fdsWithData') options.fdsWithData = true;
+    if (how === 'onread') {
+      const callback = (length, buffer) => {
+        this.receive(buffer.subarray(0, length), false);
+        return this.socket === socket;
+      };
+      options.onread = { buffer: Buffer.alloc(1 + chance.below(100)), callback };
+    }
+    const socket = new Socket(options);
     this.socket = socket;
     if (Socket === DgramSocket) {
       socket.on('data', (data, _path, { fds }) =>
@@ -54,8 +65,9 @@ class Receivers {
         this.maybeGiveUp(0.1);
       });
     }
-    const onData = (data) => this.receive(data);
-    const how = chance.one(['flows', 'is asked', 'pauses']);
+    if (how === 'onread') return;
+    const hasFds = Socket === SeqpacketSocket || how === 'fdsWithData';
+    const onData = (data) => this.receive(data, hasFds);
     if (how === 'is asked') {
       socket.on('readable', () => {
         for (let data; this.socket === socket && (data = socket.read()) !== null;) onData(data);
@@ -75,8 +87,8 @@ class Receivers {
   }
 
   /** A message or chunk; of a message, its descriptors are asked for before or behind a hand-over. */
-  receive(data) {
-    if (this.Socket === USocket) {
+  receive(data, hasFds) {
+    if (!hasFds) {
       this.texts.push(String(data));
       this.maybeGiveUp(0.1);
     } else if (this.chance.maybe(0.5)) {
