@@ -348,7 +348,8 @@ class USocket extends ConnectedSocket {
   unshift(chunk, fds) {
     // Readable takes null for the end; here it stands for no bytes.
     if (fds === undefined || typeof fds === 'string') return super.unshift(chunk, fds);
-    const numbers = descriptorsOf(fds);
+    // As many as read() may have given: those of several messages.
+    const numbers = descriptorsOf(fds, 'fds', Infinity);
     if (numbers.length > 0) {
       const result = this[kId] > 0 ? binding.putBackFds(this[kId], numbers) : -ENOTCONN;
       if (result < 0) throw streamError(result, 'unshift');

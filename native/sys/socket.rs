@@ -3,6 +3,7 @@
 //! CLOEXEC and NONBLOCK from creation on. See socket(7), unix(7).
 #![allow(unsafe_code)]
 
+use std::collections::HashSet;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use socket2::{Domain, SockRef, Socket, Type};
@@ -253,8 +254,9 @@ pub fn shut_down_sending(fd: BorrowedFd<'_>) -> Result<()> {
 /// Takes over descriptors that JavaScript owns. EBADF if one is not open, EINVAL if one is named
 /// twice: then all stay its own.
 pub fn claim(fds: &[RawFd]) -> Result<Vec<OwnedFd>> {
-    for (index, fd) in fds.iter().enumerate() {
-        if fds[..index].contains(fd) {
+    let mut seen = HashSet::with_capacity(fds.len());
+    for fd in fds {
+        if !seen.insert(*fd) {
             return Err(Errno::INVAL);
         }
         // SAFETY: F_GETFD on any number is harmless.

@@ -5,6 +5,7 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { closeFd } = require('../../lib');
+const { nulls } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { makePair, makeSocket, numberIn, numberedFile } = require('../helpers/usocket.js');
@@ -36,6 +37,21 @@ describe('descriptors that are put back', onLinux(), () => {
     const all = two.read(5, 5);
     assert.equal(String(all.data), 'abcde');
     assert.deepEqual(numbersOf(all.fds), [1, 2, 3, 4, 5]);
+  });
+
+  test('however many were read at once', async (t) => {
+    const [one, two] = makePair(t);
+    const files = nulls(200);
+    two.on('readable', () => {});
+    for (const data of ['ab', 'cd']) one.write({ data, fds: files });
+    files.forEach(closeFd);
+    await until(() => two.readableLength === 4, 'both messages');
+    const { data, fds } = two.read(null, null);
+    assert.equal(fds.length, 400);
+    two.unshift(data, fds);
+    const again = two.read(null, null);
+    assert.deepEqual([String(again.data), again.fds], ['abcd', fds]);
+    fds.forEach(closeFd);
   });
 
   test('belong to what is read next, not to the message behind', async (t) => {
