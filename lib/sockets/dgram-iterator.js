@@ -2,6 +2,7 @@
 'use strict';
 
 const { kId } = require('../native/sockets');
+const { kState } = require('./members');
 const { closeReceived } = require('./received-fds');
 
 /** Messages a loop holds before it stops the socket from reading more. */
@@ -12,7 +13,7 @@ const kSetReading = Symbol('kSetReading');
 
 /** Messages as `{ data, path, fds, credentials, … }`, until the socket is closed. */
 function messagesOf(socket) {
-  const reader = { stopped: false, wake: () => {}, stop: () => {} };
+  const reader = { waiting: [], stopped: false, wake: () => {}, stop: () => {} };
   const messages = iterate(socket, reader);
   abandoned.register(messages, reader);
   const end = messages.return;
@@ -29,7 +30,8 @@ function messagesOf(socket) {
 const abandoned = new FinalizationRegistry((reader) => reader.stop());
 
 async function* iterate(socket, reader) {
-  const waiting = [];
+  const { waiting } = reader;
+  const loops = (socket[kState].loops ??= new Set());
   let failure = null;
   const onData = (data, path, info) => {
     waiting.push({ data, path, ...info });
@@ -43,9 +45,11 @@ async function* iterate(socket, reader) {
   const onClose = () => reader.wake();
   reader.stop = () => {
     socket.off('data', onData).off('error', onError).off('close', onClose);
+    loops.delete(reader);
     for (const message of waiting.splice(0)) closeReceived(message);
     socket[kSetReading](1);
   };
+  loops.add(reader);
   socket.on('data', onData).on('error', onError).on('close', onClose);
   try {
     while (!reader.stopped) {
@@ -67,4 +71,11 @@ async function* iterate(socket, reader) {
   }
 }
 
-module.exports = { kSetReading, messagesOf };
+/** What a loop has not come to yet, where nobody else listens: its messages, which it does not get any more. */
+function takeWaiting(socket) {
+  const { loops } = socket[kState];
+  const isAlone = socket.listenerCount('data') === 1 && socket.listenerCount('message') === 0;
+  return isAlone && loops !== null ? [...loops].flatMap(({ waiting }) => waiting.splice(0)) : [];
+}
+
+module.exports = { kSetReading, messagesOf, takeWaiting };

@@ -6,6 +6,7 @@ const { NO_FDS } = require('../native/fds');
 const sockets = require('../native/sockets');
 const { systemError } = require('../util/errors');
 const { nextTick } = require('../util/host');
+const { takeWaiting } = require('./dgram-iterator');
 const { kState } = require('./members');
 const { closeReceived, receivedWith } = require('./received-fds');
 
@@ -61,7 +62,8 @@ function deliverUnusual(socket, data, flags, words, at) {
 /** What has been taken from the kernel for a socket that is about to be given up: messages as loops have them. */
 function takeUnread(socket) {
   const state = socket[kState];
-  const messages = state.inHand === null ? [] : [state.inHand];
+  const messages = takeWaiting(socket);
+  if (state.inHand !== null) messages.push(state.inHand);
   state.inHand = null;
   const taker = {
     [kId]: socket[kId],

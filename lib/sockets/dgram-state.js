@@ -38,6 +38,8 @@ class DgramState {
     this.destinations = new Destinations();
     /** A message whose error is being emitted, and which comes behind that; as loops have it. */
     this.inHand = null;
+    /** Loops over its messages: a Set. Made with the first. */
+    this.loops = null;
     this.senderPath = plan.pathsAsBuffers ? Buffer.alloc(0) : '';
     this.stopListening = null;
   }

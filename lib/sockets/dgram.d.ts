@@ -238,7 +238,7 @@ export declare class DgramSocket<Encoding extends PathEncoding = 'utf8'> extends
   [Symbol.asyncDispose](): Promise<void>;
   /**
    * Gives the descriptor up, for another process or another object; its file stays. `data`: messages that were received
-   * and not emitted yet, if there are any: called by a listener, when several have come at once.
+   * and not emitted yet, if there are any: called by a listener or in a loop, when several have come at once.
    *
    * @throws EBUSY: messages wait to be sent; ERR_SOCKET_DGRAM_NOT_RUNNING
    */

@@ -134,6 +134,48 @@ describe('detach() in the middle of a burst', onLinux(), () => {
     }
   });
 
+  for (const goesOn of [false, true]) {
+    test(`of a DgramSocket, in a loop that ${goesOn ? 'goes on' : 'ends with it'}`, async (t) => {
+      const [one, two] = openPair(t, { receiveFds: true });
+      for (const text of ['a', 'b', 'c']) two.send(text);
+      const files = nulls(1);
+      two.send({ data: 'd', fds: files });
+      files.forEach(closeFd);
+      const seen = [];
+      let found;
+      for await (const { data } of one) {
+        seen.push(String(data));
+        await quiet();
+        found ??= one.detach();
+        if (!goesOn) break;
+      }
+      assert.deepEqual(seen, ['a']);
+      const { fd, data, fds } = found;
+      assert.deepEqual(
+        data.map((message) => String(message.data)),
+        ['b', 'c', 'd'],
+      );
+      assert.deepEqual([data[2].fds.length, fds], [1, []]);
+      for (const each of [fd, ...data[2].fds]) closeFd(each);
+    });
+  }
+
+  test('of a DgramSocket, in a loop beside a listener: that has got them, and the loop goes on', async (t) => {
+    const [one, two] = openPair(t);
+    const heard = [];
+    one.on('data', (data) => heard.push(String(data)));
+    for (const text of ['a', 'b', 'c']) two.send(text);
+    const seen = [];
+    let found;
+    for await (const { data } of one) {
+      seen.push(String(data));
+      await quiet();
+      found ??= one.detach();
+    }
+    closeFd(found.fd);
+    assert.deepEqual([seen, heard, found.data], [['a', 'b', 'c'], ['a', 'b', 'c'], null]);
+  });
+
   test('of a SeqpacketSocket: a pidfd stays with its message', async (t) => {
     const [one, two] = makePair(t, SeqpacketSocket, { pidfd: true, pauseOnConnect: true });
     one.read(0);
