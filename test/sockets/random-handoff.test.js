@@ -40,7 +40,7 @@ class Receivers {
   /** Somebody takes the socket over, who reads in one way or another. */
   take(fd) {
     const { Socket, chance } = this;
-    const ways = ['flows', 'is asked', 'pauses'];
+    const ways = ['flows', 'is asked', 'pauses', 'loops'];
     const how = chance.one(Socket === USocket ? [...ways, 'onread', 'fdsWithData'] : ways);
     const options = { fd, receiveFds: true };
     if (how === 'fdsWithData') options.fdsWithData = true;
@@ -53,6 +53,13 @@ class Receivers {
     }
     const socket = new Socket(options);
     this.socket = socket;
+    const hasFds = Socket === SeqpacketSocket || how === 'fdsWithData';
+    if (how === 'loops') {
+      // Destroyed while it waits.
+      const isOver = ({ code }) => assert.equal(code, 'ERR_STREAM_PREMATURE_CLOSE');
+      this.loop(socket, hasFds).catch(isOver);
+      return;
+    }
     if (Socket === DgramSocket) {
       socket.on('data', (data, _path, { fds }) =>
         this.note(data, fds, () => this.maybeGiveUp(0.1)),
@@ -66,7 +73,6 @@ class Receivers {
       });
     }
     if (how === 'onread') return;
-    const hasFds = Socket === SeqpacketSocket || how === 'fdsWithData';
     const onData = (data) => this.receive(data, hasFds);
     if (how === 'is asked') {
       socket.on('readable', () => {
@@ -84,6 +90,20 @@ class Receivers {
         socket.resume();
       }, chance.below(4));
     });
+  }
+
+  async loop(socket, hasFds) {
+    // As other readers of a stream, before the first chunk.
+    if (this.Socket === USocket) socket.on('fds', (fds) => this.files.push(...fds.map(textOf)));
+    for await (const item of socket) {
+      if (this.Socket !== DgramSocket) this.receive(item, hasFds);
+      else this.note(item.data, item.fds, () => this.maybeGiveUp(0.1));
+      if (this.socket !== socket) break;
+      if (this.chance.maybe(0.2)) {
+        await new Promise((done) => setTimeout(done, this.chance.below(4)));
+      }
+      if (this.socket !== socket) break;
+    }
   }
 
   /** A message or chunk; of a message, its descriptors are asked for before or behind a hand-over. */
