@@ -110,9 +110,10 @@ class Request {
     // As net's servers do when their worker leaves the cluster.
     const close = () => server.close();
     worker.once('disconnect', close);
-    state.stopListening = () => {
+    state.stopListening = (isGivenUp) => {
       worker.off('disconnect', close);
-      socket.destroy();
+      // Otherwise the primary might have nobody left who listens, and would remove the file.
+      if (!isGivenUp) socket.destroy();
       stopListening?.();
     };
   }

@@ -113,6 +113,7 @@ function begin(server, plan, id) {
     // As it was given: a long path is bound under another.
     const { name } = plan;
     state.path = (name.length > 0 ? Buffer.from(name) : nameOf(id)).toString();
+    state.backlogSize = plan.fd === undefined ? plan.backlog : undefined;
     server[kAcceptIfWanted]();
   } catch (error) {
     server[kId] = 0;

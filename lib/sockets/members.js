@@ -11,7 +11,7 @@ const check = require('../util/validate');
 const kState = Symbol('kState');
 /** A server's method for a connection that has closed. */
 const kConnectionClosed = Symbol('kConnectionClosed');
-/** A socket's MessageWriter. */
+/** What a socket sends with: a MessageWriter; of a USocket a StreamWriter, or null before its first use. */
 const kWriter = Symbol('kWriter');
 
 /** Never made: members are copied, since one class is an EventEmitter, the others Duplexes. */

@@ -2,6 +2,7 @@
 'use strict';
 
 const { EventEmitter } = require('events');
+const fs = require('fs');
 const { Duplex } = require('stream');
 const { EAGAIN } = require('os').constants.errno;
 const binding = require('../native/binding');
@@ -45,6 +46,9 @@ class ServerState {
     this.idleLoops = 0;
     /** Native code accepts. */
     this.accepting = false;
+    /** So many connections may wait; undefined where somebody else has said so. */
+    this.backlogSize = undefined;
+    /** Takes back what listening has set up. It gets whether others listen at that name from here on. */
     this.stopListening = null;
     /** In a worker of a cluster: what it asks of the primary. */
     this.request = null;
@@ -190,7 +194,7 @@ class SocketServer extends EventEmitter {
     if (this[kId] === 0) throw notRunning();
     const [fd] = demand(detachId(this[kId]), 'detach');
     this[kId] = 0;
-    forgetListening(this);
+    forgetListening(this, true);
     emitCloseIfEmpty(this);
     return { fd, data: null, fds: [] };
   }
@@ -308,6 +312,12 @@ function notRunning() {
 /** Turns of the event loop without a connection after which nobody is in the backlog any more. */
 const IDLE_TURNS = 2;
 
+/** Connections that wait beyond a backlog: the kernel lets one more in, and some may have been accepted already. */
+const BEYOND_BACKLOG = 32;
+
+/** The longest backlog, where the system does not say. */
+const SOMAXCONN = 4096;
+
 /** The file goes; who is in the backlog is served; then the server stops listening. */
 function drainBacklog(server) {
   const id = server[kId];
@@ -315,15 +325,26 @@ function drainBacklog(server) {
   demand(binding.removeFile(id), 'unlink', state.path);
   server.resume();
   let { accepted } = state;
+  // An abstract name stays, and that of a socket which others have: who comes now could keep it listening for ever.
+  const last = accepted + (state.backlogSize ?? longestBacklog()) + BEYOND_BACKLOG;
   let turns = 0;
   const look = () => {
     if (server[kId] !== id) return;
     turns = state.accepted === accepted ? turns + 1 : 0;
     ({ accepted } = state);
-    if (turns > IDLE_TURNS) stopListening(server);
+    if (turns > IDLE_TURNS || accepted > last) stopListening(server);
     else setImmediate(look);
   };
   setImmediate(look);
+}
+
+/** What no backlog is longer than, net.core.somaxconn. */
+function longestBacklog() {
+  try {
+    return Number(fs.readFileSync('/proc/sys/net/core/somaxconn', 'latin1')) || SOMAXCONN;
+  } catch {
+    return SOMAXCONN;
+  }
 }
 
 /** Closes the listening socket, if there is one. */
@@ -341,10 +362,10 @@ function stopListening(server) {
   emitCloseIfEmpty(server);
 }
 
-function forgetListening(server) {
+function forgetListening(server, isGivenUp = false) {
   const state = server[kState];
   state.accepting = false;
-  state.stopListening?.();
+  state.stopListening?.(isGivenUp);
   state.stopListening = null;
 }
 

@@ -83,6 +83,11 @@ class StreamWriter {
     };
   }
 
+  /** Whether descriptors wait for bytes to travel with. Bytes that wait are Writable's. */
+  isWaiting() {
+    return this.groups.length > 0;
+  }
+
   /** Nothing waits, here or in Writable: what is written now may be sent now. */
   isIdle() {
     if (this.callback !== null) return false;

@@ -16,7 +16,7 @@ const { ConnectedSocket, deliver } = require('./connected');
 const connecting = require('./connecting');
 const { HandleView } = require('./handle-view');
 const life = require('./life');
-const { kState } = require('./members');
+const { kState, kWriter } = require('./members');
 const { makePair } = require('./pair');
 const { StreamReader, withData } = require('./stream-reader');
 const { StreamWriter, finish } = require('./stream-writer');
@@ -27,7 +27,6 @@ const { kAbandonWrites, kCancelWrites, kClosed, kDeliver, kEmitConnect, kMakeErr
 const { kPrepare, kReceived, kReset } = life;
 
 const kReader = Symbol('kReader');
-const kStreamWriter = Symbol('kStreamWriter');
 const kTypeOfService = Symbol('kTypeOfService');
 
 /**
@@ -48,7 +47,7 @@ class USocket extends ConnectedSocket {
     const plan = given === undefined ? options : new USocketPlan(given);
     super(plan);
     this[kReader] = null;
-    this[kStreamWriter] = null;
+    this[kWriter] = null;
     if (plan.timeout) this.setTimeout(plan.timeout);
     check.optionalCallback(callback);
     connecting.startFromPlan(this, plan, given?.fd);
@@ -210,7 +209,7 @@ class USocket extends ConnectedSocket {
     if (typeof callback === 'function') callback = writerOf(this).behind(callback);
     const isPlain = typeof message === 'string' || isUint8Array(message);
     const isClosed = this.destroyed || this.writableEnded;
-    if (!isPlain || (!isClosed && this[kStreamWriter]?.groups.length > 0)) {
+    if (!isPlain || (!isClosed && this[kWriter]?.groups.length > 0)) {
       if (message !== undefined && message !== null) this.write(message, encoding);
       // Writable takes anything but a function for a chunk; as its third argument, it ignores it.
       return super.end(undefined, undefined, life.endCallback(this, callback));
@@ -241,23 +240,23 @@ class USocket extends ConnectedSocket {
   _final(callback) {
     const done = life.noteFinal(this[kState], callback);
     if (this.pending) writerOf(this).holdFinal(done);
-    else finish(this, this[kStreamWriter], done);
+    else finish(this, this[kWriter], done);
   }
 
   [kCancelWrites](error) {
-    this[kStreamWriter]?.cancel(error);
+    this[kWriter]?.cancel(error);
   }
 
   [kAbandonWrites]() {
-    this[kStreamWriter]?.abandon();
+    this[kWriter]?.abandon();
   }
 
   [kClosed]() {
-    return this[kStreamWriter];
+    return this[kWriter];
   }
 
   [kWritten](status) {
-    this[kStreamWriter]?.settle(status);
+    this[kWriter]?.settle(status);
   }
 
   [kMakeError](errno, syscall, path) {
@@ -270,7 +269,7 @@ class USocket extends ConnectedSocket {
 
   [kReset]() {
     this[kReader] = null;
-    this[kStreamWriter] = null;
+    this[kWriter] = null;
   }
 
   [kEmitConnect]() {
@@ -287,8 +286,8 @@ class USocket extends ConnectedSocket {
       }
     } finally {
       // What was written meanwhile goes now at the latest, or fails where a listener has destroyed the socket.
-      this[kStreamWriter]?.goOn();
-      this[kStreamWriter]?.goToEnd();
+      this[kWriter]?.goOn();
+      this[kWriter]?.goToEnd();
     }
     this.emit('ready');
   }
@@ -465,7 +464,7 @@ function readerOf(socket) {
 }
 
 function writerOf(socket) {
-  return (socket[kStreamWriter] ??= new StreamWriter(socket));
+  return (socket[kWriter] ??= new StreamWriter(socket));
 }
 
 function emitDrain(socket) {
@@ -487,7 +486,7 @@ function fdsRead(socket) {
 
 /** connect()'s: it comes ahead of all listeners, but behind an end that is older, as in net. */
 function noteCallback(socket, callback) {
-  if (callback && socket[kStreamWriter]?.final) socket.once('connect', callback);
+  if (callback && socket[kWriter]?.final) socket.once('connect', callback);
   else socket[kState].connectCallback = callback;
 }
 

@@ -56,6 +56,9 @@ server.on('listening', () => report('listening', server.address()));
 server.on('close', () => report('close'));
 process.on('message', (message) => {
   if (message === 'close') server.close();
+  if (message !== 'give up') return;
+  const { fd } = server.detach();
+  new afunix.UServer(answer).listen({ fd }, () => report('given up'));
 });
 count();
 if (options.leaves) openFiles(options.leaves);

@@ -205,6 +205,19 @@ describe('workers of a cluster', onLinux(), () => {
     await until(() => !fs.existsSync(name), 'the file to go');
   });
 
+  test('detach(): the file stays as long as that worker does', async (t) => {
+    const name = temporaryPath(t);
+    const worker = await listeningWorker(t, 'UServer', name);
+    worker.send('give up');
+    await reported(worker, 'given up');
+    await delay(50);
+    assert.ok(fs.existsSync(name));
+    assert.equal(await ask(name), worker.process.pid);
+    worker.process.kill('SIGKILL');
+    await ended(worker);
+    await until(() => !fs.existsSync(name), 'the file to go');
+  });
+
   test('inherited descriptors need no sharing', async (t) => {
     const name = temporaryPath(t);
     const server = new UServer().listen(name);

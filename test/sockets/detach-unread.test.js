@@ -274,6 +274,19 @@ for (const Socket of [USocket, SeqpacketSocket]) {
 }
 
 describe('detach() while descriptors wait', onLinux(), () => {
+  test('to be sent, of a USocket: EBUSY, and nothing is lost', async (t) => {
+    const [one, two] = makePair(t, USocket);
+    const files = nulls(1);
+    one.write(files);
+    files.forEach(closeFd);
+    assert.throws(() => one.detach(), { code: 'EBUSY', syscall: 'detach' });
+    const coming = nextEvent(two, 'fds');
+    await write(one, 'now');
+    const [[fd]] = await coming;
+    closeFd(fd);
+    closeFd(one.detach().fd);
+  });
+
   test('of a SeqpacketSocket: each message has its own, and all are in order', async (t) => {
     const { paths, texts } = makeFiles(t, 12);
     const [one, two] = makePair(t, SeqpacketSocket, { receiveFds: true, pauseOnConnect: true });

@@ -11,7 +11,7 @@ const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
-const { temporaryPath } = require('../helpers/tmp.js');
+const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 
 assertNoLeaks();
 
@@ -44,6 +44,37 @@ for (const [Server, Socket] of [
       // Not the successor's file.
       assert.equal(fs.existsSync(path), true);
     });
+
+    for (const [how, makeServer] of [
+      ['an abstract name', (...args) => new Server(...args).listen(abstractName(), 5)],
+      [
+        'a socket that others have',
+        (...args) => {
+          const { fd } = new Server().listen(abstractName()).detach();
+          return new Server(...args).listen({ fd });
+        },
+      ],
+    ]) {
+      test(`ends, though others come to ${how} without a pause`, async (t) => {
+        let count = 0;
+        const come = () => {
+          count++;
+          const client = new Socket().on('error', () => {}).connect(server.address());
+          client.resume();
+        };
+        const server = makeServer((socket) => {
+          socket.on('error', () => {}).destroy();
+          come();
+        });
+        t.after(() => server.close());
+        for (let number = 0; number < 4; number++) come();
+        await nextEvent(server, 'connection');
+        const before = count;
+        server.close({ drain: true });
+        await nextEvent(server, 'close');
+        assert.ok(count - before < 10_000, `${count - before} more`);
+      });
+    }
 
     test('serves more than are accepted in a few turns of the event loop', async (t) => {
       const path = temporaryPath(t);
