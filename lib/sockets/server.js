@@ -10,7 +10,7 @@ const { demand } = require('../native/results');
 const sockets = require('../native/sockets');
 const { publishClose, publishConnection } = require('../util/diagnostics');
 const { codedError, systemError } = require('../util/errors');
-const { nextTick, setImmediate } = require('../util/host');
+const { nextTick, setImmediate, setTimeout } = require('../util/host');
 const check = require('../util/validate');
 const { kMakeError } = require('./life');
 const { Connections, kAcceptIfWanted } = require('./connections');
@@ -315,6 +315,9 @@ const IDLE_TURNS = 2;
 /** Connections that wait beyond a backlog: the kernel lets one more in, and some may have been accepted already. */
 const BEYOND_BACKLOG = 32;
 
+/** How often a server that is short of memory or descriptors is asked whether it still is, in milliseconds. */
+const SHORTAGE_PAUSE = 10;
+
 /** The longest backlog, where the system does not say. */
 const SOMAXCONN = 4096;
 
@@ -330,6 +333,11 @@ function drainBacklog(server) {
   let turns = 0;
   const look = () => {
     if (server[kId] !== id) return;
+    // They wait until there is memory, or a descriptor; close() ends it.
+    if (binding.isShort(id) === 1) {
+      setTimeout(look, SHORTAGE_PAUSE);
+      return;
+    }
     turns = state.accepted === accepted ? turns + 1 : 0;
     ({ accepted } = state);
     if (turns > IDLE_TURNS || accepted > last) stopListening(server);

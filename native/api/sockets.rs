@@ -55,6 +55,7 @@ const FUNCTIONS: &[(&CStr, Method<Environment>)] = &[
     (c"setAccepting", |call, env| {
         with_listener(call, env, |call, listener| listener.set_accepting(call.int(1)? != 0))
     }),
+    (c"isShort", |call, env| with_listener(call, env, |_, listener| Ok(listener.is_short()))),
     (c"connect", |call, env| with_endpoint(call, env, connect)),
     (c"reportConnect", |call, env| {
         with_endpoint(call, env, |call, endpoint| endpoint.report_connect(call.int(1)? != 0))

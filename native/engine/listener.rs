@@ -151,6 +151,11 @@ impl Listener {
         if self.handle.env.defer(&self.handle) { Ok(()) } else { self.arm() }
     }
 
+    /// Whether it waits for memory or descriptors, and looks for them now and then.
+    pub fn is_short(&self) -> bool {
+        self.trouble.get() == Trouble::Shortage
+    }
+
     fn arm(&self) -> Result<()> {
         let mask = match (self.trouble.get(), self.is_accepting.get()) {
             (Trouble::None, true) => READABLE,

@@ -8,6 +8,7 @@ const { describe, test } = require('node:test');
 const { SeqpacketServer, SeqpacketSocket, UServer, USocket } = require('../../lib');
 const posix = require('../../lib/posix/index.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
+const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
@@ -93,6 +94,44 @@ for (const [Server, Socket] of [
       await ended;
       for (const fd of clients) posix.close(fd);
       assert.equal(served, clients.length);
+    });
+
+    test('serves who waits, once there are descriptors again', async (t) => {
+      const served = await runScript(
+        t,
+        (afunix, serverName, socketName, path) => {
+          const fs = require('node:fs');
+          const server = new afunix[serverName]().listen(path).pause();
+          const codes = [];
+          server.on('warning', ({ code }) => codes.push(code));
+          let count = 0;
+          server.on('connection', (socket) => {
+            count++;
+            socket.on('error', () => {}).end('served');
+          });
+          const clients = Array.from({ length: 10 }, () => new afunix[socketName]().connect(path));
+          const texts = [];
+          for (const client of clients) {
+            client.on('data', (data) => texts.push(String(data)));
+            client.on('error', ({ code }) => texts.push(code));
+          }
+          const files = [];
+          setTimeout(() => {
+            try {
+              for (;;) files.push(fs.openSync('/dev/null'));
+            } catch {
+              server.close({ drain: true });
+            }
+          }, 50);
+          setTimeout(() => files.forEach((fd) => fs.closeSync(fd)), 200);
+          server.on('close', () => {
+            setTimeout(() => console.log(JSON.stringify([codes, count, texts.join()])), 50);
+          });
+        },
+        [Server.name, Socket.name, temporaryPath(t)],
+        { openFiles: 100 },
+      );
+      assert.deepEqual(served, [['EMFILE'], 10, Array(10).fill('served').join()]);
     });
 
     test('twice is once, and a file that another has put there stays', async (t) => {
