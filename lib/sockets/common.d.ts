@@ -101,9 +101,9 @@ export interface PidfdOption {
 
 /** How a socket file is made, and what becomes of it. */
 export interface BindOptions {
-  /** Permissions of the file, exactly these from its first moment on. Default: the umask's. */
+  /** Permissions of the file, exactly these from its first moment on. Not for abstract names. Default: the umask's. */
   mode?: number | undefined;
-  /** Who owns it, chown(2), before anybody can connect. Default: this process's user. */
+  /** Who owns it, chown(2), before anybody can connect. Not for abstract names. Default: this process's user. */
   uid?: number | undefined;
   /** The same for its group. Default: this process's group. */
   gid?: number | undefined;

@@ -20,6 +20,7 @@ const { notePeer, submit } = require('./dgram-send');
 const { DgramPlan, DgramState } = require('./dgram-state');
 const members = require('./members');
 const { MessageWriter, kSendError } = require('./message-writer');
+const { demandFile } = require('./options');
 const { makePair } = require('./pair');
 
 const { closeId, detachId, kError, kEnd, kId, kMessage, kSenderName, kSettled } = sockets;
@@ -85,6 +86,7 @@ class DgramSocket extends EventEmitter {
       check.optionalNumber(uid, 'options.uid', check.MAX_INT),
       check.optionalNumber(gid, 'options.gid', check.MAX_INT),
     ];
+    demandFile(name, { mode, uid, gid }, ['mode', 'uid', 'gid']);
     const id = running(this);
     const state = this[kState];
     if (state.isBound && !state.isDeaf) {

@@ -7,12 +7,13 @@ const { descriptorOf } = require('../native/fds');
 const { demand } = require('../native/results');
 const { giveUpId, kId, loading, own } = require('../native/sockets');
 const { publishListen } = require('../util/diagnostics');
-const { codedError, invalidValue, noPath } = require('../util/errors');
+const { codedError, noPath } = require('../util/errors');
 const { nextTick } = require('../util/host');
 const check = require('../util/validate');
 const { kMakeError } = require('./life');
 const { kAcceptIfWanted } = require('./connections');
 const { kState } = require('./members');
+const { demandFile } = require('./options');
 const { emitCloseIfEmpty } = require('./server');
 const { share } = require('./sharing');
 
@@ -38,6 +39,9 @@ class ListenPlan {
     this.mode = check.optionalNumber(mode, 'options.mode', 0o7777);
     this.uid = check.optionalNumber(uid, 'options.uid', check.MAX_INT);
     this.gid = check.optionalNumber(gid, 'options.gid', check.MAX_INT);
+    demandFile(this.name, options, ['readableAll', 'writableAll']);
+    // An inherited socket has, or has not, what it was bound with.
+    if (fd === undefined) demandFile(this.name, options, ['mode', 'uid', 'gid']);
     this.mode = withAccess(this, options);
     this.unlink = +check.optionalBoolean(unlinkOnClose, 'options.unlinkOnClose', true);
     this.exclusive = check.optionalBoolean(exclusive, 'options.exclusive', false);
@@ -46,18 +50,10 @@ class ListenPlan {
 }
 
 /** The mode with net's `readableAll` and `writableAll`. */
-function withAccess({ name, mode }, { readableAll, writableAll }) {
+function withAccess({ mode }, { readableAll, writableAll }) {
   const readable = check.optionalBoolean(readableAll, 'options.readableAll', false);
   const writable = check.optionalBoolean(writableAll, 'options.writableAll', false);
   if (!readable && !writable) return mode;
-  if (name.length === 0 || name[0] === 0) {
-    const option = readable ? 'readableAll' : 'writableAll';
-    throw invalidValue(
-      `options.${option}`,
-      true,
-      'needs a path: abstract names have no permissions',
-    );
-  }
   const base = mode < 0 ? 0o777 & ~process.umask() : mode;
   return base | (readable ? 0o444 : 0) | (writable ? 0o222 : 0);
 }

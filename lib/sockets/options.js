@@ -112,6 +112,15 @@ function sizeOf(options, names) {
     : check.integer(options[name], `options.${name}`, 1, check.MAX_INT);
 }
 
+/** Refuses an option about who may do what with a socket file where there is none: left out, nobody would notice. */
+function demandFile(name, options, names) {
+  if (name.length > 0 && name[0] !== 0) return;
+  const given = names.find((one) => options[one] !== undefined && options[one] !== false);
+  if (given === undefined) return;
+  const fault = 'needs a path: abstract names have no permissions';
+  throw invalidValue(`options.${given}`, options[given], fault);
+}
+
 /** As net does: a socket's chunks are bytes. */
 function refuseObjectMode(options) {
   for (const name of ['objectMode', 'readableObjectMode', 'writableObjectMode']) {
@@ -124,4 +133,4 @@ function destroyOnAbort(signal, stream) {
   if (signal !== undefined) addAbortSignal(signal, stream);
 }
 
-module.exports = { ConnectedPlan, SocketPlan, destroyOnAbort, refuseObjectMode };
+module.exports = { ConnectedPlan, SocketPlan, demandFile, destroyOnAbort, refuseObjectMode };

@@ -46,7 +46,7 @@ class ServerState {
     this.idleLoops = 0;
     /** Native code accepts. */
     this.accepting = false;
-    /** So many connections may wait; undefined where somebody else has said so. */
+    /** So many connections may wait; undefined of a socket that was adopted. */
     this.backlogSize = undefined;
     /** Takes back what listening has set up. It gets whether others listen at that name from here on. */
     this.stopListening = null;

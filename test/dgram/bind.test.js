@@ -66,7 +66,7 @@ describe('a name', () => {
   });
 
   test('is chosen by the kernel where none is given', onLinux({}), async (t) => {
-    for (const args of [[], [undefined], [null], [{}], [undefined, { mode: 0o600 }]]) {
+    for (const args of [[], [undefined], [null], [{}], [undefined, {}]]) {
       const socket = openSocket(t).bind(...args);
       const name = socket.address();
       assert.match(name, /^\0[0-9a-f]{5}$/);
@@ -105,6 +105,16 @@ describe('a name', () => {
       await assertReaches(t, socket.bind(temporaryPath(t)), socket.address());
     });
   }
+
+  test('may have no permissions where it has no file', onLinux({}), async (t) => {
+    const socket = openSocket(t);
+    for (const option of ['mode', 'uid', 'gid']) {
+      const error = { code: 'ERR_INVALID_ARG_VALUE', message: /needs a path/ };
+      assert.throws(() => socket.bind(abstractName(), { [option]: 0 }), error);
+      assert.throws(() => socket.bind(undefined, { [option]: 0 }), error);
+    }
+    assert.equal(socket.address(), '');
+  });
 
   test('is named in errors as a path, whatever form it was given in', (t) => {
     const path = `${temporaryFolder(t)}/no folder/a.sock`;

@@ -190,7 +190,7 @@ function faultsOf({ sends }, { all }) {
     if (times !== 1) faults.push(`${number}: ${times} callbacks`);
     if (count > 1) faults.push(`${number} arrived ${count} times`);
     if (here.length > 0 && here[0].at !== to)
-      faults.push(`${number} for ${to} came to ${here[0].at}`);
+      {faults.push(`${number} for ${to} came to ${here[0].at}`);}
     if (code === undefined && count === 0 && !isExcused) faults.push(`${number} is lost`);
     if (code !== undefined && count > 0) faults.push(`${number} arrived, and ${code}`);
   }

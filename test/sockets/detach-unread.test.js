@@ -160,7 +160,7 @@ describe('detach() in the middle of a burst', onLinux(), () => {
     });
   }
 
-  test('of a DgramSocket, in a loop beside a listener: that has got them, and the loop goes on', async (t) => {
+  test('of a DgramSocket, in a loop with a listener: that has got them, and the loop goes on', async (t) => {
     const [one, two] = openPair(t);
     const heard = [];
     one.on('data', (data) => heard.push(String(data)));

@@ -308,6 +308,14 @@ for (const [name, Server, Socket] of [
             code: 'ERR_INVALID_ARG_TYPE',
           });
         }
+        for (const option of ['mode', 'uid', 'gid']) {
+          for (const path of [undefined, abstractName()]) {
+            assert.throws(() => server.listen({ path, [option]: 0 }), {
+              code: 'ERR_INVALID_ARG_VALUE',
+              message: new RegExp(`'options.${option}' needs a path`),
+            });
+          }
+        }
         assert.equal(server.listening, false);
       });
 

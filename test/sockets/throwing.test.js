@@ -23,7 +23,7 @@ const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp } = require('../helpers/seqpacket.js');
 const { closed, nextEvent } = require('../helpers/sockets.js');
-const { abstractName } = require('../helpers/tmp.js');
+const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { within } = require('../helpers/wait.js');
 
 assertNoLeaks();
@@ -168,7 +168,7 @@ describe('an exception at any look at the options', onLinux({}), () => {
   }
 
   test('of connect() and bind() leaves the socket as it was', async (t) => {
-    const name = abstractName();
+    const name = temporaryPath(t);
     const socket = new DgramSocket();
     atEachLook({ mode: 0o600, unlinkOnClose: true }, (object) => socket.bind(name, object));
     assert.equal(socket.address(), name);
