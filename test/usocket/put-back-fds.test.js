@@ -46,10 +46,10 @@ describe('descriptors that are put back', onLinux(), () => {
     for (const data of ['ab', 'cd']) one.write({ data, fds: files });
     files.forEach(closeFd);
     await until(() => two.readableLength === 4, 'both messages');
-    const { data, fds } = two.read(null, null);
+    const { data, fds } = two.read(4, null);
     assert.equal(fds.length, 400);
     two.unshift(data, fds);
-    const again = two.read(null, null);
+    const again = two.read(4, null);
     assert.deepEqual([String(again.data), again.fds], ['abcd', fds]);
     fds.forEach(closeFd);
   });
