@@ -7,7 +7,7 @@
 const { Buffer, isUtf8 } = require('buffer');
 const { isIPv4, isIPv6 } = require('net');
 const { isUint8Array } = require('util').types;
-const { invalidType, invalidValue, systemError } = require('../util/errors');
+const { invalidType, invalidValue, isUrl, systemError } = require('../util/errors');
 const { membersOf } = require('../util/options');
 const { integer, pathBytes } = require('../util/validate');
 
@@ -133,7 +133,7 @@ class SocketAddresses {
 
 /** Whether an address is the name of a Unix socket, and no object. */
 function isName(addr) {
-  return typeof addr === 'string' || isUint8Array(addr) || addr instanceof URL;
+  return typeof addr === 'string' || isUint8Array(addr) || isUrl(addr);
 }
 
 const { prototype: base } = Object;
