@@ -21,6 +21,7 @@ const LIFE = path.join(__dirname, '..', 'lib', 'valgrind-life.js');
 const FILES = [
   ...['usocket', 'traffic', 'life', 'onread', 'server'].map((name) => `usocket/${name}`),
   ...['fds', 'fds-receiving', 'fds-waiting'].map((name) => `usocket/${name}`),
+  'sockets/detach-unread',
   ...['server', 'end', 'empty'].map((name) => `seqpacket/${name}`),
   ...['bind', 'connect', 'fds', 'stall'].map((name) => `dgram/${name}`),
   ...['compat/unix-dgram', 'posix/posix', 'posix/messages'],
