@@ -22,6 +22,15 @@ function clusterOfWorker() {
   return cluster.isWorker ? cluster : undefined;
 }
 
+/** Name → the lease of a socket that has been given up. */
+const kept = new Map();
+
+/** Without a lease the primary might have nobody left who listens, and would remove the file. One for a name is enough. */
+function keepLease(name, socket) {
+  kept.get(name)?.destroy();
+  kept.set(name, socket);
+}
+
 /** As in sockets/sharing.js. The outcome is an event in a later turn: 'listening' or 'error'. */
 function share(server, plan, steps) {
   // Without a name: a descriptor, too.
@@ -112,8 +121,8 @@ class Request {
     worker.once('disconnect', close);
     state.stopListening = (isGivenUp) => {
       worker.off('disconnect', close);
-      // Otherwise the primary might have nobody left who listens, and would remove the file.
-      if (!isGivenUp) socket.destroy();
+      if (isGivenUp) keepLease(this.place.toString('hex'), socket);
+      else socket.destroy();
       stopListening?.();
     };
   }

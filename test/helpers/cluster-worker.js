@@ -7,11 +7,14 @@
 //     moveTo       the folder to go to behind listen()
 //     closeAtOnce  closes the server behind listen()
 //     counts       reports how many descriptors it has, before listen() and when that has failed
+//     givesUp      gives up what listens, and listens again, some times, and counts descriptors
 //     leaves       opens files until no more than so many descriptors are left, before listen()
 
 const fs = require('node:fs');
 const afunix = require('../../lib');
 const unix = require('../../lib/net');
+
+const { closeFd } = afunix;
 
 const [, , kind, json] = process.argv;
 const options = JSON.parse(json);
@@ -22,7 +25,7 @@ const report = (event, message) => {
 };
 
 const count = () => {
-  if (options.counts) report('count', fs.readdirSync('/proc/self/fd').length);
+  if (options.counts || options.givesUp) report('count', fs.readdirSync('/proc/self/fd').length);
 };
 
 /** Leaves so many descriptors to this process. */
@@ -60,6 +63,16 @@ process.on('message', (message) => {
   const { fd } = server.detach();
   new afunix.UServer(answer).listen({ fd }, () => report('given up'));
 });
+/** Listens and gives that up, again and again; then it says how many descriptors it has. */
+if (options.givesUp) {
+  let times = 0;
+  server.on('listening', () => {
+    closeFd(server.detach().fd);
+    if (++times === 5) count();
+    if (times < 20) server.listen(options);
+    else setTimeout(count, 20);
+  });
+}
 count();
 if (options.leaves) openFiles(options.leaves);
 if (kind === 'serve') afunix.serve(server, options);

@@ -218,6 +218,14 @@ describe('workers of a cluster', onLinux(), () => {
     await until(() => !fs.existsSync(name), 'the file to go');
   });
 
+  test('detach() again and again: it keeps no more than one lease', async (t) => {
+    const options = { path: temporaryPath(t), givesUp: true };
+    const worker = startWorker(t, 'UServer', options);
+    const counts = [];
+    while (counts.length < 3) counts.push(await reported(worker, 'count'));
+    assert.ok(counts[2] <= counts[1], counts.join());
+  });
+
   test('inherited descriptors need no sharing', async (t) => {
     const name = temporaryPath(t);
     const server = new UServer().listen(name);
