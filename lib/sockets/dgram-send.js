@@ -44,7 +44,7 @@ function findSuccessor(socket) {
   const lost = binding.connect(socket[kId]);
   if (typeof lost === 'number') return lost;
   state.isPeerGone = false;
-  socket[kWriter].changePeer(lost);
+  socket[kWriter].changePeer(lost, state.peer, state.peer);
   return 0;
 }
 

@@ -128,7 +128,7 @@ class DgramSocket extends EventEmitter {
     const lost = binding.connect(id, name);
     if (typeof lost === 'number') return fail(lost, 'connect');
     const state = this[kState];
-    this[kWriter].changePeer(lost, state.isConnected && Boolean(state.peer?.equals(name)));
+    this[kWriter].changePeer(lost, state.peer, name);
     state.isConnected = true;
     state.peer = Buffer.from(name);
     state.isPeerGone = false;
@@ -151,7 +151,7 @@ class DgramSocket extends EventEmitter {
     if (!state.isConnected) {
       throw codedError(Error, 'ERR_SOCKET_DGRAM_NOT_CONNECTED', 'Not connected');
     }
-    this[kWriter].changePeer(demand(binding.disconnect(id), 'connect'));
+    this[kWriter].changePeer(demand(binding.disconnect(id), 'connect'), state.peer, null);
     state.isConnected = false;
     state.peer = null;
     state.isPeerGone = false;

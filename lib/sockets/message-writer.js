@@ -24,7 +24,7 @@ const kSendError = Symbol('kSendError');
 /** A queued message, until native code settles it. */
 class QueuedSend {
   constructor(destination, length, fds, path, callback) {
-    /** null: a peer that the socket had before. */
+    /** Its number; of a peer that the socket had before, its name, or null. */
     this.destination = destination;
     this.length = length;
     this.fds = fds;
@@ -254,11 +254,15 @@ class MessageWriter {
    * The socket has another peer, or none: what waits for the one before goes there, and is in nobody's way.
    *
    * @param {number[]} tickets - of what native code will not send after all
-   * @param {boolean} [isSame] - the peer has the name of the one before, and gets what waits
+   * @param {Buffer | null} before - the name of the peer that the socket had, if that has one
+   * @param {Uint8Array | null} now - of the one that it has: it gets what waits for a peer of that name
    */
-  changePeer(tickets, isSame = false) {
+  changePeer(tickets, before, now) {
     for (const send of this.queued?.values() ?? []) {
-      if (send.destination === PEER && !isSame) send.destination = null;
+      if (send.destination === PEER) send.destination = before;
+      if (typeof send.destination === 'object' && now !== null) {
+        if (send.destination?.equals(now)) send.destination = PEER;
+      }
     }
     const lost = [];
     for (const ticket of tickets) {

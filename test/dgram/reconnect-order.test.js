@@ -5,9 +5,10 @@
 
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
-const { DgramSocket } = require('../../lib');
+const { DgramSocket, closeFd } = require('../../lib');
 const { kSetReading } = require('../../lib/sockets/dgram-iterator.js');
 const { Chance } = require('../differential/chance.js');
+const { nulls } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closed, inbox, openSocket, tick, turn } = require('../helpers/sockets.js');
@@ -29,12 +30,17 @@ describe('what waits for a peer', onLinux(), () => {
       first[kSetReading](0);
       const socket = openSocket(t).connect(first.address());
       let number = 0;
-      const send = () => socket.send(String(number++));
+      const codes = [];
+      const send = () => socket.send(String(number++), (error) => codes.push(error?.code));
       while (socket.writableLength < 10) send();
+      const before = number;
       // Those to its name are another destination.
       socket.sendTo('to the name', first.address());
       change(socket, other.address());
       socket.connect(first.address());
+      const [closedFd] = nulls(1);
+      closeFd(closedFd);
+      socket.send({ data: 'x', fds: [closedFd] }, ({ code }) => codes.push(code));
       const texts = [];
       first.on('data', (data) => {
         texts.push(String(data));
@@ -44,6 +50,9 @@ describe('what waits for a peer', onLinux(), () => {
       first[kSetReading](1);
       await until(() => texts.length === number + 1, 'all messages');
       assert.equal(texts.filter((text) => text === 'to the name').length, 1);
+      // Nor are its callbacks.
+      await until(() => codes.length > number, 'all callbacks');
+      assert.equal(codes.indexOf('EBADF'), before);
       const expected = Array.from({ length: number }, (_, at) => String(at));
       assert.deepEqual(
         texts.filter((text) => text !== 'to the name'),
