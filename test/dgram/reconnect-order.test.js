@@ -17,6 +17,8 @@ const { delay, until } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
+/** No process may open so many. */
+const NEVER_OPEN = 2 ** 30;
 const RUNS = Number(process.env.RUNS ?? 60);
 
 describe('what waits for a peer', onLinux(), () => {
@@ -146,11 +148,18 @@ class Sender {
   }
 
   send() {
-    this.socket.send(String(this.sends.length), this.note('send', this.peer));
+    this.socket.send(this.message(), this.note('send', this.peer));
   }
 
   sendTo(at) {
-    this.socket.sendTo(String(this.sends.length), this.places.names[at], this.note('sendTo', at));
+    this.socket.sendTo(this.message(), this.places.names[at], this.note('sendTo', at));
+  }
+
+  /** Some are too large, or have a descriptor that is not open. */
+  message() {
+    const data = String(this.sends.length);
+    if (this.chance.maybe(0.03)) return Buffer.alloc(1_000_000);
+    return this.chance.maybe(0.03) ? { data, fds: [NEVER_OPEN] } : data;
   }
 
   connect(at) {
@@ -212,8 +221,11 @@ function faultsOf({ sends }, { all }) {
       if (at > 0) faults.push(`${own[at]} by ${way}() arrived behind ${own[at - 1]}`);
     }
   }
-  for (const at of [0, 1, 2]) {
-    const own = sends.filter(({ way, to }) => way === 'sendTo' && to === at);
+  for (const [at, way] of [0, 1, 2].flatMap((one) => [
+    [one, 'send'],
+    [one, 'sendTo'],
+  ])) {
+    const own = sends.filter((sent) => sent.way === way && sent.to === at);
     const late = own.findIndex(({ order }, index) => index > 0 && order < own[index - 1].order);
     if (late > 0) faults.push(`the callback of ${own[late].number} came before an earlier one`);
   }
