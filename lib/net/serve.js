@@ -2,6 +2,7 @@
 // its listener is asked for it.
 'use strict';
 
+const { Buffer } = require('buffer');
 const { nextTick } = require('../util/host');
 const { codedError, invalidType } = require('../util/errors');
 const check = require('../util/validate');
@@ -71,7 +72,7 @@ class Front {
     const { signal, ...rest } = options;
     const kept = KEPT.filter((name) => web[name] !== undefined).map((name) => [name, web[name]]);
     const listener = new ServedListener({ ...rest, ...Object.fromEntries(kept) });
-    Object.defineProperty(listener, 'maxConnections', { get: () => web.maxConnections });
+    Object.defineProperty(listener, 'maxConnections', { get: () => this.roomFor(listener) });
     listener.on('connection', (socket) => web.emit('connection', socket));
     for (const name of ['drop', 'warning']) listener.on(name, (value) => web.emit(name, value));
     let hasListened = false;
@@ -92,6 +93,8 @@ class Front {
     });
     this.listener = listener;
     this.open.add(listener);
+    // As in net: what address() returns, also when it listens no more.
+    if (rest.path !== undefined) web._pipeName = nameOf(rest.path);
     // Where unref() came first: a net.Server shows it in no other way.
     if (web._unref) listener.unref();
     // As in net: what is aborted already listens to nothing, and is closed.
@@ -99,6 +102,14 @@ class Front {
     if (callback) web.once('listening', callback);
     const stop = signal === undefined ? null : check.onAbort(signal, () => web.close());
     if (stop !== null) listener.once('close', stop);
+  }
+
+  /** How many connections a listener may have: the web server's limit is for all, also for those of listeners before. */
+  roomFor(listener) {
+    const { maxConnections, _connections: own = 0 } = this.web;
+    if (maxConnections === undefined || maxConnections === null) return undefined;
+    const others = [...this.open].filter((one) => one !== listener);
+    return others.reduce((room, one) => room - one.sockets.size, maxConnections - own);
   }
 
   /** A listener is done. */
@@ -157,6 +168,11 @@ class Front {
       else this.web.close((error) => (error ? reject(error) : resolve()));
     });
   }
+}
+
+/** A path as address() has it. */
+function nameOf(path) {
+  return typeof path === 'string' ? path : Buffer.from(check.pathBytes(path)).toString();
 }
 
 function countOf(server) {

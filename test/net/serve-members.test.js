@@ -8,6 +8,7 @@ const { once } = require('node:events');
 const http = require('node:http');
 const net = require('node:net');
 const { describe, test } = require('node:test');
+const { pathToFileURL } = require('node:url');
 const { serve } = require('../../lib');
 const unix = require('../../lib/net');
 const { assertNoLeaks } = require('../helpers/leaks.js');
@@ -54,6 +55,44 @@ describe('a web server of serve()', onLinux(), () => {
     assert.equal(error, failure);
     await within(closed, 'the end of the connection');
     await web[Symbol.asyncDispose]();
+  });
+
+  test('counts connections of before it was closed for maxConnections', async (t) => {
+    const [first, second] = [temporaryPath(t), temporaryPath(t)];
+    const web = http.createServer();
+    const requested = once(serve(web, first), 'request');
+    await once(web, 'listening');
+    http.get({ socketPath: first }).on('error', () => {});
+    const [, response] = await within(requested, 'the request');
+    web.close();
+    serve(web, second);
+    await once(web, 'listening');
+    web.maxConnections = 1;
+    const dropped = once(web, 'drop');
+    const client = cleanUp(t, net.connect(second)).on('error', () => {});
+    await within(dropped, "'drop'");
+    await within(once(client.resume(), 'close'), 'its end');
+    web.maxConnections = 2;
+    const answered = once(web, 'request');
+    http.get({ socketPath: second }).on('error', () => {});
+    const [, other] = await within(answered, 'another request');
+    for (const each of [response, other]) each.socket.destroy();
+    const closed = once(web, 'close');
+    web.close();
+    await within(closed, "'close'");
+  });
+
+  test('has the address at which it listened last, as in net', async (t) => {
+    const path = temporaryPath(t);
+    for (const given of [path, Buffer.from(path), pathToFileURL(path), { path }]) {
+      const web = serve(http.createServer(), given);
+      await once(web, 'listening');
+      const closed = once(web, 'close');
+      web.close();
+      assert.equal(web.address(), path);
+      await within(closed, "'close'");
+      assert.equal(web.address(), path);
+    }
   });
 
   test('is disposed of once, and where it has closed already', async (t) => {
