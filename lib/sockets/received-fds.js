@@ -41,10 +41,10 @@ function defineTaken(data, name, socket, take) {
 
 /** Takes what came with a message while its socket is open: its descriptors, unless its reader has them already. */
 function takeUntaken(message) {
-  // Its pidfd stays with it.
-  void message.pidfd;
+  // Its pidfd stays with it. Anything can be put back into a stream of messages.
+  void message?.pidfd;
   const before = takes;
-  const { fds } = message;
+  const fds = message?.fds;
   return takes === before ? NO_FDS : fds;
 }
 

@@ -5,7 +5,7 @@
 const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
 const { NO_FDS } = require('../native/fds');
-const { fdsToken, kId, lengthAt } = require('../native/sockets');
+const { fdsToken, flag, kId, lengthAt } = require('../native/sockets');
 const { codedError, invalidType, invalidValue } = require('../util/errors');
 const check = require('../util/validate');
 const { defineTaken } = require('./received-fds');
@@ -37,11 +37,12 @@ class StreamReader {
    * Descriptors came with a chunk. The kernel puts bytes that were written before in front of those that have
    * descriptors, but none behind: only of a chunk's last byte it is certain that it was written with them.
    */
-  add(words, at, chunk) {
+  add(data, flags, words, at) {
     const { onread, socket } = this;
     const state = socket[kState];
     // A listener may give the socket up, and the chunk with it.
-    state.inHand = onread === null ? chunk : onread.current.subarray(0, lengthAt(words, at));
+    const isInto = (flags & flag.INTO) !== 0;
+    state.inHand = isInto ? startOf(onread.current, lengthAt(words, at)) : data;
     try {
       this.addFds(fdsToken(words, at), state.bytesRead - 1);
     } finally {
@@ -185,6 +186,12 @@ class StreamReader {
     }
     return goesOn;
   }
+}
+
+/** The first bytes of what native code has received into: any view, or an ArrayBuffer. */
+function startOf(memory, length) {
+  if (!ArrayBuffer.isView(memory)) return new Uint8Array(memory, 0, length);
+  return new Uint8Array(memory.buffer, memory.byteOffset, length);
 }
 
 /** The option as net has it: where bytes go, and who gets them; null without it. */

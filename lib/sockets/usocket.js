@@ -299,7 +299,7 @@ class USocket extends ConnectedSocket {
 
   [kDeliver](data, flags, words, at) {
     try {
-      if (flags & flag.FDS) readerOf(this).add(words, at, data);
+      if (flags & flag.FDS) readerOf(this).add(data, flags, words, at);
     } finally {
       // Not where a listener closed the socket; but an exception of a listener costs no bytes.
       if (!this.destroyed) {

@@ -287,6 +287,14 @@ describe('detach() while descriptors wait', onLinux(), () => {
     closeFd(one.detach().fd);
   });
 
+  test('of a SeqpacketSocket: what others have put back is theirs', (t) => {
+    const [one] = makePair(t, SeqpacketSocket, { receiveFds: true, pauseOnConnect: true });
+    for (const chunk of [undefined, 5, { fds: [0] }, 'text']) one.unshift(chunk);
+    const { fd, data, fds } = one.detach();
+    closeFd(fd);
+    assert.deepEqual([data, fds], [['text', { fds: [0] }, 5, undefined], []]);
+  });
+
   test('of a SeqpacketSocket: each message has its own, and all are in order', async (t) => {
     const { paths, texts } = makeFiles(t, 12);
     const [one, two] = makePair(t, SeqpacketSocket, { receiveFds: true, pauseOnConnect: true });
@@ -313,10 +321,19 @@ describe('detach() while descriptors wait', onLinux(), () => {
     assert.deepEqual(readAndClose([...taken, ...fds]), texts);
   });
 
-  const onread = { buffer: Buffer.alloc(100), callback: () => true };
+  const callback = () => true;
   for (const [how, options] of [
     ['', {}],
-    ['with onread, ', { onread }],
+    ['with onread, ', { onread: { buffer: Buffer.alloc(100), callback } }],
+    [
+      'with onread to a view, ',
+      { onread: { buffer: () => new DataView(new ArrayBuffer(100)), callback } },
+    ],
+    [
+      'with onread to an ArrayBuffer, ',
+      { onread: { buffer: () => new ArrayBuffer(100), callback } },
+    ],
+    ['with onread to nothing, ', { onread: { buffer: () => undefined, callback } }],
     ['with setEncoding(), ', {}],
   ]) {
     test(`of a USocket, ${how}by a listener for 'fds': their bytes come along`, async (t) => {
