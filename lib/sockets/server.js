@@ -378,7 +378,7 @@ function forgetListening(server, isGivenUp = false) {
 }
 
 function emitCloseIfEmpty(server) {
-  if (server[kId] > 0 || server[kState].connections > 0) return;
+  if (server[kState].connections > 0) return;
   nextTick(emitClose, server);
 }
 

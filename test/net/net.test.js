@@ -83,8 +83,12 @@ const PROGRAMS = {
       [server instanceof lib.Server, server.allowHalfOpen, server.pauseOnConnect],
       [mine instanceof Mine, mine instanceof lib.Socket, lib.Stream === lib.Socket],
       [server.listenerCount('connection'), usual.allowHalfOpen, usual.pauseOnConnect],
+      [lib.Socket, lib.Server].map(({ prototype }) => {
+        const { value, ...rest } = Object.getOwnPropertyDescriptor(prototype, 'constructor');
+        return { isOwn: value.prototype === prototype, ...rest };
+      }),
       [lib.connect.name, lib.createServer.length, typeof lib.createConnection],
-    ].slice(0, 4);
+    ].slice(0, 5);
   },
 
   async 'arguments that are refused'(t, lib) {

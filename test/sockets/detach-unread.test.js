@@ -20,7 +20,7 @@ const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, eventsOf, quiet, write } = require('../helpers/seqpacket.js');
 const { inbox, nextEvent, openPair, openSocket } = require('../helpers/sockets.js');
 const { abstractName } = require('../helpers/tmp.js');
-const { until } = require('../helpers/wait.js');
+const { until, within } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
@@ -255,6 +255,39 @@ for (const Socket of [USocket, SeqpacketSocket]) {
       assert.deepEqual(events, ['close undefined']);
     });
 
+    test('whoever takes it over may be paused from the start', async (t) => {
+      const [one, two] = makePair(t, Socket);
+      const { fd } = one.detach();
+      const other = cleanUp(t, new Socket({ fd, pauseOnConnect: true }));
+      // Without a connection there is nothing to pause.
+      assert.deepEqual(
+        [other.isPaused(), new Socket({ pauseOnConnect: true }).isPaused()],
+        [true, false],
+      );
+      await write(two, 'waits');
+      const coming = nextEvent(other, 'data');
+      other.resume();
+      assert.equal(String((await coming)[0]), 'waits');
+    });
+
+    test('connected again behind a write that failed, and in the same turn, it is as new', async (t) => {
+      const server = new (Socket === USocket ? UServer : SeqpacketServer)((socket) => {
+        socket.end('from the server');
+      }).listen(abstractName());
+      t.after(() => server.close());
+      const [one, two] = makePair(t, Socket);
+      const events = eventsOf(one);
+      const seen = [];
+      one.on('data', (data) => seen.push(String(data)));
+      two.destroy();
+      one.write('to nobody', () => {});
+      one.destroy();
+      one.connect(server.address());
+      await nextEvent(one, 'end');
+      assert.deepEqual(seen, ['from the server']);
+      assert.ok(!events.some((event) => event.startsWith('error')), events.join());
+    });
+
     test('connected again it goes on as it was', async (t) => {
       const [one, two] = makePair(t, Socket);
       const server = new (Socket === USocket ? UServer : SeqpacketServer)((socket) => {
@@ -272,6 +305,44 @@ for (const Socket of [USocket, SeqpacketSocket]) {
     });
   });
 }
+
+describe('a USocket that takes a descriptor over', onLinux(), () => {
+  test('calls back in a later turn', async (t) => {
+    const [one] = makePair(t, USocket);
+    let called = false;
+    const connected = new Promise((resolve) => {
+      cleanUp(
+        t,
+        new USocket({ fd: one.detach().fd }, () => {
+          called = true;
+          resolve();
+        }),
+      );
+    });
+    assert.equal(called, false);
+    await within(connected, 'the callback');
+  });
+
+  test("has no 'data' behind a listener for 'fds' that destroys it", async (t) => {
+    const [one, two] = makePair(t, USocket);
+    const seen = [];
+    one.on('data', (data) => seen.push(String(data)));
+    await write(two, 'before');
+    await until(() => seen.length === 1, 'the first chunk');
+    const destroyed = new Promise((resolve) => {
+      one.on('fds', (fds) => {
+        fds.forEach(closeFd);
+        resolve(one.destroy());
+      });
+    });
+    const files = nulls(1);
+    two.write({ data: 'behind', fds: files });
+    files.forEach(closeFd);
+    await within(destroyed, "'fds'");
+    await quiet();
+    assert.deepEqual(seen, ['before']);
+  });
+});
 
 describe('detach() while descriptors wait', onLinux(), () => {
   test('to be sent, of a USocket: EBUSY, and nothing is lost', async (t) => {

@@ -136,6 +136,12 @@ module.exports = {
       from: 'base[name] === undefined',
       why: 'it only spares the search for whose member it is',
     },
+    {
+      line: 'if (value === undefined || base[name] === undefined) return value;',
+      becomes: ['false'],
+      from: 'value === undefined || base[name] === undefined',
+      why: 'the same, and of a member that is undefined the search finds nothing else',
+    },
   ],
   'lib/util/callback.js': [
     {

@@ -25,6 +25,12 @@ module.exports = {
   },
   'lib/compat/unix-dgram.js': [
     {
+      line: 'id === 0 ? -EBADF : binding.bind(id, name, -1, -1, -1, 1) || binding.setReading(id, 1);',
+      from: 'id === 0',
+      becomes: ['false'],
+      why: 'of no socket native code says the same',
+    },
+    {
       line: 'for (let index = 0; index < outcomes.length; index += 2) {',
       becomes: ['index <= outcomes.length'],
       why: 'behind the last outcome there is none, which is of no message',

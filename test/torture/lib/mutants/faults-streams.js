@@ -392,7 +392,13 @@ module.exports = [
     'serve-without-limit',
     'serve(): maxConnections of the web server has no effect',
     ['test/net/serve.test.js'],
-    edit(SERVE, '{ get: () => web.maxConnections }', '{ get: () => undefined }'),
+    edit(SERVE, '{ get: () => this.roomFor(listener) }', '{ get: () => undefined }'),
+  ),
+  fault(
+    'serve-limit-for-each',
+    'serve(): maxConnections does not count connections of before the server was closed',
+    ['test/net/serve-members.test.js'],
+    edit(SERVE, '(room, one) => room - one.sockets.size', '(room) => room'),
   ),
   fault(
     'serve-keeps-listener',
