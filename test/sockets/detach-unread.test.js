@@ -273,8 +273,12 @@ for (const Socket of [USocket, SeqpacketSocket]) {
     test('connected again behind a write that failed, and in the same turn, it is as new', async (t) => {
       const server = new (Socket === USocket ? UServer : SeqpacketServer)((socket) => {
         socket.end('from the server');
-      }).listen(abstractName());
+      });
+      server.listen(abstractName(), 0).pause();
       t.after(() => server.close());
+      // The backlog is full: there is no connection for some time.
+      const first = cleanUp(t, new Socket()).connect(server.address()).resume();
+      await nextEvent(first, 'connect');
       const [one, two] = makePair(t, Socket);
       const events = eventsOf(one);
       const seen = [];
@@ -283,6 +287,8 @@ for (const Socket of [USocket, SeqpacketSocket]) {
       one.write('to nobody', () => {});
       one.destroy();
       one.connect(server.address());
+      await quiet();
+      server.resume();
       await nextEvent(one, 'end');
       assert.deepEqual(seen, ['from the server']);
       assert.ok(!events.some((event) => event.startsWith('error')), events.join());
