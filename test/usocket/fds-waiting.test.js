@@ -33,6 +33,23 @@ async function fillUp(one, two) {
 beforeEach(() => quiet(20));
 
 describe('waiting', onLinux(), () => {
+  test('a write of nothing is called back, and the descriptors go on waiting', async (t) => {
+    const [one, two] = makePair(t);
+    const outcomes = new Outcomes();
+    const files = nulls(1);
+    one.write({ fds: files, callback: outcomes.callback() });
+    files.forEach(closeFd);
+    let isCalled = false;
+    one.write('', () => (isCalled = true));
+    await quiet();
+    assert.equal(isCalled, true);
+    const coming = nextEvent(two, 'fds');
+    one.write('with them');
+    const [fds] = await coming;
+    fds.forEach(closeFd);
+    assert.equal(fds.length, 1);
+  });
+
   test('descriptors behind a full buffer arrive in order, with none lost', async (t) => {
     const before = countFds();
     const [one, two] = makePair(t);

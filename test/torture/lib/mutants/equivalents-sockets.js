@@ -371,6 +371,12 @@ module.exports = {
   ],
   'lib/sockets/stream-reader.js': [
     {
+      line: 'if (this.fds === 0 && this.isHeard()) {',
+      from: 'this.fds === 0',
+      becomes: ['this.fds !== 0'],
+      why: 'a short cut: what waits goes to a listener before others can come',
+    },
+    {
       line: 'return limit > 0 && limit < socket.readableLength ? limit : size;',
       becomes: ['limit <= socket.readableLength'],
       why: 'to read all that is there is what no limit does, too',
