@@ -134,6 +134,22 @@ describe('detach() in the middle of a burst', onLinux(), () => {
     }
   });
 
+  test("of a DgramSocket, by a listener for 'error': the message that the error is of comes along", async (t) => {
+    const [one, two] = openPair(t, { receiveFds: true, maxPendingFds: 0 });
+    const seen = [];
+    one.on('data', (data) => seen.push(String(data)));
+    const failed = new Promise((resolve) => {
+      one.on('error', ({ code }) => resolve({ code, ...one.detach() }));
+    });
+    const files = nulls(1);
+    two.send({ data: 'without it', fds: files });
+    files.forEach(closeFd);
+    const { code, fd, data } = await within(failed, "'error'");
+    closeFd(fd);
+    assert.equal(code, 'ERR_AFUNIX_TOO_MANY_FDS');
+    assert.deepEqual([data.map((message) => String(message.data)), seen], [['without it'], []]);
+  });
+
   for (const goesOn of [false, true]) {
     test(`of a DgramSocket, in a loop that ${goesOn ? 'goes on' : 'ends with it'}`, async (t) => {
       const [one, two] = openPair(t, { receiveFds: true });

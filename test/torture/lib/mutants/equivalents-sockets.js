@@ -242,7 +242,21 @@ module.exports = {
       why: 'shutdown(2) fails under strace alone, in `faults`; and a closed socket reports nothing any more',
     },
   ],
+  'lib/sockets/usocket.js': [
+    {
+      line: 'this[kWriter]?.settle(status);',
+      from: 'this[kWriter]?.settle',
+      becomes: ['this[kWriter].settle'],
+      why: 'what is done has been written, by that',
+    },
+  ],
   'lib/sockets/listen.js': [
+    {
+      line: 'if (!plan.isUsual) plan.configure(id);',
+      from: '!plan.isUsual',
+      becomes: ['true'],
+      why: 'a short cut: what is usual is what native code has already',
+    },
     {
       line: 'state.stopListening = stops.length === 0 ? null : () => stops.forEach((stop) => stop?.());',
       becomes: ['false'],
