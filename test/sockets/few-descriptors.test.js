@@ -213,3 +213,31 @@ test(
     assert.deepEqual(result, [true, 'callback EMFILE', 'EMFILE']);
   },
 );
+
+test(
+  'a USocket that got no descriptor says so, also where it connects twice',
+  onLinux(),
+  async (t) => {
+    const result = await runScript(
+      t,
+      ({ USocket: Socket }) => {
+        const fs = require('node:fs');
+        const taken = [];
+        try {
+          for (;;) taken.push(fs.openSync('/dev/null'));
+        } catch {
+          // There is no room for another.
+        }
+        const socket = new Socket();
+        socket.on('error', ({ code, syscall }) => {
+          taken.forEach(fs.closeSync);
+          console.log(JSON.stringify([code, syscall]));
+        });
+        socket.connect('/nowhere').connect('/nowhere');
+      },
+      [],
+      { openFiles: 64 },
+    );
+    assert.deepEqual(result, ['EMFILE', 'socket']);
+  },
+);

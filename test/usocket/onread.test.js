@@ -10,7 +10,7 @@ const { pipeline } = require('node:stream/promises');
 const { USocket } = require('../../lib');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
-const { cleanUp, closing } = require('../helpers/seqpacket.js');
+const { cleanUp, closing, eventsOf } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { delay, until } = require('../helpers/wait.js');
@@ -36,6 +36,24 @@ describe('onread', onLinux(), () => {
     assert.equal(got.bytes().length, 0);
     assert.equal(socket.readableLength, 0);
     assert.equal(socket.bytesRead, 3);
+  });
+
+  test('a function that throws is the end of the socket that has just connected', async (t) => {
+    const server = startServer(t);
+    const failure = new Error('no memory');
+    const buffer = () => {
+      throw failure;
+    };
+    const client = makeSocket(t, { onread: { buffer, callback: () => true } });
+    const events = eventsOf(client);
+    const seen = [];
+    client.on('error', (error) => seen.push(error)).connect(server.address());
+    await nextEvent(client, 'close');
+    assert.deepEqual(seen, [failure]);
+    assert.deepEqual(
+      events.filter((event) => event === 'connect'),
+      [],
+    );
   });
 
   test('a function is asked for each next buffer', async (t) => {

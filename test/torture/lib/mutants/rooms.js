@@ -93,7 +93,8 @@ module.exports = {
   'lib/sockets/connecting.js': [
     ...of('seqpacket', 'connect'),
     ...of('usocket', 'connect-again', 'as-net-turns'),
-    ...of('sockets', 'backlog', 'lives', 'diagnostics-again'),
+    ...of('sockets', 'backlog', 'lives', 'diagnostics-again', 'few-descriptors'),
+    ...of('usocket', 'onread'),
     ...CONNECTED,
   ],
   'lib/sockets/connections.js': of('sockets', 'servers', 'collector', 'detach'),
