@@ -68,13 +68,6 @@ module.exports = {
       why: 'the same once more, of which the second close() does nothing',
     },
   ],
-  'lib/sockets/chunks.js': [
-    {
-      line: "const BYTES_EACH = { __proto__: null, utf8: 3, 'utf-8': 3, latin1: 1, binary: 1, ascii: 1 };",
-      becomes: ['{}'],
-      why: 'a short cut: a string of another encoding becomes a Buffer first',
-    },
-  ],
   'lib/sockets/connecting.js': [
     {
       line: 'if (!plan.isUsual) plan.configure(id);',
