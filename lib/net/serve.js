@@ -2,9 +2,8 @@
 // its listener is asked for it.
 'use strict';
 
-const { Buffer } = require('buffer');
 const { nextTick } = require('../util/host');
-const { codedError, invalidType } = require('../util/errors');
+const { codedError, invalidType, textOf } = require('../util/errors');
 const check = require('../util/validate');
 const { ServedListener } = require('./served');
 
@@ -94,7 +93,7 @@ class Front {
     this.listener = listener;
     this.open.add(listener);
     // As in net: what address() returns, also when it listens no more.
-    if (rest.path !== undefined) web._pipeName = nameOf(rest.path);
+    if (rest.path !== undefined) web._pipeName = textOf(rest.path);
     // Where unref() came first: a net.Server shows it in no other way.
     if (web._unref) listener.unref();
     // As in net: what is aborted already listens to nothing, and is closed.
@@ -168,11 +167,6 @@ class Front {
       else this.web.close((error) => (error ? reject(error) : resolve()));
     });
   }
-}
-
-/** A path as address() has it. */
-function nameOf(path) {
-  return typeof path === 'string' ? path : Buffer.from(check.pathBytes(path)).toString();
 }
 
 function countOf(server) {

@@ -154,4 +154,5 @@ module.exports = {
   show,
   streamError,
   systemError,
+  textOf,
 };

@@ -95,6 +95,17 @@ describe('a web server of serve()', onLinux(), () => {
     }
   });
 
+  test('has a name that the kernel chooses where it is given none', async () => {
+    for (const given of [null, { path: null }, {}]) {
+      const web = serve(http.createServer(), given);
+      await once(web, 'listening');
+      assert.match(web.address(), /^\0[0-9a-f]{5}$/);
+      const closed = once(web, 'close');
+      web.close();
+      await within(closed, "'close'");
+    }
+  });
+
   test('is disposed of once, and where it has closed already', async (t) => {
     const web = serve(http.createServer(), temporaryPath(t));
     await once(web, 'listening');
