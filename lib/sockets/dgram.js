@@ -86,7 +86,7 @@ class DgramSocket extends EventEmitter {
       check.optionalNumber(uid, 'options.uid', check.MAX_INT),
       check.optionalNumber(gid, 'options.gid', check.MAX_INT),
     ];
-    demandFile(name, { mode, uid, gid }, ['mode', 'uid', 'gid']);
+    demandFile(name, { mode, uid, gid });
     const id = running(this);
     const state = this[kState];
     if (state.isBound && !state.isDeaf) {

@@ -39,9 +39,8 @@ class ListenPlan {
     this.mode = check.optionalNumber(mode, 'options.mode', 0o7777);
     this.uid = check.optionalNumber(uid, 'options.uid', check.MAX_INT);
     this.gid = check.optionalNumber(gid, 'options.gid', check.MAX_INT);
-    demandFile(this.name, options, ['readableAll', 'writableAll']);
     // An inherited socket has, or has not, what it was bound with.
-    if (fd === undefined) demandFile(this.name, options, ['mode', 'uid', 'gid']);
+    if (fd === undefined) demandFile(this.name, { mode, uid, gid });
     this.mode = withAccess(this, options);
     this.unlink = +check.optionalBoolean(unlinkOnClose, 'options.unlinkOnClose', true);
     this.exclusive = check.optionalBoolean(exclusive, 'options.exclusive', false);
@@ -50,10 +49,11 @@ class ListenPlan {
 }
 
 /** The mode with net's `readableAll` and `writableAll`. */
-function withAccess({ mode }, { readableAll, writableAll }) {
+function withAccess({ name, mode }, { readableAll, writableAll }) {
   const readable = check.optionalBoolean(readableAll, 'options.readableAll', false);
   const writable = check.optionalBoolean(writableAll, 'options.writableAll', false);
   if (!readable && !writable) return mode;
+  demandFile(name, { readableAll: readable, writableAll: writable });
   const base = mode < 0 ? 0o777 & ~process.umask() : mode;
   return base | (readable ? 0o444 : 0) | (writable ? 0o222 : 0);
 }

@@ -113,12 +113,13 @@ function sizeOf(options, names) {
 }
 
 /** Refuses an option about who may do what with a socket file where there is none: left out, nobody would notice. */
-function demandFile(name, options, names) {
+function demandFile(name, options) {
   if (name.length > 0 && name[0] !== 0) return;
-  const given = names.find((one) => options[one] !== undefined && options[one] !== false);
-  if (given === undefined) return;
-  const fault = 'needs a path: abstract names have no permissions';
-  throw invalidValue(`options.${given}`, options[given], fault);
+  for (const [option, value] of Object.entries(options)) {
+    if (value === undefined || value === false) continue;
+    const fault = 'needs a path: abstract names have no permissions';
+    throw invalidValue(`options.${option}`, value, fault);
+  }
 }
 
 /** As net does: a socket's chunks are bytes. */

@@ -304,9 +304,11 @@ for (const [name, Server, Socket] of [
               code: 'ERR_INVALID_ARG_VALUE',
             });
           }
-          assert.throws(() => server.listen({ path: '/x', [option]: 1 }), {
-            code: 'ERR_INVALID_ARG_TYPE',
-          });
+          for (const path of ['/x', abstractName()]) {
+            assert.throws(() => server.listen({ path, [option]: 1 }), {
+              code: 'ERR_INVALID_ARG_TYPE',
+            });
+          }
         }
         for (const option of ['mode', 'uid', 'gid']) {
           for (const path of [undefined, abstractName()]) {
