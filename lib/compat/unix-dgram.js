@@ -328,9 +328,7 @@ function reportRoom(socket) {
 
 function sendTo(socket, view, path, callback) {
   const id = socket[kId];
-  const to = id === 0 ? -EBADF : socket[kDestinations].of(id, path);
-  // What only looks like a URL may have code of its own, which detaches the buffer.
-  if (view.length === 0) check.messageBytes(view, 'buffer');
+  const to = id === 0 ? -EBADF : socket[kDestinations].of(id, path, view, 'buffer');
   if (to < 0) {
     report(socket, callback, to, path);
     return;

@@ -20,13 +20,17 @@ class Destinations {
   /**
    * @param {number} id - of the socket
    * @param {string | Buffer | URL} path
-   * @throws {TypeError} as check.pathBytes()
+   * @param {Uint8Array} view - the message
+   * @param {string} viewName - as the caller's argument is called
+   * @throws {TypeError} as check.pathBytes(); for a view that the path's own code has detached
    * @returns {number} the destination, or a negative errno
    */
-  of(id, path) {
+  of(id, path, view, viewName) {
     const known = this.known?.get(path);
     if (known !== undefined) return known;
     const name = check.addressBytes(path, 'destPath');
+    // What only looks like a URL may have code of its own.
+    if (view.length === 0) check.messageBytes(view, viewName);
     if (++this.made > MAX_KNOWN) {
       binding.sweepDestinations(id);
       this.known?.clear();

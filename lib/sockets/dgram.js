@@ -177,9 +177,7 @@ class DgramSocket extends EventEmitter {
     const view = check.messageBytes(message, 'buffer');
     check.partLength(view, offset, length);
     check.optionalCallback(callback);
-    const destination = this[kState].destinations.of(running(this), destPath);
-    // What only looks like a URL may have code of its own, which detaches the buffer.
-    if (view.length === 0) check.messageBytes(view, 'buffer');
+    const destination = this[kState].destinations.of(running(this), destPath, view, 'buffer');
     submit(this, destination, view, offset, length, undefined, destPath, callback);
     return this[kWriter].hasRoom();
   }
@@ -433,9 +431,7 @@ function sendToShort(socket, message, destPath, options, callback) {
     numbers ??= own;
   }
   check.optionalCallback(callback);
-  const destination = socket[kState].destinations.of(running(socket), destPath);
-  // As above.
-  if (view.length === 0) check.messageBytes(view);
+  const destination = socket[kState].destinations.of(running(socket), destPath, view, 'message');
   submit(socket, destination, view, 0, view.length, numbers, destPath, callback);
   return socket[kWriter].hasRoom();
 }
