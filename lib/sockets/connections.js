@@ -11,10 +11,11 @@ class Connections {
   constructor(server) {
     this.server = server;
     this.isOver = false;
-    /** Came for other listeners while this loop was busy; or, accepted already, when the server was given up. */
+    /**
+     * `{ socket, isShared }`: came for other listeners while this loop was busy; or, accepted already, when the server
+     * was given up, and then nobody else may have got it.
+     */
     this.buffered = [];
-    /** Those of them that nobody else has got. */
-    this.own = new Set();
     /** What next() waits for. */
     this.waiting = [];
     this.isIdle = false;
@@ -26,11 +27,7 @@ class Connections {
   }
 
   next() {
-    if (this.buffered.length > 0) {
-      const socket = this.buffered.shift();
-      this.own.delete(socket);
-      return Promise.resolve(this.result(socket));
-    }
+    if (this.buffered.length > 0) return Promise.resolve(this.result(this.buffered.shift().socket));
     if (this.isOver || (!this.server.listening && this.server[kState].connections === 0)) {
       this.end();
       return Promise.resolve(this.result());
@@ -44,17 +41,14 @@ class Connections {
 
   return(value) {
     this.end();
-    for (const socket of this.own) socket.destroy();
+    for (const { socket, isShared } of this.buffered) if (!isShared) socket.destroy();
     return Promise.resolve({ value, done: true });
   }
 
   put(socket) {
-    if (this.waiting.length > 0) {
-      this.waiting.shift()(this.result(socket));
-    } else {
-      this.buffered.push(socket);
-      if (this.server.listenerCount('connection') === 1) this.own.add(socket);
-    }
+    const isShared = this.server.listenerCount('connection') > 1;
+    if (this.waiting.length === 0) this.buffered.push({ socket, isShared });
+    else this.waiting.shift()(this.result(socket));
     this.setIdle(this.waiting.length === 0);
   }
 

@@ -107,8 +107,8 @@ class DgramSocket extends EventEmitter {
   /**
    * Sets the peer, connect(2): messages go to it with send(), and come from it alone. Synchronous;
    * `'connect'` follows in the next tick. Messages queued for the peer before still go there, ahead of what is sent after
-   * a connect() to that one once more. If the peer's receiver
-   * is closed and another takes its name, the next send() finds that one, after one error.
+   * a connect() to that one once more. If the peer's receiver is closed and another takes its name, the next send()
+   * finds that one, after one error.
    *
    * @param {string | Buffer | URL} path
    * @param {(error?: Error) => void} [callback] - gets an error that would otherwise be thrown

@@ -2,6 +2,7 @@
 'use strict';
 
 const { constants } = require('os');
+const { isUint8Array } = require('util').types;
 const binding = require('../native/binding');
 const { NO_FDS } = require('../native/fds');
 const { kId } = require('../native/sockets');
@@ -260,9 +261,8 @@ class MessageWriter {
   changePeer(tickets, before, now) {
     for (const send of this.queued?.values() ?? []) {
       if (send.destination === PEER) send.destination = before;
-      if (typeof send.destination === 'object' && now !== null) {
-        if (send.destination?.equals(now)) send.destination = PEER;
-      }
+      const isNamed = now !== null && isUint8Array(send.destination);
+      if (isNamed && send.destination.equals(now)) send.destination = PEER;
     }
     const lost = [];
     for (const ticket of tickets) {

@@ -153,7 +153,7 @@ class USocket extends ConnectedSocket {
       if (this.writableCorked > 0) state.bytesWritten += bytesIn(data, encoding);
       return writer.give(data, encoding, writer.wrap(callback));
     }
-    if (fds !== undefined || (writer.groups.length > 0 && data.length > 0)) {
+    if (fds !== undefined || (writer.isWaiting() && data.length > 0)) {
       return writer.writeWithFds(data, encoding, fds, callback);
     }
     state.bytesWritten += bytesIn(data, encoding);
@@ -209,7 +209,7 @@ class USocket extends ConnectedSocket {
     if (typeof callback === 'function') callback = writerOf(this).behind(callback);
     const isPlain = typeof message === 'string' || isUint8Array(message);
     const isClosed = this.destroyed || this.writableEnded;
-    if (!isPlain || (!isClosed && this[kWriter]?.groups.length > 0)) {
+    if (!isPlain || (!isClosed && this[kWriter]?.isWaiting())) {
       if (message !== undefined && message !== null) this.write(message, encoding);
       // Writable takes anything but a function for a chunk; as its third argument, it ignores it.
       return super.end(undefined, undefined, life.endCallback(this, callback));

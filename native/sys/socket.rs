@@ -52,7 +52,8 @@ pub fn demand_kind(fd: BorrowedFd<'_>, kind: Type) -> Result<()> {
     Ok(())
 }
 
-/// Takes over a descriptor that JavaScript gives up, and makes it nonblocking and CLOEXEC. On Err it stays JavaScript's.
+/// Takes over a descriptor that JavaScript gives up, and makes it nonblocking and CLOEXEC. On Err
+/// it stays JavaScript's.
 pub fn take_over(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
     let socket = SockRef::from(&fd);
     socket.set_nonblocking(true)?;
