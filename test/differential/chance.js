@@ -40,4 +40,20 @@ class Chance {
   }
 }
 
-module.exports = { Chance };
+/** What becomes of something that was made from a seed: its error says which. */
+async function ofSeed(seed, promise) {
+  try {
+    return await promise;
+  } catch (error) {
+    error.message = `SEED=${seed}: ${error.message}`;
+    throw error;
+  }
+}
+
+/** Runs for so many seeds, one after the other. */
+async function eachSeed(count, run) {
+  const first = Chance.seed();
+  for (let seed = first; seed < first + count; seed++) await ofSeed(seed, run(new Chance(seed)));
+}
+
+module.exports = { Chance, eachSeed, ofSeed };

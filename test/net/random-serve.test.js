@@ -9,7 +9,7 @@ const http = require('node:http');
 const net = require('node:net');
 const { describe, test } = require('node:test');
 const { serve } = require('../../lib');
-const { Chance } = require('../differential/chance.js');
+const { Chance, ofSeed } = require('../differential/chance.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { temporaryPath } = require('../helpers/tmp.js');
@@ -177,12 +177,7 @@ describe('serve() does what listen() does, at random', onLinux(), () => {
     test(`with a server of ${kind}`, async (t) => {
       const first = Chance.seed();
       const seeds = Array.from({ length: RUNS }, (_, index) => first + index);
-      const comparing = seeds.map((seed) =>
-        compare(t, kind, programOf(seed)).catch((error) => {
-          error.message = `SEED=${seed}: ${error.message}`;
-          throw error;
-        }),
-      );
+      const comparing = seeds.map((seed) => ofSeed(seed, compare(t, kind, programOf(seed))));
       await Promise.all(comparing);
     });
   }

@@ -52,21 +52,23 @@ async function inBursts(send, socket, onLast) {
   }
 }
 
+/** Gives a socket up at the third message of a burst: what detach() gave. */
+async function giveUpInBurst(send, socket) {
+  const seen = [];
+  let found;
+  await inBursts(send, socket, (text) => {
+    seen.push(text);
+    if (text === '3.2') found = socket.detach();
+  });
+  assert.deepEqual(seen, ['3.0', '3.1', '3.2']);
+  return found;
+}
+
 describe('detach() in the middle of a burst', onLinux(), () => {
   test('of a SeqpacketSocket: the messages behind come along', async (t) => {
     const [one, two] = makePair(t, SeqpacketSocket);
     const events = eventsOf(one);
-    const seen = [];
-    let found;
-    await inBursts(
-      (text) => two.write(text),
-      one,
-      (text) => {
-        seen.push(text);
-        if (text === '3.2') found = one.detach();
-      },
-    );
-    assert.deepEqual(seen, ['3.0', '3.1', '3.2']);
+    const found = await giveUpInBurst((text) => two.write(text), one);
     assert.deepEqual(found.data.map(String), ['3.3', '3.4', '3.5', '3.6', '3.7']);
     assert.deepEqual(events, ['close undefined']);
     const other = cleanUp(t, new SeqpacketSocket(found.fd));
@@ -86,17 +88,7 @@ describe('detach() in the middle of a burst', onLinux(), () => {
   ]) {
     test(`of a DgramSocket, ${how}: the messages behind come along`, async (t) => {
       const [one, two] = pair(t);
-      const seen = [];
-      let found;
-      await inBursts(
-        (text) => two.send(text),
-        one,
-        (text) => {
-          seen.push(text);
-          if (text === '3.2') found = one.detach();
-        },
-      );
-      assert.deepEqual(seen, ['3.0', '3.1', '3.2']);
+      const found = await giveUpInBurst((text) => two.send(text), one);
       const texts = found.data.map(({ data }) => String(data));
       assert.deepEqual(texts, ['3.3', '3.4', '3.5', '3.6', '3.7']);
       for (const { path, fds, credentials } of found.data) {

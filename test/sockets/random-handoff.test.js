@@ -7,7 +7,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { DgramSocket, SeqpacketSocket, USocket, closeFd, memfd } = require('../../lib');
-const { Chance } = require('../differential/chance.js');
+const { eachSeed } = require('../differential/chance.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { until } = require('../helpers/wait.js');
@@ -151,8 +151,7 @@ class Receivers {
 }
 
 /** One run: a sender that sends in bursts, and receivers that hand over; how often. */
-async function run(t, seed, Socket) {
-  const chance = new Chance(seed);
+async function run(t, chance, Socket) {
   const [end, sender] = Socket.pair();
   t.after(() => (sender.destroy ?? sender.close).call(sender));
   const receivers = new Receivers(chance, Socket, end.detach().fd);
@@ -184,13 +183,10 @@ async function run(t, seed, Socket) {
 describe('handed over at any moment, nothing is lost', onLinux(), () => {
   for (const Socket of [USocket, SeqpacketSocket, DgramSocket]) {
     test(Socket.name, async (t) => {
-      const first = Chance.seed();
       let handoffs = 0;
-      for (let seed = first; seed < first + RUNS; seed++) {
-        handoffs += await run(t, seed, Socket).catch((error) => {
-          throw new Error(`SEED=${seed}: ${error.message}`, { cause: error });
-        });
-      }
+      await eachSeed(RUNS, async (chance) => {
+        handoffs += await run(t, chance, Socket);
+      });
       assert.ok(handoffs > 0);
     });
   }

@@ -6,7 +6,7 @@
 const assert = require('node:assert/strict');
 const { describe, test } = require('node:test');
 const { SeqpacketServer, SeqpacketSocket, UServer, USocket, closeFd } = require('../../lib');
-const { Chance } = require('../differential/chance.js');
+const { eachSeed } = require('../differential/chance.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
@@ -134,16 +134,15 @@ async function live({ Class, Server }, chance, called) {
 for (const [name, kind] of Object.entries(KINDS)) {
   describe(`a ${name} that has had other lives`, onLinux({}), () => {
     test(`is as new: ${LIVES} at random`, async () => {
-      const seed = Chance.seed();
-      for (let number = seed; number < seed + LIVES; number++) {
+      await eachSeed(LIVES, async (chance) => {
         const called = [];
         try {
-          await live(kind, new Chance(number), called);
+          await live(kind, chance, called);
         } catch (error) {
-          error.message = `SEED=${number}: ${called.join(', ')}: ${error.message}`;
+          error.message = `${called.join(', ')}: ${error.message}`;
           throw error;
         }
-      }
+      });
     });
   });
 }

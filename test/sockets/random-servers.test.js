@@ -7,7 +7,7 @@
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { SeqpacketServer, SeqpacketSocket, UServer, USocket } = require('../../lib');
-const { Chance } = require('../differential/chance.js');
+const { eachSeed } = require('../differential/chance.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { tick, turn } = require('../helpers/sockets.js');
@@ -164,12 +164,8 @@ class Run {
 }
 
 test('servers come and go at random, and no client is left', onLinux(), async (t) => {
-  const first = Chance.seed();
-  for (let seed = first; seed < first + RUNS; seed++) {
-    const chance = new Chance(seed);
+  await eachSeed(RUNS, (chance) => {
     const name = chance.maybe(0.5) ? abstractName() : temporaryPath(t);
-    await new Run(chance, name).go().catch((error) => {
-      throw new Error(`SEED=${seed}: ${error.message}`, { cause: error });
-    });
-  }
+    return new Run(chance, name).go();
+  });
 });

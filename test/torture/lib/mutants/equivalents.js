@@ -87,7 +87,7 @@ module.exports = {
       why: CLOSED,
     },
     {
-      line: 'const to = id === 0 ? -EBADF : socket[kDestinations].of(id, path);',
+      line: "const to = id === 0 ? -EBADF : socket[kDestinations].of(id, path, view, 'buffer');",
       becomes: ['+EBADF'],
       why: CLOSED,
     },
