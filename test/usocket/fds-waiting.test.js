@@ -5,16 +5,19 @@
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
+const net = require('node:net');
 const { beforeEach, describe, test } = require('node:test');
-const { closeFd } = require('../../lib');
+const { USocket, closeFd } = require('../../lib');
+const posix = require('../../posix.js');
 const { assertNoLeak, countFds, nulls } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { WITHOUT_IO_URING, runScript, scriptArguments } = require('../helpers/node.js');
+const { open: openPosix } = require('../helpers/posix.js');
 const { onLinux, skipUnless } = require('../helpers/programs.js');
-const { quiet } = require('../helpers/seqpacket.js');
+const { closing, quiet } = require('../helpers/seqpacket.js');
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
 const { systemCalls } = require('../helpers/strace.js');
-const { temporaryFolder } = require('../helpers/tmp.js');
+const { temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
 const { collect, makePair, numberIn, numberedFile, untilFds } = require('../helpers/usocket.js');
 const { delay } = require('../helpers/wait.js');
 
@@ -49,6 +52,34 @@ describe('waiting', onLinux(), () => {
     fds.forEach(closeFd);
     assert.equal(fds.length, 1);
   });
+
+  // write(2) of one chunk without bytes finds a peer that is gone; writev(2) of several does not look.
+  for (const chunks of [1, 2]) {
+    test(`before the connection: ${chunks} chunks of nothing do as net's, with descriptors behind them`, async (t) => {
+      const name = temporaryPath(t);
+      const listener = openPosix(t);
+      posix.bind(listener, { sun_family: posix.AF_UNIX, sun_path: name });
+      posix.listen(listener, 5);
+      const codes = { ours: [], net: [] };
+      const sockets = { ours: new USocket(), net: new net.Socket() };
+      for (const [kind, socket] of Object.entries(sockets)) {
+        t.after(() => socket.destroy());
+        socket.on('error', (error) => codes[kind].push(`error ${error.code}`));
+        const note = (error) => codes[kind].push(error?.code ?? 'sent');
+        socket.connect(name);
+        posix.close(posix.accept(listener));
+        socket.cork();
+        for (let chunk = 0; chunk < chunks; chunk++) socket.write('', note);
+        socket.uncork();
+        if (kind === 'ours') socket.write({ data: 'x', fds: [0], callback: note });
+        else socket.write('x', note);
+      }
+      await Promise.all(Object.values(sockets).map(closing));
+      const first = chunks === 1 ? ['EPIPE'] : ['sent', 'sent'];
+      assert.deepEqual(codes.net, [...first, 'EPIPE', 'error EPIPE']);
+      assert.deepEqual(codes.ours, codes.net);
+    });
+  }
 
   test('descriptors behind a full buffer arrive in order, with none lost', async (t) => {
     const before = countFds();
