@@ -230,6 +230,19 @@ describe('fromFd() refuses', () => {
     server.close();
   });
 
+  test('a UDP socket that an object of this very turn has, and leaves it alone', async (t) => {
+    const bound = dgram.createSocket('udp4').bind(0, '127.0.0.1');
+    await once(bound, 'listening');
+    const fd = posix.socket(posix.AF_INET, posix.SOCK_DGRAM, 0);
+    const one = fromFd(fd);
+    t.after(() => one.close());
+    assert.throws(() => fromFd(fd), { code: 'EEXIST' });
+    one.send('still here', bound.address().port, '127.0.0.1');
+    const [message] = await once(bound, 'message');
+    assert.equal(String(message), 'still here');
+    bound.close();
+  });
+
   test('a listener that somebody listens on, and leaves it alone', onLinux({}), async (t) => {
     const [stream, packets, tcp] = [new UServer(), new SeqpacketServer(), net.createServer()];
     const unix = net.createServer();

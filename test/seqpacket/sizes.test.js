@@ -83,6 +83,23 @@ describe('a message that is too large', onLinux(), () => {
 });
 
 describe('sizes of buffers', onLinux(), () => {
+  test('that node-unix-socket reads into are kept, and cut no message', async (t) => {
+    const [one, two] = makePair(t);
+    const before = two.getInternalReadBufferSize();
+    assert.ok(Number.isInteger(before) && before > 0, `${before}`);
+    assert.equal(two.setInternalReadBufferSize(10), undefined);
+    assert.equal(two.getInternalReadBufferSize(), 10);
+    for (const size of [0, -1, 1.5, 2 ** 31]) {
+      assert.throws(() => two.setInternalReadBufferSize(size), { code: 'ERR_OUT_OF_RANGE' });
+    }
+    assert.throws(() => two.setInternalReadBufferSize('1'), { code: 'ERR_INVALID_ARG_TYPE' });
+    assert.equal(two.getInternalReadBufferSize(), 10);
+    assert.equal(one.getInternalReadBufferSize(), before);
+    const received = nextEvent(two, 'data');
+    one.write(Buffer.alloc(1000));
+    assert.equal((await received)[0].length, 1000);
+  });
+
   test('are set by options and methods, and known while the socket is open', async (t) => {
     const [one] = makePair(t, { sendBufferSize: 20_000, recvBufferSize: 30_000 });
     assert.deepEqual([one.sendBufferSize, one.receiveBufferSize], [40_000, 60_000]);

@@ -4,6 +4,7 @@
 // a time-out not to come: another socket's, which was set later, has to come first.
 
 const assert = require('node:assert/strict');
+const net = require('node:net');
 const { describe, test } = require('node:test');
 const { SeqpacketSocket, USocket } = require('../../lib');
 const { assertNoLeaks } = require('../helpers/leaks.js');
@@ -179,6 +180,25 @@ for (const [name, Class] of Object.entries(CLASSES)) {
         assert.deepEqual(order, ['idle', 'active']);
       });
     }
+  });
+}
+
+for (const Class of [net.Socket, USocket, SeqpacketSocket]) {
+  test(`comes without a connection, too, and once: ${Class.name}`, onLinux(), async (t) => {
+    const socket = cleanUp(t, new Class());
+    const events = [];
+    socket.on('timeout', () => events.push('timeout')).on('close', () => events.push('close'));
+    assert.equal(
+      socket.setTimeout(10, () => events.push('callback')),
+      socket,
+    );
+    await nextEvent(socket, 'timeout');
+    // Another one, set later, comes behind a second one.
+    const later = cleanUp(t, new Class());
+    later.setTimeout(30);
+    await nextEvent(later, 'timeout');
+    assert.deepEqual(events, ['timeout', 'callback']);
+    assert.deepEqual([socket.destroyed, socket.connecting, socket.timeout], [false, false, 10]);
   });
 }
 

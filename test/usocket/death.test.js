@@ -79,6 +79,20 @@ describe('the peer dies', onLinux(), () => {
     assert.equal(one.readableDidRead, true);
   });
 
+  test('and we write: its last words are whole characters with setEncoding()', async (t) => {
+    const [one, two] = makePair(t);
+    const events = eventsOf(one, ['end', 'error', 'close']);
+    one.setEncoding('utf8').on('data', (data) => events.push(data));
+    const bytes = Buffer.from('\u00fc\u20ac\u{1f600}.');
+    two.write(bytes.subarray(0, 3));
+    await nextEvent(one, 'data');
+    two.write(bytes.subarray(3));
+    two.destroy();
+    one.write('are you there?');
+    await closing(one);
+    assert.deepEqual(events, ['\u00fc', '\u20ac\u{1f600}.', 'error EPIPE', 'close true']);
+  });
+
   test('and we write, and destroy() the socket while its last words are read: they end there', async (t) => {
     const [one, two] = makePair(t, { pauseOnConnect: true });
     two.write(Buffer.alloc(150_000));
