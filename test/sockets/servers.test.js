@@ -13,7 +13,7 @@ const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing, eventsOf, quiet, untilConnections } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
 const { abstractName, temporaryPath } = require('../helpers/tmp.js');
-const { within } = require('../helpers/wait.js');
+const { until, within } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
@@ -221,6 +221,61 @@ for (const [name, Server, Socket] of [
         other.resume();
         await Promise.all(clients.map(closing));
         assert.deepEqual(served, ['last', ...Array(7).fill('other')]);
+      });
+
+      test('in a handler: no other is handed over, and the clients of those that wait end', async (t) => {
+        const before = countFds();
+        const server = start(t);
+        let handed = 0;
+        server.on('connection', (socket) => {
+          cleanUp(t, socket).resume();
+          if (++handed === 2) server.close();
+        });
+        const clients = Array.from({ length: 6 }, () => connect(t, server).resume());
+        const ends = clients.map((client) => eventsOf(client, ['end', 'error', 'close']));
+        await Promise.all(clients.slice(2).map(closing));
+        assert.equal(handed, 2);
+        for (const events of ends.slice(2)) {
+          // Accepted with the first, or not yet accepted: then it is a reset.
+          assert.match(events.join(), /^(end,close false|error ECONNRESET,close true)$/);
+        }
+        assert.deepEqual(ends.slice(0, 2), [[], []]);
+        for (const client of clients.slice(0, 2)) client.destroy();
+        await closing(server);
+        await assertNoLeak(before);
+      });
+
+      test('behind a handler that no longer listens: those that wait end, too', async (t) => {
+        const before = countFds();
+        const server = start(t);
+        const sockets = [];
+        const take = (socket) => sockets.push(cleanUp(t, socket).resume());
+        server.on('connection', take).once('connection', () => server.off('connection', take));
+        const clients = Array.from({ length: 4 }, () => connect(t, server).resume());
+        await nextEvent(clients[3], 'connect');
+        await quiet();
+        assert.equal(sockets.length, 1);
+        server.close();
+        await Promise.all(clients.slice(1).map((client) => closing(client.on('error', () => {}))));
+        assert.deepEqual([sockets.length, sockets[0].destroyed], [1, false]);
+        clients[0].destroy();
+        await closing(server);
+        await assertNoLeak(before);
+      });
+
+      test('no more for who listens no longer; whoever listens next gets those that wait', async (t) => {
+        const server = start(t);
+        const served = [];
+        const take = (socket) => served.push(cleanUp(t, socket).resume());
+        server.on('connection', take).once('connection', () => server.off('connection', take));
+        const clients = Array.from({ length: 5 }, () => connect(t, server).resume());
+        const ends = clients.map((client) => eventsOf(client, ['end', 'error', 'close']));
+        await nextEvent(clients[4], 'connect');
+        await quiet();
+        assert.equal(served.length, 1);
+        server.on('connection', take);
+        await until(() => served.length === 5, 'the others');
+        assert.deepEqual(ends, [[], [], [], [], []]);
       });
 
       test("each time with 'close'; the callback comes with it", async (t) => {
