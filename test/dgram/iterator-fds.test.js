@@ -9,7 +9,8 @@ const { assertNoLeak, countFds } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { quiet } = require('../helpers/seqpacket.js');
-const { closed, openPair, send } = require('../helpers/sockets.js');
+const { closed, inbox, openPair, send } = require('../helpers/sockets.js');
+const { until } = require('../helpers/wait.js');
 
 assertNoLeaks();
 
@@ -50,6 +51,27 @@ describe('a loop over messages with descriptors', onLinux(), () => {
       await assertNoLeak(after);
     });
   }
+
+  test('dropped in the middle is one that was left: nothing of it stays', async (t) => {
+    const hold = async () => {
+      const { one, two } = await withMessagesHeld(t);
+      return { one, two };
+    };
+    const start = countFds();
+    const { one, two } = await hold();
+    assert.equal(two.listenerCount('data'), 1);
+    await until(() => {
+      global.gc();
+      return two.listenerCount('data') === 0;
+    }, 'the collector');
+    assert.deepEqual([two.listenerCount('error'), two.listenerCount('close')], [0, 0]);
+    // What comes now is another reader's.
+    const messages = inbox(two);
+    await send(one, { data: 'later' });
+    assert.equal(String((await messages.next()).data), 'later');
+    await Promise.all([closed(one), closed(two)]);
+    await assertNoLeak(start);
+  });
 
   test('left by break goes on with what comes then', async (t) => {
     const { one, two, iterator } = await withMessagesHeld(t);

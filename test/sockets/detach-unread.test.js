@@ -184,6 +184,34 @@ describe('detach() in the middle of a burst', onLinux(), () => {
     assert.deepEqual([seen, heard, found.data], [['a', 'b', 'c'], ['a', 'b', 'c'], null]);
   });
 
+  test('of a DgramSocket: messages whose pidfds were refused come along, and each has an error', async (t) => {
+    const one = openSocket(t, { pidfd: true, maxPendingFds: 3 }).bind(abstractName());
+    const sender = openSocket(t).connect(one.address());
+    const errors = [];
+    one.on('error', ({ code }) => errors.push(code));
+    const take = (_data, _path, { pidfd }) => pidfd === undefined || closeFd(pidfd);
+    let found;
+    await inBursts(
+      (text) => sender.send(text),
+      one.on('data', take),
+      (text) => {
+        if (text !== '3.1') return;
+        errors.length = 0;
+        found = one.detach();
+        assert.deepEqual(errors, []);
+      },
+    );
+    closeFd(found.fd);
+    const [{ pidfd }, ...others] = found.data;
+    assert.equal(afunix.isAlive(pidfd), true);
+    closeFd(pidfd);
+    assert.deepEqual(
+      others.map((each) => [String(each.data), each.pidfd]),
+      [3, 4, 5, 6, 7].map((number) => [`3.${number}`, undefined]),
+    );
+    assert.deepEqual(errors, Array(5).fill('ERR_AFUNIX_TOO_MANY_FDS'));
+  });
+
   test('of a SeqpacketSocket: a pidfd stays with its message', async (t) => {
     const [one, two] = makePair(t, SeqpacketSocket, { pidfd: true, pauseOnConnect: true });
     one.read(0);

@@ -109,6 +109,17 @@ for (const [name, Server, Socket] of [
         assert.equal(server.listening, true);
       });
 
+      test('for an iterator of its own, which is a loop as well', async (t) => {
+        const server = start(t);
+        const clients = Array.from({ length: 2 }, () => connect(t, server));
+        for await (const socket of server[Symbol.asyncIterator]()) {
+          cleanUp(t, socket);
+          clients.pop();
+          if (clients.length === 0) break;
+        }
+        assert.equal(clients.length, 0);
+      });
+
       test('nobody for a loop over what does not listen: that ends at once', async (t) => {
         const server = start(t);
         const iterator = server[Symbol.asyncIterator]();

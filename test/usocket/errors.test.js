@@ -11,7 +11,7 @@ const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
 const { nextEvent, tick } = require('../helpers/sockets.js');
-const { temporaryPath } = require('../helpers/tmp.js');
+const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { makePair, makeSocket, startServer } = require('../helpers/usocket.js');
 const { until } = require('../helpers/wait.js');
 
@@ -219,3 +219,28 @@ test('_handle is what libraries look for: null on a closed socket', onLinux(), a
   one.destroy();
   assert.equal(one._handle, null);
 });
+
+for (const [Server, Socket] of [
+  [net.Server, net.Socket],
+  [UServer, USocket],
+]) {
+  test(`_handle of a ${Socket.name} starts and stops reading`, onLinux(), async (t) => {
+    const server = new Server((socket) => cleanUp(t, socket).write('one'));
+    t.after(() => server.close());
+    await new Promise((done) => server.listen(abstractName(), done));
+    const client = cleanUp(t, new Socket()).connect(server.address());
+    const chunks = [];
+    client.on('data', (data) => chunks.push(String(data)));
+    const [accepted] = await nextEvent(server, 'connection');
+    await until(() => chunks.length === 1, 'the first');
+    for (let times = 0; times < 2; times++) client._handle.readStop();
+    accepted.write('two');
+    await quiet(20);
+    assert.deepEqual(chunks, ['one']);
+    // As node:http does it.
+    client._handle.reading = true;
+    for (let times = 0; times < 2; times++) client._handle.readStart();
+    await until(() => chunks.length === 2, 'the second');
+    assert.deepEqual(chunks, ['one', 'two']);
+  });
+}
