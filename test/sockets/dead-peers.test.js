@@ -197,6 +197,20 @@ describe('a socket that others shut down', onLinux({}), () => {
       assert.equal(errors.length, 1);
       await closed(server);
     });
+
+    test(`a ${name} that is paused keeps the loop idle, and says so when it accepts again`, async (t) => {
+      const server = (await listening(t, Server, () => {})).pause();
+      const errors = [];
+      server.on('error', ({ code }) => errors.push(code));
+      posix.shutdown(server.fd, SHUT_RDWR);
+      await assertIdle('a paused listener after shutdown()');
+      assert.deepEqual(errors, []);
+      server.resume();
+      await until(() => errors.length > 0, "'error'");
+      await assertIdle('a listener that accepts again');
+      assert.deepEqual(errors, ['EINVAL']);
+      await closed(server);
+    });
   }
 });
 

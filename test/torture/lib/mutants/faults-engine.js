@@ -156,6 +156,16 @@ module.exports = [
     edit(LISTENER, '(Trouble::None, false) if self.is_listening.get() => DISCONNECT,\n', ''),
   ),
   fault(
+    'paused-listener-spins',
+    'a paused server that others shut down is reported by the poll for ever',
+    ['test/sockets/dead-peers.test.js'],
+    edit(
+      LISTENER,
+      'if !self.is_accepting.get() {\n            // Shut down',
+      'if false {\n            // Shut down',
+    ),
+  ),
+  fault(
     'aborted-is-failure',
     'accept() of a connection that was given up is an error of the server',
     ['test/sockets/faults.test.js', 'test/sockets/faults-ever.test.js'],
