@@ -52,12 +52,19 @@ class Request {
     this.worker = worker;
     this.socket = new USocket();
     this.fds = [];
+    /** What stops listening for all that closes the server while it waits. */
+    this.stops = null;
   }
 
   send() {
-    const { server, socket } = this;
+    const { plan, server, socket } = this;
     const state = server[kState];
     state.request = this;
+    const close = () => server.close();
+    this.stops = [
+      this.onLeave(close),
+      ...plan.signals.map((signal) => check.onAbort(signal, close)),
+    ];
     if (!state.referenced) socket.unref();
     socket.on('error', () => {});
     // Without an answer there is no primary that knows of this.
@@ -85,12 +92,24 @@ class Request {
     };
   }
 
+  /** As net's servers these close when their worker leaves the cluster. Returns what stops listening for that. */
+  onLeave(close) {
+    const { worker } = this;
+    worker.once('disconnect', close);
+    return () => worker.off('disconnect', close);
+  }
+
+  stopWaiting() {
+    for (const stop of this.stops) stop?.();
+  }
+
   /** Goes on, unless the server was closed meanwhile; what fails is its 'error'. */
   settle(goOn) {
     const { server } = this;
     const state = server[kState];
     if (state.request !== this) return;
     state.request = null;
+    this.stopWaiting();
     try {
       goOn();
     } catch (error) {
@@ -100,46 +119,54 @@ class Request {
 
   /** The primary's answer: a listening socket, or why there is none. */
   take({ errno, syscall }) {
-    const { fds, plan, server, socket, steps, worker } = this;
+    const { fds, plan, server, socket } = this;
     if (errno !== 0) throw server[kMakeError](errno, syscall, plan.path);
     const [fd] = fds;
     // It could not be received: why is the next event of this connection, which nobody hears of.
     if (fd === undefined) throw descriptorError(flag.FDS_LOST);
     const shared = { ...plan, fd };
+    const letGo = (isGivenUp) => {
+      if (isGivenUp) keepLease(this.place.toString('hex'), socket);
+      else socket.destroy();
+    };
     try {
-      steps.begin(server, shared, steps.open(server, shared));
+      this.begin(shared, shared, letGo);
     } catch (error) {
       closeFd(fd);
       socket.destroy();
       throw error;
     }
     socket.unref();
-    const state = server[kState];
-    const { stopListening } = state;
-    // As net's servers do when their worker leaves the cluster.
-    const close = () => server.close();
-    worker.once('disconnect', close);
-    state.stopListening = (isGivenUp) => {
-      worker.off('disconnect', close);
-      if (isGivenUp) keepLease(this.place.toString('hex'), socket);
-      else socket.destroy();
-      stopListening?.();
-    };
   }
 
   /** As without a cluster. */
   listenAlone() {
-    const { place, plan, server, steps } = this;
+    const { place, plan } = this;
     try {
-      steps.begin(server, plan, steps.open(server, { ...plan, name: place }));
+      this.begin(plan, { ...plan, name: place }, () => {});
     } catch (error) {
       if (error.code === 'EADDRINUSE') error.message += `; ${REMEDY}`;
       throw error;
     }
   }
 
+  /** Listens; what is opened is `opened`. `letGo(isGivenUp)` is called at the end of that. */
+  begin(plan, opened, letGo) {
+    const { server, steps } = this;
+    steps.begin(server, plan, steps.open(server, opened));
+    const state = server[kState];
+    const { stopListening } = state;
+    const stop = this.onLeave(() => server.close());
+    state.stopListening = (isGivenUp) => {
+      stop();
+      letGo(isGivenUp);
+      stopListening?.();
+    };
+  }
+
   /** The server was closed while it waited. */
   cancel() {
+    this.stopWaiting();
     for (const fd of this.fds) closeFd(fd);
     this.socket.destroy();
   }

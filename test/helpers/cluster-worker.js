@@ -6,10 +6,13 @@
 //   cluster-worker.js KIND OPTIONS     OPTIONS: of listen(), as JSON, and for this program:
 //     moveTo       the folder to go to behind listen()
 //     closeAtOnce  closes the server behind listen()
+//     leaveAtOnce  leaves the cluster behind listen()
+//     abortFirst   aborts a listen() behind it, and listens again at once
 //     counts       reports how many descriptors it has, before listen() and when that has failed
 //     givesUp      gives up what listens, and listens again, some times, and counts descriptors
 //     leaves       opens files until no more than so many descriptors are left, before listen()
 
+const cluster = require('node:cluster');
 const fs = require('node:fs');
 const afunix = require('../../lib');
 const unix = require('../../lib/net');
@@ -75,8 +78,14 @@ if (options.givesUp) {
 }
 count();
 if (options.leaves) openFiles(options.leaves);
+if (options.abortFirst) {
+  const controller = new AbortController();
+  server.listen({ ...options, signal: controller.signal });
+  controller.abort();
+}
 if (kind === 'serve') afunix.serve(server, options);
 else server.listen(options);
 if (options.moveTo) process.chdir(options.moveTo);
 report('called', String(server.listening));
 if (options.closeAtOnce) server.close();
+if (options.leaveAtOnce) cluster.worker.disconnect();

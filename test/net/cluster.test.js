@@ -205,6 +205,27 @@ describe('workers of a cluster', onLinux(), () => {
     await until(() => !fs.existsSync(name), 'the file to go');
   });
 
+  for (const kind of KINDS) {
+    test(`${kind}: a worker that leaves before the answer does not listen, and ends`, async (t) => {
+      const name = temporaryPath(t);
+      const worker = startWorker(t, kind, { path: name, leaveAtOnce: true });
+      const exit = once(worker, 'exit');
+      // The primary is busy: what the worker asks, and that it leaves, come together.
+      worker.once('message', () => {
+        for (const end = performance.now() + 300; performance.now() < end;);
+      });
+      const [code] = await within(exit, 'the end of the worker');
+      assert.equal(code, 0);
+      await until(() => !fs.existsSync(name), 'the file to go');
+    });
+  }
+
+  test('a signal before the answer: it is closed, and may listen again at once', async (t) => {
+    const worker = startWorker(t, 'UServer', { path: temporaryPath(t), abortFirst: true });
+    await reported(worker, 'close');
+    await reported(worker, 'listening');
+  });
+
   test('detach(): the file stays as long as that worker does', async (t) => {
     const name = temporaryPath(t);
     const worker = await listeningWorker(t, 'UServer', name);
@@ -332,6 +353,8 @@ const MANAGER = `
     });
   }
   first.on('message', ({ event }) => event === 'listening' && cluster.fork());
+  process.stdin.once('data', () => first.disconnect());
+  first.on('exit', (code) => console.log(JSON.stringify({ event: 'exit', message: code })));
 `;
 
 /** Starts one with a worker of this kind; `report()` resolves to what a worker says next. */
@@ -435,6 +458,19 @@ describe('a process manager', onLinux(), () => {
     while (report.event === 'called');
     assert.deepEqual([report.event, report.message], ['listening', 'a name']);
     assert.equal(await ask(path.join(folder, 'a name')), report.pid);
+    manager.kill();
+    await manager.ended();
+  });
+
+  test('that loads nothing: a worker that listens alone closes its server when it is let go', async (t) => {
+    const name = temporaryPath(t);
+    const manager = startManager(t, '', '', 'UServer', name);
+    const seen = [];
+    while (seen.at(-1)?.event !== 'error') seen.push(await manager.report());
+    manager.write('let go\n');
+    while (seen.at(-1).event !== 'exit') seen.push(await manager.report());
+    assert.equal(seen.at(-1).message, 0);
+    assert.equal(fs.existsSync(name), false);
     manager.kill();
     await manager.ended();
   });

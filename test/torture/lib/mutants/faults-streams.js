@@ -359,6 +359,12 @@ module.exports = [
     edit(WORKER, "    worker.once('disconnect', close);\n", ''),
   ),
   fault(
+    'cluster-left-early',
+    'a server whose worker leaves the cluster before its primary answers listens all the same',
+    ['test/net/cluster.test.js'],
+    edit(WORKER, '      this.onLeave(close),\n', ''),
+  ),
+  fault(
     'cluster-mode',
     "a cluster's socket file has not the mode that was asked for",
     ['test/net/cluster.test.js'],
