@@ -212,7 +212,7 @@ const INTENDED = [
   },
   {
     what: 'the same: who destroys the socket with an error while the rest is read has that error',
-    key: /^socket error\(EPIPE\) \/ error\(EMINE\)$/,
+    key: /^socket error\(EPIPE\) \/ error\((EMINE|Error)\)$/,
     cascades: true,
     reason:
       'nothing that was received is thrown away, and the first error given is the one emitted',
@@ -290,6 +290,15 @@ const INTENDED = [
     strict: true,
   },
   {
+    what: 'the same: what of it its peer has, and the end, where the one or the other reads no more',
+    key: /^(peer data \/ more bytes|socket nothing more \/ end)$/,
+    isEchoed: true,
+    isHeld: true,
+    cascades: true,
+    reason: 'how much fits between depends on how the bytes were cut',
+    strict: true,
+  },
+  {
     what: 'which bytes a pipe() gets first that begins while others read',
     key: /^sink data \/ other bytes$/,
     isShared: true,
@@ -313,7 +322,7 @@ const INTENDED = [
   },
   {
     what: 'connect() behind another one that is about to fail connects, and nothing else happens',
-    key: /^((socket|peer) end \/ nothing more|socket error\(ENOTCONN\) \/ (data|nothing more))$/,
+    key: /^((socket|peer) end \/ nothing more|socket error\(ENOTCONN\) \/ (data|nothing more)|socket error\(EMINE\) \/ nothing more)$/,
     connectedTwice: true,
     cascades: true,
     reason: 'in net the failure of the first ends the second',
@@ -373,6 +382,14 @@ const INTENDED = [
     what: 'the same, for a listener that looks whether anything waits',
     key: /^socket probe: waiting false \/ true$/,
     unconnected: true,
+    reason: 'net calls back in between, by a listener of its own',
+    strict: true,
+  },
+  {
+    what: 'the same, for a listener that looks at the error',
+    key: /^socket returned: errored ERR_SOCKET_CLOSED_BEFORE_CONNECTION \/ null$/,
+    unconnected: true,
+    cascades: true,
     reason: 'net calls back in between, by a listener of its own',
     strict: true,
   },
