@@ -3,30 +3,40 @@
 // Owns: trying planted faults, one at a time, in a copy of the project.
 
 const equivalents = require('./equivalents.js');
-const { build, plant, restoreAddon, firstFailure } = require('./copy.js');
+const { build, firstFailure, plant, restoreAddon } = require('./copy.js');
+const { judge, profiled } = require('./judge.js');
 
 const SURVIVED = 'survived';
+const UNBUILT = 'does not build';
 
 const isNative = ({ edits }) => edits.some(({ file }) => file.startsWith('native/'));
 
-/** Tries one fault: `{ why }`, `''` if the tests saw it, and then `by`: the first that failed. */
-function tryFault(folder, fault) {
-  let restore;
-  try {
-    restore = plant(folder, fault.edits);
-  } catch ({ message }) {
-    return { why: `does not apply: ${message}` };
-  }
+/** What `run` returns while a fault is in place; `'does not build: …'` without its tests. */
+function withFault(folder, fault, run) {
+  const restore = plant(folder, fault.edits);
   try {
     const problem = isNative(fault) ? build(folder) : '';
-    if (problem !== '') return { why: `does not build: ${problem}` };
-    const by = firstFailure(folder, fault.tests);
-    return { why: by === null ? SURVIVED : '', by };
+    return problem === '' ? run() : `${UNBUILT}: ${problem}`;
   } finally {
     restore();
     // The next fault begins with the addon of the checkout again.
     if (isNative(fault)) restoreAddon(folder);
   }
+}
+
+/** Tries one fault: `{ why }`, `''` if the tests saw it, and then `by`: the first that failed. */
+function tryFault(folder, fault) {
+  const tests = fault.tests.map((test) => profiled(folder, test));
+  const broken = tests.find(({ failure }) => failure !== null);
+  if (broken !== undefined) return { why: `fails without it: ${broken.failure}` };
+  let by;
+  try {
+    by = judge(folder, tests, (run) => withFault(folder, fault, run));
+  } catch ({ message }) {
+    return { why: `does not apply: ${message}` };
+  }
+  if (by === null) return { why: SURVIVED };
+  return by.startsWith(UNBUILT) ? { why: by } : { why: '', by };
 }
 
 /** Rows for these faults, one for each part of the project. */

@@ -8,8 +8,9 @@ const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
 const vm = require('node:vm');
-const { CACHE, firstFailure } = require('./copy.js');
-const { failures, profileOf } = require('./profile.js');
+const { CACHE } = require('./copy.js');
+const { isLate, judge, profiled } = require('./judge.js');
+const { failures } = require('./profile.js');
 const { isExplained } = require('./reports.js');
 const rooms = require('./rooms.js');
 const { EXCLUDED, describe, install } = require('./stryker.js');
@@ -17,12 +18,6 @@ const { draw } = require('../random.js');
 
 /** Milliseconds from which on a test file is a slow one. */
 const SLOW = 5_000;
-/** How first-failure.js ends what it says of a file that had no more time. */
-const LATE = 'not done in time';
-/** Milliseconds for all tests of a mutant, of which each has a limit of its own. */
-const LIMIT = 3_600_000;
-/** How many times as long a test may take where the machine is busy. */
-const PATIENCE = 8;
 /** Milliseconds of tests of other rooms. */
 const MORE = 30_000;
 /** Where tests are that may see any mutant. */
@@ -120,7 +115,7 @@ function findTests(folder) {
  * follow, the quickest first, for a while.
  */
 function choose(folder, { file, start }, others) {
-  const profile = (test) => ({ test, ...profileOf(folder, test) });
+  const profile = (test) => profiled(folder, test);
   const runs = ({ covers }) => covers(file, start);
   const room = rooms[file].map(profile);
   const [quick, slow] = [false, true].map((wanted) =>
@@ -136,21 +131,6 @@ function choose(folder, { file, start }, others) {
   const chosen = [...quick.filter(runs), ...slow.filter(runs), ...more];
   // A process that was killed has not said what it ran.
   return chosen.length > 0 ? chosen : room.filter(({ failure }) => failure === null);
-}
-
-/** A test as first-failure.js takes it. */
-const named = ({ test, limit }) => `${test}:${limit}`;
-
-/** Runs the tests with a mutant: the first that fails, or null. */
-function judge(folder, mutant, tests) {
-  const run = (some) => firstFailure(folder, some.map(named), { limit: LIMIT });
-  const by = withMutant(folder, mutant, () => run(tests));
-  if (by === null || !by.endsWith(LATE)) return by;
-  // On a busy machine a test may be as late by itself.
-  const late = tests.find(({ test }) => by.startsWith(test));
-  if (run([late]) === null) return by;
-  const patient = tests.map(({ test, limit }) => ({ test, limit: PATIENCE * limit }));
-  return withMutant(folder, mutant, () => run(patient));
 }
 
 /** What `run` returns while a mutant is in its file. */
@@ -184,7 +164,7 @@ const nameOf = ({ file, survivor: { at, from, becomes } }) =>
 /** The row of a part of lib/, or of all of it. */
 function rowOf(what, results) {
   const killed = results.filter(({ by }) => by !== null);
-  const late = killed.filter(({ by }) => by.endsWith(LATE));
+  const late = killed.filter(({ by }) => isLate(by));
   const survivors = results.filter(({ by }) => by === null);
   const open = survivors.filter(({ file, survivor }) => !isExplained(file, survivor));
   const tried = results.length;
@@ -213,7 +193,7 @@ async function runSample(folder, size, random, say) {
     const names = tests.map(({ test }) => test);
     let by = isKnown ? null : kept.get(mutant, names);
     if (by === undefined) {
-      by = judge(folder, mutant, tests);
+      by = judge(folder, tests, (run) => withMutant(folder, mutant, run));
       kept.set(mutant, names, by);
     }
     say(`${index + 1} ${nameOf(mutant)}: ${by ?? (isKnown ? 'equivalent' : 'survived')}`);
