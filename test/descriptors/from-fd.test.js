@@ -296,7 +296,10 @@ describe('a FileHandle is given up to fromFd()', onLinux({}), () => {
     const before = countFds();
     const handle = await fs.promises.open(file);
     const closing = once(handle, 'close');
-    assert.equal(await text(fromFd(handle, { start: 5 })), 'is in it');
+    const stream = fromFd(handle, { start: 5 });
+    // The stream's own, and not a duplicate.
+    assert.ok(handle.fd > 2);
+    assert.equal(await text(stream), 'is in it');
     await closing;
     assert.equal(handle.fd, -1);
     const writable = await fs.promises.open(file, 'w');

@@ -27,6 +27,16 @@ test('are those of the main module, in CommonJS and ESM', async () => {
   assert.deepEqual(inModule.sort(), names.sort());
 });
 
+test('each class is the constructor of what it makes, and has its own name', () => {
+  for (const name of ['DgramSocket', 'SeqpacketServer', 'SeqpacketSocket', 'UServer', 'USocket']) {
+    const made = new afunix[name]();
+    assert.equal(made.constructor, afunix[name]);
+    assert.equal(made.constructor.name, name);
+    if (name.endsWith('Server') || name === 'DgramSocket') made.close();
+    else made.destroy();
+  }
+});
+
 test('have types, all of them', () => {
   const types = typesOf('descriptors/functions.d.ts');
   for (const name of Object.keys(descriptors)) assert.ok(types.has(name), name);

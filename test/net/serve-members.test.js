@@ -57,6 +57,19 @@ describe('a web server of serve()', onLinux(), () => {
     await web[Symbol.asyncDispose]();
   });
 
+  test('counts each connection once for maxConnections', async (t) => {
+    const web = net.createServer((socket) => cleanUp(t, socket).end('served'));
+    t.after(() => web.close());
+    web.maxConnections = 3;
+    serve(web, temporaryPath(t));
+    await once(web, 'listening');
+    const dropped = [];
+    web.on('drop', () => dropped.push('drop'));
+    const clients = Array.from({ length: 3 }, () => cleanUp(t, net.connect(web.address())));
+    await Promise.all(clients.map((client) => once(client, 'data')));
+    assert.deepEqual(dropped, []);
+  });
+
   test('counts connections of before it was closed for maxConnections', async (t) => {
     const [first, second] = [temporaryPath(t), temporaryPath(t)];
     const web = http.createServer();

@@ -323,6 +323,31 @@ describe('a flood', onLinux({}), () => {
 });
 
 describe('a server that listens and accepts nothing', onLinux({}), () => {
+  for (const [kind, server] of [
+    ['USocket', 'UServer'],
+    ['SeqpacketSocket', 'SeqpacketServer'],
+  ]) {
+    test(`destroyed before any connection, a ${kind} that connects keeps the process`, async (t) => {
+      const result = await runScript(
+        t,
+        (afunix, Socket, Server, name) => {
+          const listener = new afunix[Server]((socket) => {
+            socket.unref();
+            setTimeout(() => socket.end('late'), 100).unref();
+          });
+          listener.listen(name).unref();
+          const client = new afunix[Socket]();
+          client.once('close', () => {
+            client.connect(name).on('data', (data) => console.log(JSON.stringify(String(data))));
+          });
+          client.destroy();
+        },
+        [kind, server, temporaryPath(t)],
+      );
+      assert.equal(result, 'late');
+    });
+  }
+
   for (const kind of ['UServer', 'SeqpacketServer']) {
     test(`keeps the process alive, as one of net does: ${kind}`, async (t) => {
       const wasAlive = await runScript(

@@ -8,6 +8,7 @@ const { createHook } = require('node:async_hooks');
 const fs = require('node:fs');
 const { describe, test } = require('node:test');
 const { DgramSocket, SeqpacketSocket, UServer, USocket } = require('../../lib');
+const posix = require('../../posix.js');
 const { closeQuietly } = require('../helpers/descriptors.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
@@ -91,6 +92,50 @@ describe('a send that fails at once', onLinux({}), () => {
     });
   }
 });
+
+describe('a send without a callback that fails among others', onLinux({}), () => {
+  for (const [name, Class] of Object.entries({ DgramSocket, SeqpacketSocket })) {
+    test(`has its own outcome: ${name}`, async (t) => {
+      const [one, two] = Class.pair();
+      const isDgram = Class === DgramSocket;
+      for (const end of [one, two]) {
+        if (isDgram) t.after(() => end.close());
+        else cleanUp(t, end);
+      }
+      const send = (isDgram ? one.send : one.write).bind(one);
+      const order = [];
+      one.on('error', ({ code }) => order.push(code));
+      while (one.writableLength < 20_000) send(Buffer.alloc(10_000));
+      send({ data: 'x', fds: [999_999] });
+      send('behind it');
+      send('the last', () => order.push('sent'));
+      two.on('data', () => {});
+      await until(() => order.length === 2, 'the outcomes');
+      await quiet();
+      assert.deepEqual(order, ['EBADF', 'sent']);
+    });
+  }
+});
+
+test(
+  'sends without a callback that wait for one who goes: an error for each',
+  onLinux({}),
+  async (t) => {
+    const name = abstractName();
+    const receiver = posix.socket(posix.AF_UNIX, posix.SOCK_DGRAM, 0);
+    posix.bind(receiver, { sun_family: posix.AF_UNIX, sun_path: name });
+    const sender = new DgramSocket();
+    t.after(() => sender.close());
+    const errors = [];
+    sender.on('error', ({ code, path }) => errors.push([code, path]));
+    while (sender.writableLength === 0) sender.sendTo('fills it', name, () => {});
+    for (let count = 0; count < 3; count++) sender.sendTo('waits', name);
+    posix.close(receiver);
+    await until(() => errors.length === 3, 'the errors');
+    await quiet();
+    assert.deepEqual(errors, Array(3).fill(['ECONNREFUSED', name]));
+  },
+);
 
 describe('close() in the callback of a send', onLinux({}), () => {
   test('reports as sent what the kernel took', async () => {

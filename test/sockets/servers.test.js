@@ -301,6 +301,20 @@ for (const [name, Server, Socket] of [
         assert.deepEqual(order, ['close', undefined, 'close', 'ERR_SERVER_NOT_RUNNING']);
       });
 
+      test("with { drain: true } and nobody who listens: that is said, and 'close' follows", async (t) => {
+        const server = new Server();
+        const order = [];
+        server.on('close', () => order.push('close'));
+        server.close({ drain: true }, (error) => order.push(error.code));
+        await quiet();
+        assert.deepEqual(order, ['close', 'ERR_SERVER_NOT_RUNNING']);
+        const client = connect(
+          t,
+          start(t).on('connection', (socket) => cleanUp(t, socket)),
+        );
+        await nextEvent(client, 'connect');
+      });
+
       test('getConnections() counts down within destroy()', async (t) => {
         const server = start(t);
         const client = connect(t, server);

@@ -153,3 +153,26 @@ test(
     assert.deepEqual(outcomes.codes, Outcomes.all(2, undefined));
   },
 );
+
+test(
+  'descriptors that wait for bytes make no write return false: no drain would follow',
+  onLinux(),
+  async (t) => {
+    const [one, two] = USocket.pair({ maxWaitingFds: 3 });
+    t.after(() => [one, two].forEach((end) => end.destroy()));
+    const outcomes = new Outcomes();
+    for (let count = 0; count < 3; count++) {
+      assert.equal(one.write([0, 0], undefined, outcomes.callback()), true);
+      assert.equal(one.writableNeedDrain, false);
+    }
+    const received = nextEvent(two, 'fds');
+    // They have waited, up to here: from these bytes on there is something that drains.
+    const drained = nextEvent(one, 'drain');
+    assert.equal(one.write('x'), false);
+    await drained;
+    const [fds] = await received;
+    fds.forEach(closeFd);
+    assert.equal(fds.length, 6);
+    assert.deepEqual(await outcomes.settled(), Outcomes.all(3, undefined));
+  },
+);

@@ -4,11 +4,13 @@
 
 const assert = require('node:assert/strict');
 const { AsyncLocalStorage } = require('node:async_hooks');
+const net = require('node:net');
 const { describe, test } = require('node:test');
+const { UServer, USocket } = require('../../lib');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
-const { closing, eventsOf, quiet, write } = require('../helpers/seqpacket.js');
+const { cleanUp, closing, eventsOf, quiet, write } = require('../helpers/seqpacket.js');
 const { Outcomes, tick } = require('../helpers/sockets.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
@@ -136,6 +138,26 @@ describe('callbacks of write()', onLinux(), () => {
     assert.deepEqual(result.errors.sort(), all.map(String).sort());
     assert.equal(result.length, 4 + 4 + 1 + 18 + 1_000_000 + 12 + 4);
   });
+
+  for (const [name, Server, Socket] of [
+    ['net.Socket', net.Server, net.Socket],
+    ['USocket', UServer, USocket],
+  ]) {
+    test(`come before listeners for 'connect' that are younger than the write: ${name}`, async (t) => {
+      const server = new Server((socket) => cleanUp(t, socket).resume());
+      t.after(() => server.close());
+      const path = temporaryPath(t);
+      await new Promise((done) => server.listen(path, done));
+      const client = cleanUp(t, new Socket());
+      const order = [];
+      const note = (what) => order.push(`${what} ${client.writableLength}`);
+      client.on('connect', () => note('older')).connect(path);
+      client.write('abc', () => note('callback'));
+      client.on('connect', () => note('younger'));
+      await until(() => order.length === 3, 'all of them');
+      assert.deepEqual(order, ['older 3', 'callback 0', 'younger 0']);
+    });
+  }
 
   test("come behind a listener for 'connect' that throws, also that of end()", async (t) => {
     const name = temporaryPath(t, 'callbacks.sock');

@@ -6,6 +6,7 @@
 
 const native = require('./equivalents-native.js');
 const sockets = require('./equivalents-sockets.js');
+const streams = require('./equivalents-streams.js');
 
 const CLOSED = 'native code knows no socket of the number 0 either';
 const DEBUG = 'debug() asks the same: it is spared what it would not print';
@@ -14,6 +15,7 @@ const UNHEARD = 'what nobody has subscribed to is published to nobody';
 module.exports = {
   ...native,
   ...sockets,
+  ...streams,
   planted: {
     'bytes-cost-nothing':
       'how much a flood brings in one wake-up depends on how fast the other process sends; the kernel holds less at ' +
@@ -97,6 +99,12 @@ module.exports = {
       becomes: ['false'],
       why: 'native code reports what waits, once, and nothing of a socket that is closed',
     },
+    {
+      line: 'sendTo(this, view.length === length ? view : part(view, offset, length), path, callback);',
+      from: 'view.length === length',
+      becomes: ['false'],
+      why: 'a short cut: the part is all of it then',
+    },
   ],
   'lib/descriptors/duplicate.js': [
     {
@@ -146,6 +154,12 @@ module.exports = {
       becomes: ['{}'],
       why: 'before Node 22 the view is refused ahead of that; there the mutants are tried',
     },
+    {
+      line: 'try {',
+      from: '{ return new stream.Writable({ write() {} }).write(new DataView(new ArrayBuffer(1))); }',
+      becomes: ['{}'],
+      why: 'before Node 22 the view is refused there; the mutants are tried with such a one',
+    },
   ],
   'lib/posix/checks.js': [
     {
@@ -164,6 +178,11 @@ module.exports = {
       line: 'const isClean =',
       becomes: ['false'],
       why: 'an address that is read member by member is the same; to ask first is cheaper',
+    },
+    {
+      line: 'text.set(bytes.length > text.length ? bytes.subarray(0, text.length) : bytes);',
+      becomes: ['bytes.length >= text.length'],
+      why: 'all of the bytes are the bytes',
     },
   ],
   'lib/posix/index.js': [
@@ -186,6 +205,12 @@ module.exports = {
       line: 'if (sent >= 0) return sent;',
       becomes: ['sent > 0'],
       why: 'a message without a byte is never sent at once: it is looked at again',
+    },
+    {
+      line: "return sent >= 0 ? sent : demand(slowly('send', sent, sockfd, buf, len, flags), 'send');",
+      from: 'sent >= 0',
+      becomes: ['false'],
+      why: 'what is looked at again and was done is said again',
     },
   ],
   'lib/posix/descriptors.js': [

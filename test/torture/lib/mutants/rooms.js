@@ -140,7 +140,7 @@ module.exports = {
     ...of('seqpacket', 'seqpacket', 'connect', 'end', 'finish', 'sizes', 'ref'),
     ...CONNECTED,
   ],
-  'lib/sockets/server.js': SERVERS,
+  'lib/sockets/server.js': [...SERVERS, ...of('net', 'cluster')],
   'lib/sockets/sharing.js': [...of('sockets', 'servers'), ...of('net', 'cluster')],
   'lib/sockets/stream-reader.js': STREAMS,
   'lib/sockets/stream-writer.js': STREAMS,
