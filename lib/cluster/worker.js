@@ -31,6 +31,22 @@ function keepLease(name, socket) {
   kept.set(name, socket);
 }
 
+/** What closes each server of this worker. Of one listener for each, an emitter warns from the eleventh on. */
+const closers = new Set();
+let hearsLeave = false;
+
+/** As net's servers these close when their worker leaves the cluster. Returns what stops listening for that. */
+function onLeave(worker, close) {
+  if (!hearsLeave) worker.once('disconnect', closeAll);
+  hearsLeave = true;
+  closers.add(close);
+  return () => closers.delete(close);
+}
+
+function closeAll() {
+  for (const close of [...closers]) close();
+}
+
 /** As in sockets/sharing.js. The outcome is an event in a later turn: 'listening' or 'error'. */
 function share(server, plan, steps) {
   // Without a name: a descriptor, too.
@@ -62,7 +78,7 @@ class Request {
     state.request = this;
     const close = () => server.close();
     this.stops = [
-      this.onLeave(close),
+      onLeave(this.worker, close),
       ...plan.signals.map((signal) => check.onAbort(signal, close)),
     ];
     if (!state.referenced) socket.unref();
@@ -90,13 +106,6 @@ class Request {
       gid: given(gid),
       unlinkOnClose: unlink === 1,
     };
-  }
-
-  /** As net's servers these close when their worker leaves the cluster. Returns what stops listening for that. */
-  onLeave(close) {
-    const { worker } = this;
-    worker.once('disconnect', close);
-    return () => worker.off('disconnect', close);
   }
 
   stopWaiting() {
@@ -156,7 +165,7 @@ class Request {
     steps.begin(server, plan, steps.open(server, opened));
     const state = server[kState];
     const { stopListening } = state;
-    const stop = this.onLeave(() => server.close());
+    const stop = onLeave(this.worker, () => server.close());
     state.stopListening = (isGivenUp) => {
       stop();
       letGo(isGivenUp);

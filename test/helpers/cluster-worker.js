@@ -8,6 +8,7 @@
 //     closeAtOnce  closes the server behind listen()
 //     leaveAtOnce  leaves the cluster behind listen()
 //     abortFirst   aborts a listen() behind it, and listens again at once
+//     others       how many servers more listen first; warnings are reported as errors
 //     counts       reports how many descriptors it has, before listen() and when that has failed
 //     givesUp      gives up what listens, and listens again, some times, and counts descriptors
 //     leaves       opens files until no more than so many descriptors are left, before listen()
@@ -78,6 +79,10 @@ if (options.givesUp) {
 }
 count();
 if (options.leaves) openFiles(options.leaves);
+process.on('warning', ({ name }) => report('error', name));
+for (let number = 0; number < (options.others ?? 0); number++) {
+  makers[kind]().listen(`${options.path}${number}`);
+}
 if (options.abortFirst) {
   const controller = new AbortController();
   server.listen({ ...options, signal: controller.signal });

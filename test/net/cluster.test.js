@@ -220,6 +220,16 @@ describe('workers of a cluster', onLinux(), () => {
     });
   }
 
+  test('a worker of many servers is warned of nothing, and all close when it leaves', async (t) => {
+    const options = { path: temporaryPath(t), others: 15 };
+    const worker = await listeningWorker(t, 'UServer', options);
+    assert.equal(await ask(`${options.path}14`), worker.process.pid);
+    worker.disconnect();
+    const [code] = await within(once(worker, 'exit'), 'the end of the worker');
+    assert.equal(code, 0);
+    await until(() => !fs.existsSync(`${options.path}14`), 'the file to go');
+  });
+
   test('a signal before the answer: it is closed, and may listen again at once', async (t) => {
     const worker = startWorker(t, 'UServer', { path: temporaryPath(t), abortFirst: true });
     await reported(worker, 'close');

@@ -356,13 +356,13 @@ module.exports = [
     'cluster-disconnect',
     'a server goes on listening when its worker leaves the cluster',
     ['test/net/cluster.test.js'],
-    edit(WORKER, "    worker.once('disconnect', close);\n", ''),
+    edit(WORKER, "  if (!hearsLeave) worker.once('disconnect', closeAll);\n", ''),
   ),
   fault(
     'cluster-left-early',
     'a server whose worker leaves the cluster before its primary answers listens all the same',
     ['test/net/cluster.test.js'],
-    edit(WORKER, '      this.onLeave(close),\n', ''),
+    edit(WORKER, '      onLeave(this.worker, close),\n', ''),
   ),
   fault(
     'cluster-mode',
