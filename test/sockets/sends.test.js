@@ -64,15 +64,21 @@ describe('a closed descriptor in a message that has to wait', onLinux({}), () =>
   }
 });
 
+/** Two connected sockets that are closed when the test ends, and how the first sends. */
+function makePair(t, Class) {
+  const [one, two] = Class.pair();
+  const isDgram = Class === DgramSocket;
+  for (const end of [one, two]) {
+    if (isDgram) t.after(() => end.close());
+    else cleanUp(t, end);
+  }
+  return { one, two, send: (isDgram ? one.send : one.write).bind(one) };
+}
+
 describe('a send that fails at once', onLinux({}), () => {
   for (const [name, Class] of Object.entries({ DgramSocket, SeqpacketSocket })) {
     test(`is reported behind those that wait: ${name}`, async (t) => {
-      const [one, two] = Class.pair();
-      for (const end of [one, two]) {
-        if (Class === DgramSocket) t.after(() => end.close());
-        else cleanUp(t, end);
-      }
-      const send = (Class === DgramSocket ? one.send : one.write).bind(one);
+      const { one, two, send } = makePair(t, Class);
       const outcomes = [];
       let count = 0;
       const callback = () => {
@@ -96,13 +102,7 @@ describe('a send that fails at once', onLinux({}), () => {
 describe('a send without a callback that fails among others', onLinux({}), () => {
   for (const [name, Class] of Object.entries({ DgramSocket, SeqpacketSocket })) {
     test(`has its own outcome: ${name}`, async (t) => {
-      const [one, two] = Class.pair();
-      const isDgram = Class === DgramSocket;
-      for (const end of [one, two]) {
-        if (isDgram) t.after(() => end.close());
-        else cleanUp(t, end);
-      }
-      const send = (isDgram ? one.send : one.write).bind(one);
+      const { one, two, send } = makePair(t, Class);
       const order = [];
       one.on('error', ({ code }) => order.push(code));
       while (one.writableLength < 20_000) send(Buffer.alloc(10_000));
