@@ -53,6 +53,7 @@ describe('a loop over messages with descriptors', onLinux(), () => {
   }
 
   test('dropped in the middle is one that was left: nothing of it stays', async (t) => {
+    // Nothing here refers to the iterator any more.
     const hold = async () => {
       const { one, two } = await withMessagesHeld(t);
       return { one, two };

@@ -12,6 +12,7 @@ const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
 const { nextEvent } = require('../helpers/sockets.js');
+const { listen } = require('../helpers/streams.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 
 assertNoLeaks();
@@ -54,8 +55,7 @@ describe('what an async listener throws', onLinux(), () => {
   for (const [name, make, Socket] of SERVERS) {
     const start = async (t) => {
       const server = make();
-      t.after(() => server.close());
-      await new Promise((done) => server.listen(temporaryPath(t), done));
+      await listen(t, server);
       return server;
     };
 
@@ -67,7 +67,7 @@ describe('what an async listener throws', onLinux(), () => {
         const client = cleanUp(t, new Socket()).connect(server.address());
         client.on('error', () => {});
         const [socket] = await nextEvent(server, 'connection');
-        const ends = endsOf(cleanUp(t, socket));
+        const ends = endsOf(socket);
         if (isRefused) await closing(socket);
         else await quiet();
         assert.deepEqual(ends, isRefused ? ['of a listener', 'close true'] : []);
@@ -93,10 +93,8 @@ describe('what an async listener throws', onLinux(), () => {
   ]) {
     test(`for 'data' of a ${name} destroys it`, async (t) => {
       const server = makeServer();
-      server.on('connection', (socket) => cleanUp(t, socket).write('data'));
-      t.after(() => server.close());
-      await new Promise((done) => server.listen(temporaryPath(t), done));
-      const client = cleanUp(t, capturing(makeSocket)).connect(server.address());
+      server.on('connection', (socket) => socket.write('data'));
+      const client = cleanUp(t, capturing(makeSocket)).connect(await listen(t, server));
       const ends = endsOf(client);
       client.on('data', fail);
       await closing(client);

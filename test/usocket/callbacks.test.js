@@ -12,6 +12,7 @@ const { runScript } = require('../helpers/node.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing, eventsOf, quiet, write } = require('../helpers/seqpacket.js');
 const { Outcomes, tick } = require('../helpers/sockets.js');
+const { listen } = require('../helpers/streams.js');
 const { temporaryPath } = require('../helpers/tmp.js');
 const { until } = require('../helpers/wait.js');
 const { collect, makePair, makeSocket, startServer } = require('../helpers/usocket.js');
@@ -144,10 +145,7 @@ describe('callbacks of write()', onLinux(), () => {
     ['USocket', UServer, USocket],
   ]) {
     test(`come before listeners for 'connect' that are younger than the write: ${name}`, async (t) => {
-      const server = new Server((socket) => cleanUp(t, socket).resume());
-      t.after(() => server.close());
-      const path = temporaryPath(t);
-      await new Promise((done) => server.listen(path, done));
+      const path = await listen(t, new Server((socket) => socket.resume()));
       const client = cleanUp(t, new Socket());
       const order = [];
       const note = (what) => order.push(`${what} ${client.writableLength}`);

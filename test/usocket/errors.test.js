@@ -11,7 +11,8 @@ const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { cleanUp, closing, eventsOf, quiet } = require('../helpers/seqpacket.js');
 const { nextEvent, tick } = require('../helpers/sockets.js');
-const { abstractName, temporaryPath } = require('../helpers/tmp.js');
+const { listen } = require('../helpers/streams.js');
+const { temporaryPath } = require('../helpers/tmp.js');
 const { makePair, makeSocket, startServer } = require('../helpers/usocket.js');
 const { until } = require('../helpers/wait.js');
 
@@ -225,10 +226,8 @@ for (const [Server, Socket] of [
   [UServer, USocket],
 ]) {
   test(`_handle of a ${Socket.name} starts and stops reading`, onLinux(), async (t) => {
-    const server = new Server((socket) => cleanUp(t, socket).write('one'));
-    t.after(() => server.close());
-    await new Promise((done) => server.listen(abstractName(), done));
-    const client = cleanUp(t, new Socket()).connect(server.address());
+    const server = new Server((socket) => socket.write('one'));
+    const client = cleanUp(t, new Socket()).connect(await listen(t, server));
     const chunks = [];
     client.on('data', (data) => chunks.push(String(data)));
     const [accepted] = await nextEvent(server, 'connection');
