@@ -137,10 +137,10 @@ impl From<OwnedFd> for PassedFd {
     }
 }
 
+#[cfg(test)]
 impl PassedFd {
     /// The descriptor, for whoever takes it.
-    #[allow(dead_code)]
-    pub fn take(mut self) -> Option<OwnedFd> {
+    fn take(mut self) -> Option<OwnedFd> {
         self.0.take()
     }
 }
