@@ -286,8 +286,9 @@ class StreamWriter {
       return this.passOn(result, bytes, undefined, settled) && this.hasRoom();
     }
     const wrapped = this.wrap(callback);
-    if (fds !== undefined && !this.queueFds(fds, wrapped)) return true;
-    if (bytes.length === 0) return true;
+    if (fds !== undefined && !this.queueFds(fds, wrapped)) return false;
+    // They count from the bytes on that take them along: nothing drains before.
+    if (bytes.length === 0) return !socket.writableNeedDrain;
     socket[kState].bytesWritten += bytes.length;
     // With descriptors it is those that are called back for: they may go with later bytes.
     const [chunk, settled] = this.carry(bytes, fds === undefined ? wrapped : undefined);

@@ -181,6 +181,8 @@ const PROGRAMS = {
     const seen = [];
     web.on('close', () => seen.push('close'));
     web.close();
+    start(web, '/dev/null/none');
+    seen.push((await once(web, 'error'))[0].code);
     start(web, next);
     await once(web, 'listening');
     client.write('t: a\r\nConnection: close\r\n\r\n');

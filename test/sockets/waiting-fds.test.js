@@ -176,3 +176,27 @@ test(
     assert.deepEqual(await outcomes.settled(), Outcomes.all(3, undefined));
   },
 );
+
+test(
+  'a write of descriptors without bytes returns false while others wait, as one of no bytes does',
+  onLinux(),
+  async (t) => {
+    const [one, two] = USocket.pair({ writableHighWaterMark: 1000 });
+    t.after(() => [one, two].forEach((end) => end.destroy()));
+    two.pause();
+    while (one.write(Buffer.alloc(1000)));
+    const outcomes = new Outcomes();
+    assert.equal(one.write('', outcomes.callback()), false);
+    assert.equal(one.write([0], outcomes.callback()), false);
+    const drained = nextEvent(one, 'drain');
+    two.resume();
+    await drained;
+    assert.equal(one.write([0], outcomes.callback()), true);
+    const received = nextEvent(two, 'fds');
+    one.write('x', outcomes.callback());
+    const [fds] = await received;
+    fds.forEach(closeFd);
+    assert.equal(fds.length, 2);
+    assert.deepEqual(await outcomes.settled(), Outcomes.all(4, undefined));
+  },
+);

@@ -3,6 +3,7 @@
 // Owns the order in which a USocket and a program's own ticks, microtasks and turns come: each scene runs on net and on
 // USocket, and has to give the same.
 
+const fs = require('node:fs');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { quiet } = require('../helpers/seqpacket.js');
 const { compare } = require('../helpers/stage.js');
@@ -58,6 +59,15 @@ compare({
     // Of two connections, which are not compared with each other.
     stage.seen.server = [];
   },
+
+  "the 'error' of connect(), called while the loop polls, comes before the turn that was asked for behind it":
+    async (stage) => {
+      await new Promise((done) => fs.stat('/', done));
+      stage.connect();
+      setImmediate(() => stage.note('client', 'the turn of connect()'));
+      await stage.saw('client', 'error');
+      await stage.over();
+    },
 
   'an end in the handler of connect() is sent in the same turn': async (stage) => {
     await stage.serve((socket) => socket.resume());

@@ -208,6 +208,11 @@ module.exports = {
       why: OLD_NODE,
     },
     {
+      line: 'finishing?.();',
+      becomes: ['finishing()'],
+      why: 'a guard: an end that was asked for is reported once',
+    },
+    {
       line: 'if (phase === OPEN && !reading && !ended) startReading(socket);',
       from: 'phase === OPEN && !reading && !ended',
       becomes: ['phase === OPEN && !reading || !ended'],
