@@ -75,14 +75,16 @@ for (const [name, { Socket, close, send, stall }] of Object.entries(KINDS)) {
       for (let count = 0; count < 4; count++) {
         results.push(send(one, { data: 'x', fds: [0, 1] }, outcomes.callback()));
       }
-      assert.deepEqual(results, [true, true, false, false]);
+      // Also one without any has to wait.
+      results.push(send(one, 'x', outcomes.callback()));
+      assert.deepEqual(results, [true, true, false, false, false]);
       let drains = 0;
       one.on('drain', () => drains++);
       goOn();
       await outcomes.settled();
       await until(() => drains > 0, "'drain'");
       await quiet(10);
-      assert.deepEqual(outcomes.codes, Outcomes.all(4, undefined));
+      assert.deepEqual(outcomes.codes, Outcomes.all(5, undefined));
       assert.equal(drains, 1);
       assert.equal(send(one, { data: 'x', fds: [0, 1] }, outcomes.callback()), true);
       await outcomes.settled();
