@@ -111,6 +111,14 @@ const INTENDED = [
     strict: true,
   },
   {
+    what: 'the same: a reset that is there by then comes before the callback of what the handler ended',
+    key: /^socket error\(EMINE\) \/ error\(ECONNRESET\)$/,
+    isDestroyed: true,
+    cascades: true,
+    reason: 'most short connections are over then, without a system call to watch them',
+    strict: true,
+  },
+  {
     what: 'the end of a peer that has closed comes a turn after its last bytes',
     key: /^socket (end \/ nothing more|data \/ fewer bytes)$/,
     isUnreferenced: true,
@@ -381,6 +389,13 @@ const INTENDED = [
   {
     what: 'the same, for a listener that looks whether anything waits',
     key: /^socket probe: waiting false \/ true$/,
+    unconnected: true,
+    reason: 'net calls back in between, by a listener of its own',
+    strict: true,
+  },
+  {
+    what: 'the same, for a listener that looks whether the socket flows',
+    key: /^socket probe: flowing true \/ null$/,
     unconnected: true,
     reason: 'net calls back in between, by a listener of its own',
     strict: true,
