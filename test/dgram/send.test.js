@@ -122,6 +122,7 @@ describe('backpressure', () => {
     for (let round = 0; round < 2; round++) {
       reported = 0;
       const sent = sendWhileItMay(() => socket.sendTo('x', nobody));
+      assert.equal(sent, 4096);
       assert.equal(socket.writableNeedDrain, false);
       let before;
       socket.once('drain', () => (before = reported));
@@ -148,6 +149,9 @@ describe('backpressure', () => {
     const messages = inbox(two);
     await nextEvent(one, 'drain');
     assert.equal((await messages.take(sent)).length, sent);
+    const [other] = openPair(t);
+    sendWhileItMay(() => other.send('x'));
+    assert.equal(other.writableLength, 4096);
   });
 
   test('ends with ECANCELED where the peer has no name and is given up', async (t) => {

@@ -210,7 +210,7 @@ test(
       [],
       { openFiles: 64 },
     );
-    assert.deepEqual(result, [true, 'callback EMFILE', 'EMFILE']);
+    assert.deepEqual(result, [false, 'callback EMFILE', 'EMFILE']);
   },
 );
 

@@ -37,6 +37,11 @@ module.exports = {
   ],
   'lib/sockets/dgram-receive.js': [
     {
+      line: 'if (isWhole) messages.push({ data, path, ...info });',
+      becomes: ['true'],
+      why: 'the kernel makes no message that is too large to be whole',
+    },
+    {
       line: 'if ((flags & ~flag.NAME) === 0 && !state.plan.pidfd) {',
       from: '(flags & ~flag.NAME) === 0 && !state.plan.pidfd',
       becomes: ['false'],
@@ -196,6 +201,11 @@ module.exports = {
       why: 'only before Node 20.13 is there one, and these tests run on a later one',
     },
     {
+      line: 'if (!socket.errored) return;',
+      becomes: ['socket.errored'],
+      why: "what is buffered then is emitted in the tick of resume(), which comes before that of 'error'",
+    },
+    {
       line: 'if (state.ended || socket[kId] === 0) return true;',
       from: 'state.ended || socket[kId] === 0',
       becomes: ['false'],
@@ -266,6 +276,11 @@ module.exports = {
       line: 'state.stopListening = stops.length === 0 ? null : () => stops.forEach((stop) => stop?.());',
       becomes: ['false'],
       why: 'it spares a function where there is no signal',
+    },
+    {
+      line: 'state.stopListening = stops.length === 0 ? null : () => stops.forEach((stop) => stop?.());',
+      becomes: ['stop()'],
+      why: 'a guard: with a signal that is aborted already it does not come here',
     },
   ],
   'lib/sockets/members.js': [
