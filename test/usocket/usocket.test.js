@@ -255,6 +255,24 @@ client.on('readable', function() {
     assert.equal(String((await nextEvent(two, 'data'))[0]), 'abc');
   });
 
+  test('nothing, in place of a message, is refused as net does it', (t) => {
+    const refusal = (socket, nothing) => {
+      t.after(() => socket.destroy());
+      socket.on('error', () => {});
+      try {
+        return socket.write(nothing);
+      } catch ({ name, code, message }) {
+        return { name, code, message };
+      }
+    };
+    const [one] = makePair(t);
+    for (const nothing of [undefined, null]) {
+      const expected = refusal(new net.Socket(), nothing);
+      for (const socket of [makeSocket(t), one])
+        assert.deepEqual(refusal(socket, nothing), expected);
+    }
+  });
+
   test('bufferSize is what waits, and undefined without a connection', (t) => {
     const [one, two] = makePair(t);
     two.pause();

@@ -89,6 +89,12 @@ module.exports = {
       becomes: ['false'],
       why: 'where bytes are data, to read nothing is what comes next in any case',
     },
+    {
+      line: 'socket[kId] > 0 && binding.reportConnect(socket[kId], status < 0 ? 1 : 0) === 0;',
+      from: 'socket[kId] > 0',
+      becomes: ['true'],
+      why: CLOSED,
+    },
   ],
   'lib/sockets/backlog.js': [
     {
