@@ -133,13 +133,24 @@ function choose(folder, { file, start }, others) {
   return chosen.length > 0 ? chosen : room.filter(({ failure }) => failure === null);
 }
 
+/** Whether a module consists of this. */
+function isCode(source) {
+  try {
+    new vm.Script(`(function () {${source}\n})`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** What `run` returns while a mutant is in its file. */
 function withMutant(folder, { file, start, end, replacement }, run) {
   const place = path.join(folder, file);
   const source = fs.readFileSync(place, 'utf8');
-  const mutated = source.slice(0, start) + replacement + source.slice(end);
-  // Which throws where that is no code.
-  new vm.Script(`(function () {${mutated}\n})`, { filename: file });
+  const put = (code) => source.slice(0, start) + code + source.slice(end);
+  // What stood between two operators may be no code there without parentheses: `a && b ?? c`.
+  const mutated = isCode(put(replacement)) ? put(replacement) : put(`(${replacement})`);
+  if (!isCode(mutated)) throw new Error(`${file} with ${replacement} at ${start} is no code`);
   fs.writeFileSync(place, mutated);
   try {
     return run();
