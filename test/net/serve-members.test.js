@@ -70,6 +70,21 @@ describe('a web server of serve()', onLinux(), () => {
     assert.deepEqual(dropped, []);
   });
 
+  test('has no limit where maxConnections is null, as in net', async (t) => {
+    const servers = [
+      (listener) => net.createServer(listener).listen(temporaryPath(t)),
+      (listener) => serve(net.createServer(listener), temporaryPath(t)),
+    ];
+    for (const start of servers) {
+      const web = start((socket) => cleanUp(t, socket).end('served'));
+      t.after(() => web.close());
+      web.maxConnections = null;
+      await once(web, 'listening');
+      const client = cleanUp(t, net.connect(web.address()));
+      await within(once(client, 'data'), 'what is served');
+    }
+  });
+
   test('counts connections of before it was closed for maxConnections', async (t) => {
     const [first, second] = [temporaryPath(t), temporaryPath(t)];
     const web = http.createServer();

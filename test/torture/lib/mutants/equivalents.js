@@ -232,6 +232,11 @@ module.exports = {
   ],
   'lib/posix/memory.js': [
     {
+      line: 'return value?.byteLength;',
+      becomes: ['value.byteLength'],
+      why: 'what nothing throws then is caught as well',
+    },
+    {
       line: 'if (isTypedArray) apply(keys, memory, []);',
       becomes: ['false'],
       why: 'to make a Uint8Array of a view without memory throws as well',
