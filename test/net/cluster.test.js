@@ -156,10 +156,12 @@ describe('workers of a cluster', onLinux(), () => {
     await untilAnswered(name, workers);
   });
 
-  test('permissions of 0 are none', async (t) => {
-    const name = temporaryPath(t);
-    await listeningWorker(t, 'UServer', { path: name, mode: 0 });
-    assert.equal(fs.statSync(name).mode & 0o777, 0);
+  test('permissions of 0 are none, and unlinkOnClose: false leaves the file', async (t) => {
+    const options = { path: temporaryPath(t), mode: 0, unlinkOnClose: false };
+    const worker = await listeningWorker(t, 'UServer', options);
+    assert.equal(fs.statSync(options.path).mode & 0o777, 0);
+    await Promise.all([ended(worker), delay(100), worker.process.kill('SIGKILL')]);
+    assert.ok(fs.existsSync(options.path));
   });
 
   test('a relative name is that of the folder in which listen() was called', async (t) => {

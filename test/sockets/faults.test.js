@@ -90,6 +90,27 @@ describe('a system call that fails', onLinux(skipUnless('cc')), () => {
       assert.deepEqual(result, ['ENOMEM']);
     });
 
+    test(`${kind}Server: setsockopt for a connection is the server's 'error', and the next is served`, async (t) => {
+      const source = `async ({ ${kind}Server: Server, ${kind}Socket: Socket }, strike, name) => {
+        const { once } = require('node:events');
+        const server = new Server({ sendBufferSize: 10_000 });
+        const errors = [];
+        server.on('error', ({ code, syscall, path }) => errors.push([code, syscall, path === name]));
+        server.on('connection', (socket) => socket.end());
+        server.listen(name);
+        const first = new Socket().on('error', () => {});
+        first.connect(name);
+        require('node:fs').accessSync(strike);
+        await once(first.resume(), 'close');
+        await once(new Socket().connect(name).resume(), 'close');
+        server.close();
+        await once(server, 'close');
+        console.log(JSON.stringify(errors));
+      }`;
+      const result = await run(t, source, 'setsockopt', 'ENOMEM');
+      assert.deepEqual(result, [['ENOMEM', 'accept', true]]);
+    });
+
     test(`${kind}Socket: shutdown after the last write is an 'error', and the end of the socket`, async (t) => {
       const body = async (afunix, strike, _name, Socket) => {
         const { once } = require('node:events');

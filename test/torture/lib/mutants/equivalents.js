@@ -42,6 +42,11 @@ module.exports = {
   ],
   'lib/compat/unix-dgram.js': [
     {
+      line: "if (flags & flag.TRUNCATED) this.emit('error', packageError(-ENOBUFS, 'recv', path));",
+      becomes: ['+ENOBUFS'],
+      why: 'the kernel makes no message that is too large to be whole',
+    },
+    {
       line: 'if (watched < 0) report(socket, callback, watched, socket[kPeer]);',
       becomes: ['false'],
       why: 'who has a peer is watched already: nothing is left that can fail',
@@ -289,6 +294,12 @@ module.exports = {
       from: 'owner[kId] !== id',
       becomes: ['false'],
       why: 'one that is closed accepts nothing, and one that listens again meanwhile finds nobody yet',
+    },
+    {
+      line: 'if (owner === null || owner[kId] !== id || !owner[kAccepts]) return;',
+      from: 'owner === null || owner[kId] !== id',
+      becomes: ['false'],
+      why: 'the same; and what has nobody is closed',
     },
     {
       line: 'else data = new FastBuffer(buffer, words[at + OFFSET], length);',
