@@ -80,6 +80,21 @@ describe('onread', onLinux(), () => {
     assert.equal(buffers.map(String).join('').replaceAll('\0', ''), 'abcdefghij');
   });
 
+  test('pause() holds back the end, too, in a socket that is made of a descriptor', async (t) => {
+    const [one, two] = USocket.pair();
+    const onread = { buffer: Buffer.alloc(10), callback: () => true };
+    const socket = cleanUp(t, new USocket({ fd: one.detach().fd, onread }));
+    const events = eventsOf(socket, ['end']);
+    // It reads before anybody asks it to.
+    socket.resume().pause();
+    cleanUp(t, two).end();
+    await delay(20);
+    assert.deepEqual(events, []);
+    socket.resume();
+    await nextEvent(socket, 'close');
+    assert.deepEqual(events, ['end']);
+  });
+
   test('5 MB through a small buffer, with pauses', async (t) => {
     const { chunks, digest } = makeBulk(5);
     const hash = require('node:crypto').createHash('sha256');
