@@ -137,14 +137,6 @@ impl From<OwnedFd> for PassedFd {
     }
 }
 
-#[cfg(test)]
-impl PassedFd {
-    /// The descriptor, for whoever takes it.
-    fn take(mut self) -> Option<OwnedFd> {
-        self.0.take()
-    }
-}
-
 impl Drop for PassedFd {
     fn drop(&mut self) {
         if let Some(fd) = &self.0 {
@@ -314,7 +306,7 @@ mod tests {
         let (reader, writer) = std::io::pipe().unwrap();
         close_passed([OwnedFd::from(writer)]);
         assert_eq!((&reader).read(&mut [0]).unwrap(), 0);
-        let taken = PassedFd::from(OwnedFd::from(reader)).take().unwrap();
+        let taken = PassedFd::from(OwnedFd::from(reader)).0.take().unwrap();
         assert_eq!(kind_of(&taken), "pipe");
     }
 }

@@ -11,9 +11,11 @@
 //     others       how many servers more listen first; warnings are reported as errors
 //     counts       reports how many descriptors it has, before listen() and when that has failed
 //     givesUp      gives up what listens, and listens again, some times, and counts descriptors
+//     drops        how many servers come and go first, one after another; reports how many of them are left in memory
 //     leaves       opens files until no more than so many descriptors are left, before listen()
 
 const cluster = require('node:cluster');
+const { once } = require('node:events');
 const fs = require('node:fs');
 const afunix = require('../../lib');
 const unix = require('../../lib/net');
@@ -82,6 +84,20 @@ if (options.leaves) openFiles(options.leaves);
 process.on('warning', ({ name }) => report('error', name));
 for (let number = 0; number < (options.others ?? 0); number++) {
   makers[kind]().listen(`${options.path}${number}`);
+}
+if (options.drops) {
+  (async () => {
+    const dropped = [];
+    for (let number = 0; number < options.drops; number++) {
+      const one = makers[kind]().listen(`${options.path}${number}`);
+      dropped.push(new WeakRef(one));
+      await once(one, 'listening');
+      await new Promise((done) => one.close(done));
+    }
+    await new Promise((done) => setTimeout(done, 20));
+    globalThis.gc();
+    report('kept', dropped.filter((one) => one.deref() !== undefined).length);
+  })();
 }
 if (options.abortFirst) {
   const controller = new AbortController();

@@ -369,11 +369,14 @@ describe('the C library', needsLinux, () => {
     return name;
   }
 
-  test('is known from the loader that the program names', (t) => {
+  test('is known from the loader that the program names, whose file is closed again', (t) => {
+    const open = () => fs.readdirSync('/proc/self/fd').length;
+    const before = open();
     for (const loader of ['/lib/ld-musl-x86_64.so.1', '/nix/store/x-glibc/ld-linux-x86-64.so.2']) {
       assert.equal(interpreter(program(t, loader)), loader);
       assert.equal(interpreter(program(t, loader, 70_000)), loader);
     }
+    assert.equal(open(), before);
   });
 
   test("is the one that Node's own report names", () => {

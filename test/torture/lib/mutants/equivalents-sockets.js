@@ -115,6 +115,12 @@ module.exports = {
   ],
   'lib/sockets/connected.js': [
     {
+      line: 'if (state.timer !== null && Math.abs(state.timerDelay) === delay) {',
+      from: 'state.timer !== null',
+      becomes: ['state.timer === null'],
+      why: 'a short cut: another timer does as well',
+    },
+    {
       line: 'if (delay > 0) {',
       becomes: ['true'],
       why: 'a timer of 0 does nothing when its time has come: none is made, which is cheaper',

@@ -45,7 +45,7 @@ module.exports = {
   'lib/cluster/index.js': of('net', 'cluster'),
   'lib/cluster/primary.js': of('net', 'cluster'),
   'lib/cluster/protocol.js': of('net', 'cluster'),
-  'lib/cluster/worker.js': of('net', 'cluster'),
+  'lib/cluster/worker.js': of('net', 'cluster', 'cluster-dropped'),
   'lib/compat/unix-dgram.js': of('compat', 'unix-dgram', 'waiting', 'unix-dgram-room'),
   'lib/descriptors/activation.js': of('descriptors', 'activation', 'fdstore'),
   'lib/descriptors/describe.js': of('descriptors', 'fd-type', 'from-fd'),

@@ -90,6 +90,11 @@ class Kept {
     return this.digest(...files) === known.tests ? known.by : undefined;
   }
 
+  /** Whether a run before saw nothing of it. */
+  hasSurvived(mutant) {
+    return this.found[this.key(mutant)]?.by === null;
+  }
+
   set(mutant, tests, by) {
     // Another run may have written meanwhile.
     if (fs.existsSync(KEPT)) Object.assign(this.found, JSON.parse(fs.readFileSync(KEPT, 'utf8')));
@@ -179,9 +184,12 @@ function rowOf(what, results) {
   const survivors = results.filter(({ by }) => by === null);
   const open = survivors.filter(({ file, survivor }) => !isExplained(file, survivor));
   const tried = results.length;
-  const [low, high] = interval(killed.length, tried).map((end) => end.toFixed(1));
+  const anew = killed.filter(({ hasSurvived }) => hasSurvived).length;
+  // What a test was written for since says nothing of the mutants that were not tried.
+  const [low, high] = interval(killed.length - anew, tried).map((end) => end.toFixed(1));
   const note = [
     `killed ${killed.length} (${late.length} by time), equivalent ${survivors.length - open.length}`,
+    ...(anew > 0 ? [`${anew} of them by tests written since a run before`] : []),
     `${((100 * killed.length) / tried).toFixed(1)} % killed, of all ${low} to ${high} % with 95 %`,
     ...open.map((mutant) => `open: ${nameOf(mutant)}`),
   ];
@@ -202,13 +210,14 @@ async function runSample(folder, size, random, say) {
     const isKnown = isExplained(file, survivor);
     const tests = isKnown ? [] : choose(folder, mutant, others);
     const names = tests.map(({ test }) => test);
+    const hasSurvived = kept.hasSurvived(mutant);
     let by = isKnown ? null : kept.get(mutant, names);
     if (by === undefined) {
       by = judge(folder, tests, (run) => withMutant(folder, mutant, run));
       kept.set(mutant, names, by);
     }
     say(`${index + 1} ${nameOf(mutant)}: ${by ?? (isKnown ? 'equivalent' : 'survived')}`);
-    return { file, by, survivor };
+    return { file, by, survivor, hasSurvived };
   });
   const parts = [...new Set(results.map(({ file }) => path.dirname(file)))].sort();
   const broken = failures();
