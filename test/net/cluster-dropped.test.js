@@ -27,8 +27,9 @@ async function run(options, kind) {
     worker.on('message', ({ event, message }) => event === kind && done(message));
   });
   const message = await within(report, `what a worker says: ${kind}`);
-  worker.process.kill('SIGKILL');
-  await once(worker, 'exit');
+  worker.disconnect();
+  const [code] = await within(once(worker, 'exit'), 'its end');
+  assert.equal(code, 0);
   return message;
 }
 
