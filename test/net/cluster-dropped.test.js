@@ -10,7 +10,7 @@ const { test } = require('node:test');
 require('../../lib');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
-const { temporaryPath } = require('../helpers/tmp.js');
+const { abstractName, temporaryPath } = require('../helpers/tmp.js');
 const { within } = require('../helpers/wait.js');
 
 const exec = path.join(__dirname, '..', 'helpers', 'cluster-worker.js');
@@ -34,7 +34,7 @@ async function run(options, kind) {
 }
 
 // With the first fork a primary opens what its workers connect to, and keeps it as long as it lives.
-assertNoLeaks(() => run({}, 'listening'));
+assertNoLeaks(() => run({ path: abstractName() }, 'listening'));
 
 test('servers that a worker has closed are collected', onLinux(), async (t) => {
   const kept = await run({ path: temporaryPath(t), drops: 10 }, 'kept');
