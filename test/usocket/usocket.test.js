@@ -268,8 +268,9 @@ client.on('readable', function() {
     const [one] = makePair(t);
     for (const nothing of [undefined, null]) {
       const expected = refusal(new net.Socket(), nothing);
-      for (const socket of [makeSocket(t), one])
+      for (const socket of [makeSocket(t), one]) {
         assert.deepEqual(refusal(socket, nothing), expected);
+      }
     }
   });
 
