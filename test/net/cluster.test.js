@@ -10,56 +10,23 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { describe, test } = require('node:test');
 const { SeqpacketSocket, UServer, USocket } = require('../../lib');
+const {
+  WORKER,
+  firstFork,
+  listeningWorker,
+  reported,
+  startWorker,
+} = require('../helpers/cluster.js');
 const { assertNoLeaks } = require('../helpers/leaks.js');
 const { LIB, runScript } = require('../helpers/node.js');
 const { onLinux, startProgram } = require('../helpers/programs.js');
 const { abstractName, temporaryFolder, temporaryPath } = require('../helpers/tmp.js');
-const { Queue, delay, until, within } = require('../helpers/wait.js');
-
-const WORKER = path.join(__dirname, '..', 'helpers', 'cluster-worker.js');
+const { delay, until, within } = require('../helpers/wait.js');
 
 // With the first fork a primary opens what its workers connect to, and keeps it as long as it lives.
-assertNoLeaks(async () => {
-  cluster.setupPrimary({ exec: WORKER, args: ['UServer', JSON.stringify(abstractName())] });
-  const worker = cluster.fork();
-  await once(worker, 'message');
-  worker.process.kill('SIGKILL');
-  await once(worker, 'exit');
-  // Its connection ends in one of the next turns.
-  await delay(0);
-});
+assertNoLeaks(firstFork);
 
 const KINDS = ['UServer', 'SeqpacketServer', 'afunix/net', 'serve'];
-
-/** Starts a worker; `reports` are what it says. It is gone when the test ends. */
-function startWorker(t, kind, options, settings = {}) {
-  cluster.setupPrimary({ exec: WORKER, args: [kind, JSON.stringify(options)], ...settings });
-  const worker = cluster.fork();
-  worker.reports = new Queue();
-  worker.on('message', (report) => worker.reports.put(report));
-  t.after(async () => {
-    if (worker.isDead()) return;
-    worker.process.kill('SIGKILL');
-    await once(worker, 'exit');
-  });
-  return worker;
-}
-
-/** Waits for a report of that event, and returns what came with it. */
-async function reported(worker, event) {
-  for (;;) {
-    const report = await worker.reports.next(`${event} of a worker`);
-    if (report.event === event) return report.message;
-    assert.notEqual(report.event, 'error', report.message);
-  }
-}
-
-/** A worker that listens. */
-async function listeningWorker(t, kind, options) {
-  const worker = startWorker(t, kind, options);
-  await reported(worker, 'listening');
-  return worker;
-}
 
 /** The pid of whoever answers, or the code of an error. */
 async function ask(name, Socket = USocket) {

@@ -10,6 +10,7 @@ const { assertNoLeaks } = require('../helpers/leaks.js');
 const { onLinux } = require('../helpers/programs.js');
 const { quiet } = require('../helpers/seqpacket.js');
 const { Outcomes, nextEvent } = require('../helpers/sockets.js');
+const { makePair } = require('../helpers/usocket.js');
 const { until } = require('../helpers/wait.js');
 
 assertNoLeaks();
@@ -142,8 +143,7 @@ test(
   onLinux(),
   async (t) => {
     const options = { maxWaitingFds: 1, writableHighWaterMark: 10_000_000 };
-    const [one, two] = USocket.pair(options);
-    t.after(() => [one, two].forEach((socket) => socket.destroy()));
+    const [one, two] = makePair(t, options);
     two.pause();
     const outcomes = new Outcomes();
     const message = { data: Buffer.alloc(2_000_000), fds: [0] };
@@ -160,8 +160,7 @@ test(
   'descriptors that wait for bytes make no write return false: no drain would follow',
   onLinux(),
   async (t) => {
-    const [one, two] = USocket.pair({ maxWaitingFds: 3 });
-    t.after(() => [one, two].forEach((end) => end.destroy()));
+    const [one, two] = makePair(t, { maxWaitingFds: 3 });
     const outcomes = new Outcomes();
     for (let count = 0; count < 3; count++) {
       assert.equal(one.write([0, 0], undefined, outcomes.callback()), true);
@@ -183,8 +182,7 @@ test(
   'a write of descriptors without bytes returns false while others wait, as one of no bytes does',
   onLinux(),
   async (t) => {
-    const [one, two] = USocket.pair({ writableHighWaterMark: 1000 });
-    t.after(() => [one, two].forEach((end) => end.destroy()));
+    const [one, two] = makePair(t, { writableHighWaterMark: 1000 });
     two.pause();
     while (one.write(Buffer.alloc(1000)));
     const outcomes = new Outcomes();

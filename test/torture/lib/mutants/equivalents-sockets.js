@@ -2,7 +2,8 @@
 
 // Owns: the same as equivalents.js for lib/sockets/.
 
-const CLOSED = 'native code knows no socket of the number 0 either';
+const { CLOSED } = require('./reasons.js');
+
 const REMEMBERED = 'only what is remembered, and so the cost of a send, is another';
 const OLD_NODE = 'it is for Node before 20.13, with which mutants do not run; the case hosts does';
 

@@ -2,7 +2,7 @@
 
 // Owns: the same as equivalents.js for what USocket alone has of lib/sockets/.
 
-const CLOSED = 'native code knows no socket of the number 0 either';
+const { CLOSED } = require('./reasons.js');
 
 module.exports = {
   'lib/sockets/usocket.js': [

@@ -4,11 +4,11 @@
 // it (any of these; of `from`, where that is not enough), and why that is the same. Those of the list of planted faults,
 // by name, are under `planted`.
 
+const { CLOSED } = require('./reasons.js');
 const native = require('./equivalents-native.js');
 const sockets = require('./equivalents-sockets.js');
 const streams = require('./equivalents-streams.js');
 
-const CLOSED = 'native code knows no socket of the number 0 either';
 const DEBUG = 'debug() asks the same: it is spared what it would not print';
 const UNHEARD = 'what nobody has subscribed to is published to nobody';
 

@@ -154,8 +154,8 @@ function withMutant(folder, { file, start, end, replacement }, run) {
   const source = fs.readFileSync(place, 'utf8');
   const put = (code) => source.slice(0, start) + code + source.slice(end);
   // What stood between two operators may be no code there without parentheses: `a && b ?? c`.
-  const mutated = isCode(put(replacement)) ? put(replacement) : put(`(${replacement})`);
-  if (!isCode(mutated)) throw new Error(`${file} with ${replacement} at ${start} is no code`);
+  const mutated = [replacement, `(${replacement})`].map(put).find(isCode);
+  if (mutated === undefined) throw new Error(`${file} with ${replacement} at ${start} is no code`);
   fs.writeFileSync(place, mutated);
   try {
     return run();
