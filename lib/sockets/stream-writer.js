@@ -122,10 +122,14 @@ class StreamWriter {
     return result > 0 ? 0 : result || 1;
   }
 
-  /** Gives a chunk to Writable, which has it written when it is its turn. */
+  /**
+   * Gives a chunk to Writable, which has it written when it is its turn.
+   *
+   * @returns {boolean} whether there is room for more, of bytes and of descriptors
+   */
   give(data, encoding, callback) {
     this.given++;
-    return write.call(this.socket, data, encoding, callback);
+    return write.call(this.socket, data, encoding, callback) && this.hasRoom();
   }
 
   /**
@@ -283,7 +287,7 @@ class StreamWriter {
       }
       const wrapped = this.wrap(callback);
       const settled = result > 0 ? this.count(fds.length, wrapped) : wrapped;
-      return this.passOn(result, bytes, undefined, settled) && this.hasRoom();
+      return this.passOn(result, bytes, undefined, settled);
     }
     const wrapped = this.wrap(callback);
     if (fds !== undefined && !this.queueFds(fds, wrapped)) return false;
@@ -292,7 +296,7 @@ class StreamWriter {
     socket[kState].bytesWritten += bytes.length;
     // With descriptors it is those that are called back for: they may go with later bytes.
     const [chunk, settled] = this.carry(bytes, fds === undefined ? wrapped : undefined);
-    return this.give(chunk, undefined, settled) && this.hasRoom();
+    return this.give(chunk, undefined, settled);
   }
 
   /** Whether few enough descriptors wait. */

@@ -158,7 +158,7 @@ class USocket extends ConnectedSocket {
     }
     state.bytesWritten += bytesIn(data, encoding);
     if (!writer.isIdle() || data.length >= state.plan.indirectLength) {
-      return writer.give(data, encoding, writer.wrap(callback)) && writer.hasRoom();
+      return writer.give(data, encoding, writer.wrap(callback));
     }
     const result =
       typeof data === 'string' ? writer.attemptString(data, encoding) : writer.attempt(data);
